@@ -1,0 +1,552 @@
+/*
+ * lgalloc: large power-of-two memory regions for databases, stream processors and array programs.
+ *
+ * Regions of 64 KiB to 64 GiB are mapped from unlinked files, so that the operating system can page
+ * them out without swap, or from anonymous memory. They are recycled without system calls or page
+ * faults, and given back when they are idle. Linux only; the library needs libc and pthreads.
+ *
+ *     lgalloc_config *config = lgalloc_config_new();
+ *     lgalloc_config_enable(config);
+ *     lgalloc_config_with_path(config, "/var/tmp");
+ *     lgalloc_set_config(config);
+ *     lgalloc_config_free(config);
+ *
+ *     lgalloc_handle handle;
+ *     if (lgalloc_allocate(1 << 21, 1, 1, NULL, NULL, &handle) == LGALLOC_STATUS_OK) {
+ *         memset(handle.ptr, 0, handle.len);
+ *         lgalloc_deallocate(handle);
+ *     }
+ *
+ * Conventions that hold for every function unless it says otherwise:
+ *
+ * - Sizes and offsets are in bytes, capacities and lengths of regions in elements, times in
+ *   nanoseconds.
+ * - Every function may be called from any thread at any time, also from destructors of
+ *   thread-specific data and from the child after fork(). None is async-signal-safe.
+ *   An object that is passed by pointer must not be used by two threads at once if one changes it.
+ * - Pointers must not be NULL where the text does not allow it. A NULL out pointer of a function that
+ *   returns a status is LGALLOC_STATUS_INVALID_ARGUMENT; void functions ignore NULL.
+ * - On any status but LGALLOC_STATUS_OK no memory is handed out, the allocator is as it was, and the
+ *   out parameters hold an empty value that is safe to drop.
+ * - `errno` is set where LGALLOC_STATUS_IO is returned, and kept by the functions that free.
+ * - Misuse (a region freed twice, a pointer that is not a region's start, a length that is not the
+ *   region's) is found in every build: one line on standard error says what was seen, then abort().
+ *   Nothing else is ever written to standard output or standard error.
+ */
+#ifndef LGALLOC_H
+#define LGALLOC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---------------------------------------------------------------- version and constants */
+
+#define LGALLOC_VERSION_MAJOR 0
+#define LGALLOC_VERSION_MINOR 1
+#define LGALLOC_VERSION_PATCH 0
+
+/* The version as one number that can be compared: major << 16 | minor << 8 | patch. */
+#define LGALLOC_VERSION \
+    ((LGALLOC_VERSION_MAJOR << 16) | (LGALLOC_VERSION_MINOR << 8) | LGALLOC_VERSION_PATCH)
+
+/* Regions are powers of two from 2^16 bytes (64 KiB) to 2^36 bytes (64 GiB), both inclusive. */
+#define LGALLOC_SIZE_CLASS_MIN_LOG2 16
+#define LGALLOC_SIZE_CLASS_MAX_LOG2 36
+#define LGALLOC_SIZE_CLASS_COUNT 21
+
+/* ---------------------------------------------------------------- enums */
+
+/*
+ * What a call came to. Values 1 to 5 are the original crate's `AllocError`, in its order.
+ */
+enum lgalloc_status
+#if defined(__cplusplus) || (defined(__STDC_VERSION__) && __STDC_VERSION__ >= 202311L)
+    : int32_t
+#endif
+{
+    /* Done. */
+    LGALLOC_STATUS_OK = 0,
+    /* A system call failed; `errno` says why. ENOENT: file backing, and no path was configured. */
+    LGALLOC_STATUS_IO = 1,
+    /* The size class is exhausted, the limit is reached, or the heap has no more. */
+    LGALLOC_STATUS_OUT_OF_MEMORY = 2,
+    /* Rounded up to a power of two, the request is below 64 KiB or above 64 GiB. */
+    LGALLOC_STATUS_INVALID_SIZE_CLASS = 3,
+    /* The allocator is switched off; it is so until lgalloc_config_enable() was set. */
+    LGALLOC_STATUS_DISABLED = 4,
+    /* The element's alignment is more than a region of this size can give. */
+    LGALLOC_STATUS_UNALIGNED_MEMORY = 5,
+    /* A NULL out pointer, an alignment that is no power of two, `capacity * elem_size` overflows, … */
+    LGALLOC_STATUS_INVALID_ARGUMENT = 6,
+    /* The elements don't fit; nothing was changed. A region is never re-allocated. */
+    LGALLOC_STATUS_CAPACITY_EXCEEDED = 7,
+    /* A range reaches beyond the end of the allocation. */
+    LGALLOC_STATUS_OUT_OF_BOUNDS = 8
+};
+#ifndef __cplusplus
+#if defined(__STDC_VERSION__) && __STDC_VERSION__ >= 202311L
+typedef enum lgalloc_status lgalloc_status;
+#else
+typedef int32_t lgalloc_status;
+#endif
+#endif
+
+/*
+ * Where the pages of new areas come from.
+ */
+enum lgalloc_backing
+#if defined(__cplusplus) || (defined(__STDC_VERSION__) && __STDC_VERSION__ >= 202311L)
+    : int32_t
+#endif
+{
+    /* Unlinked files in the configured directory: can be paged out without swap. The default. */
+    LGALLOC_BACKING_FILE = 0,
+    /* Anonymous memory, with huge pages where the system has them. Needs no path. */
+    LGALLOC_BACKING_ANONYMOUS = 1
+};
+#ifndef __cplusplus
+#if defined(__STDC_VERSION__) && __STDC_VERSION__ >= 202311L
+typedef enum lgalloc_backing lgalloc_backing;
+#else
+typedef int32_t lgalloc_backing;
+#endif
+#endif
+
+/* ---------------------------------------------------------------- opaque types */
+
+/*
+ * A set of options to apply; options that were not set stay as they are.
+ */
+typedef struct lgalloc_config lgalloc_config;
+
+/* ---------------------------------------------------------------- structs */
+
+/*
+ * A vector of fixed capacity: the original crate's `Region<T>`. The fields may be read; only the
+ * functions below change them. A region is owned by whoever holds it and must be dropped once, with
+ * lgalloc_region_drop(); a copy of the struct is not a copy of the memory.
+ */
+typedef struct lgalloc_region {
+    /* The first element. Never NULL: aligned and dangling where nothing is allocated. */
+    void *ptr;
+    /* Elements in use. */
+    size_t len;
+    /* Elements that fit; SIZE_MAX for zero-sized elements. */
+    size_t capacity;
+    /* Bytes per element. */
+    size_t elem_size;
+    /* Bytes of the mapped region behind it; 0 for a heap or empty region. */
+    size_t mapped;
+} lgalloc_region;
+
+/*
+ * A raw allocation: the original crate's `Handle`. `len` is the region's size in bytes, a power of
+ * two, which may be more than was asked for. {dangling, 0} holds nothing and may be freed any number
+ * of times. A handle is plain data: copying it does not copy the memory, and it is freed once.
+ */
+typedef struct lgalloc_handle {
+    void *ptr;
+    size_t len;
+} lgalloc_handle;
+
+/*
+ * One size class. All counts are since the process started and never go down unless the text says
+ * "now". A snapshot taken while other threads allocate may be off by what they have in flight.
+ */
+typedef struct lgalloc_size_class_stats {
+    /* Bytes per region. */
+    size_t size_class;
+    /* Areas mapped now, and their bytes. */
+    size_t areas;
+    size_t area_total_bytes;
+    /* Free regions now: thread_regions + global_regions + clean_regions. */
+    size_t free_regions;
+    /* Free regions in the shared pool, now, that hold no memory and read as zero. */
+    size_t clean_regions;
+    /* Free regions in the shared pool, now, that may hold memory or disk blocks. */
+    size_t global_regions;
+    /* Free regions in the caches of threads, now. */
+    size_t thread_regions;
+    /* Regions handed out and not yet freed, now. */
+    size_t in_use_regions;
+    /* Regions handed out. */
+    uint64_t allocations;
+    /* Allocations that found no free region anywhere and took the size class's lock. */
+    uint64_t slow_path;
+    /* Attempts to map another area. */
+    uint64_t refill;
+    /* Regions freed. */
+    uint64_t deallocations;
+    /* Regions cleared on their way out of a thread's cache, and by the worker or a purge. */
+    uint64_t clear_eager_total;
+    uint64_t clear_slow_total;
+    /* Regions taken from another thread's cache. */
+    uint64_t steals;
+    /* Areas given back to the system. */
+    uint64_t areas_released;
+    /* Zero; room for more counters. */
+    uint64_t reserved[6];
+} lgalloc_size_class_stats;
+
+/*
+ * The allocator as a whole, now; the last four are counts since the process started.
+ */
+typedef struct lgalloc_global_stats {
+    /* Bytes of regions handed out. */
+    size_t in_use_bytes;
+    /* Bytes of free regions that may hold memory, thread caches included. */
+    size_t dirty_bytes;
+    /* Bytes of free regions that hold no memory. */
+    size_t clean_bytes;
+    /* Bytes of all areas: in use, dirty and clean. */
+    size_t area_bytes;
+    /* Address space that is reserved for areas; it costs no memory. */
+    size_t reserved_address_bytes;
+    /* Bytes of the library's own bookkeeping that are readable and writable. */
+    size_t metadata_bytes;
+    /* The configured bound on in_use_bytes + dirty_bytes; 0: none. */
+    size_t limit_bytes;
+    /* Clearing a free region failed; it stays usable and dirty. */
+    uint64_t clear_failures;
+    /* The system refused advice (huge pages, fork, hints); nothing else happened. */
+    uint64_t advise_failures;
+    /* Allocations refused because of limit_bytes. */
+    uint64_t limit_failures;
+    /* lgalloc_region_new_auto() took the heap because mapped memory was not to be had. */
+    uint64_t heap_fallbacks;
+    /* Zero; room for more. */
+    uint64_t reserved[8];
+} lgalloc_global_stats;
+
+/*
+ * What the file system holds for one size class, in bytes: the end of its files, and the disk blocks
+ * (memory, on tmpfs) that they occupy.
+ */
+typedef struct lgalloc_file_stats {
+    size_t size_class;
+    size_t file_size;
+    size_t allocated_size;
+} lgalloc_file_stats;
+
+/*
+ * What the kernel holds in memory for one size class, in bytes: pages mapped, pages on the active
+ * list, dirty pages.
+ */
+typedef struct lgalloc_map_stats {
+    size_t size_class;
+    size_t mapped;
+    size_t active;
+    size_t dirty;
+} lgalloc_map_stats;
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---------------------------------------------------------------- version and status */
+
+/*
+ * The version of the library that runs, as LGALLOC_VERSION is of the header that was compiled.
+ */
+uint32_t lgalloc_version(void);
+
+/*
+ * A short English text for a status; static, never NULL, also for values that are no status.
+ */
+const char *lgalloc_status_str(lgalloc_status status);
+
+/* ---------------------------------------------------------------- regions */
+
+/*
+ * Makes an empty region that holds no memory: `Region::new_empty`.
+ *
+ * elem_size:  bytes per element; 0 is allowed.
+ * elem_align: bytes, a power of two; anything else is taken as 1.
+ * out_region: overwritten, not dropped first.
+ */
+void lgalloc_region_new_empty(size_t elem_size, size_t elem_align, lgalloc_region *out_region);
+
+/*
+ * Makes a region on the process's heap: `Region::new_heap`. Zero elements and zero-sized elements
+ * succeed without memory.
+ *
+ * capacity:   elements; exactly so many fit.
+ * elem_size:  bytes per element.
+ * elem_align: bytes, a power of two.
+ * out_region: overwritten, not dropped first; empty on failure.
+ *
+ * Returns OK, OUT_OF_MEMORY (no heap), INVALID_ARGUMENT.
+ */
+lgalloc_status lgalloc_region_new_heap(size_t capacity, size_t elem_size, size_t elem_align,
+                                       lgalloc_region *out_region);
+
+/*
+ * Makes a region on mapped memory: `Region::new_mmap`. Zero elements and zero-sized elements succeed
+ * without memory.
+ *
+ * capacity:   elements, at least; all that fit in the region can be used.
+ * elem_size:  bytes per element.
+ * elem_align: bytes, a power of two; a region is aligned to its own size.
+ * out_region: overwritten, not dropped first; empty on failure.
+ *
+ * The contents are undefined: recycled memory is not cleared.
+ *
+ * Returns OK, IO, OUT_OF_MEMORY, INVALID_SIZE_CLASS, DISABLED, UNALIGNED_MEMORY, INVALID_ARGUMENT.
+ */
+lgalloc_status lgalloc_region_new_mmap(size_t capacity, size_t elem_size, size_t elem_align,
+                                       lgalloc_region *out_region);
+
+/*
+ * Makes a region on mapped memory where its size has a size class, else on the heap:
+ * `Region::new_auto`. Where mapped memory is not to be had (disabled, exhausted, I/O error) the heap is
+ * taken and `heap_fallbacks` counts it; a `limit_bytes` that is reached stays a limit, and is
+ * OUT_OF_MEMORY.
+ *
+ * Parameters as lgalloc_region_new_mmap(). Returns OK, OUT_OF_MEMORY, INVALID_ARGUMENT.
+ */
+lgalloc_status lgalloc_region_new_auto(size_t capacity, size_t elem_size, size_t elem_align,
+                                       lgalloc_region *out_region);
+
+/* Elements that fit; SIZE_MAX for zero-sized elements; 0 for NULL. */
+size_t lgalloc_region_capacity(const lgalloc_region *region);
+
+/* Elements in use; 0 for NULL. */
+size_t lgalloc_region_len(const lgalloc_region *region);
+
+/* Whether no element is in use; true for NULL. */
+bool lgalloc_region_is_empty(const lgalloc_region *region);
+
+/* Whether the memory comes from lgalloc's mapped regions; false for heap and empty regions and NULL. */
+bool lgalloc_region_is_mapped(const lgalloc_region *region);
+
+/* The first element, valid until the region is dropped; never NULL but for NULL. */
+const void *lgalloc_region_as_ptr(const lgalloc_region *region);
+void *lgalloc_region_as_mut_ptr(lgalloc_region *region);
+
+/*
+ * Appends `count` elements, copied from `elems`: `Region::extend_from_slice`.
+ *
+ * elems: count * elem_size bytes that don't overlap the region's spare part; NULL is allowed where
+ *        that is 0 bytes.
+ *
+ * Returns OK, CAPACITY_EXCEEDED (nothing was changed), INVALID_ARGUMENT (NULL).
+ */
+lgalloc_status lgalloc_region_extend_from_slice(lgalloc_region *region, const void *elems, size_t count);
+
+/*
+ * Where the next elements go: memory for *out_count elements behind those in use, to be filled by the
+ * caller, who then calls lgalloc_region_set_len().
+ *
+ * out_count: elements that fit there; may be NULL.
+ *
+ * Returns a pointer that is valid until the region is dropped, dangling if nothing fits; NULL for
+ * NULL.
+ */
+void *lgalloc_region_spare(lgalloc_region *region, size_t *out_count);
+
+/*
+ * Says how many elements are in use, after filling the spare part or to shorten.
+ *
+ * Returns OK, CAPACITY_EXCEEDED (nothing was changed), INVALID_ARGUMENT (NULL).
+ */
+lgalloc_status lgalloc_region_set_len(lgalloc_region *region, size_t len);
+
+/* Sets the length to 0; the memory is kept: `Region::clear`. */
+void lgalloc_region_clear(lgalloc_region *region);
+
+/*
+ * Gives the memory back and leaves the region empty; dropping it once more is harmless. Any thread may
+ * drop a region that any thread made. NULL is ignored. Keeps errno. Elements are plain bytes here:
+ * nothing is called for them.
+ */
+void lgalloc_region_drop(lgalloc_region *region);
+
+/*
+ * The region's memory as a handle, borrowed: for the hints below, not to be freed. {dangling, 0} for
+ * heap and empty regions and NULL.
+ */
+lgalloc_handle lgalloc_region_handle(const lgalloc_region *region);
+
+/* ---------------------------------------------------------------- raw allocations */
+
+/*
+ * Allocates memory for at least `capacity` elements: the crate's `allocate`. Zero elements and
+ * zero-sized elements succeed without memory.
+ *
+ * capacity:     elements, at least.
+ * elem_size:    bytes per element.
+ * elem_align:   bytes, a power of two; a region is aligned to its own size.
+ * out_ptr:      the first element, never NULL on success; may be NULL if not wanted.
+ * out_capacity: elements that fit, SIZE_MAX for zero-sized elements; may be NULL if not wanted.
+ * out_handle:   owns the memory; to be freed once with lgalloc_deallocate(), by any thread.
+ *
+ * On failure *out_ptr is dangling, *out_capacity 0 and *out_handle {dangling, 0}. The contents are
+ * undefined: recycled memory is not cleared.
+ *
+ * Returns OK, IO, OUT_OF_MEMORY, INVALID_SIZE_CLASS, DISABLED, UNALIGNED_MEMORY, INVALID_ARGUMENT.
+ */
+lgalloc_status lgalloc_allocate(size_t capacity, size_t elem_size, size_t elem_align, void **out_ptr,
+                                size_t *out_capacity, lgalloc_handle *out_handle);
+
+/*
+ * As lgalloc_allocate(), and every byte of the region is zero. What is known to be zero is not
+ * written again.
+ */
+lgalloc_status lgalloc_allocate_zeroed(size_t capacity, size_t elem_size, size_t elem_align, void **out_ptr,
+                                       size_t *out_capacity, lgalloc_handle *out_handle);
+
+/*
+ * Frees an allocation: the crate's `deallocate`. Any thread may; a handle that holds nothing is
+ * ignored. Works also while the allocator is disabled. Keeps errno. Misuse aborts.
+ */
+void lgalloc_deallocate(lgalloc_handle handle);
+
+/*
+ * Hints for a part of an allocation in use: `offset` and `len` in bytes; whole pages count. The
+ * handle stays the caller's. Any thread may, also several at once; lgalloc_discard() is a write.
+ *
+ * lgalloc_prefetch: it will be read soon; the system may bring it in. Pages that the range touches.
+ * lgalloc_populate: back it with memory (and disk blocks) now. A full disk is IO with ENOSPC here,
+ *                   where a later first write would be SIGBUS. Contents stay. Pages it touches.
+ * lgalloc_cold:     it will not be used soon; the system may take its pages first. Contents stay.
+ * lgalloc_discard:  its contents are not needed: whole pages inside the range read as zero
+ *                   afterwards, and their memory and disk blocks are given back; parts of pages at the
+ *                   ends keep their contents.
+ *
+ * Return OK (also for a handle that holds nothing, with offset and len 0), OUT_OF_BOUNDS, IO (the
+ * system refused; `errno` says why), INVALID_ARGUMENT (not an allocation in use).
+ */
+lgalloc_status lgalloc_prefetch(lgalloc_handle handle, size_t offset, size_t len);
+lgalloc_status lgalloc_populate(lgalloc_handle handle, size_t offset, size_t len);
+lgalloc_status lgalloc_cold(lgalloc_handle handle, size_t offset, size_t len);
+lgalloc_status lgalloc_discard(lgalloc_handle handle, size_t offset, size_t len);
+
+/* ---------------------------------------------------------------- configuration */
+
+/* A set of options, none of them set; NULL where memory is out. To be freed by lgalloc_config_free(). */
+lgalloc_config *lgalloc_config_new(void);
+
+/* Frees a set of options; what was applied stays. NULL is fine. */
+void lgalloc_config_free(lgalloc_config *config);
+
+/* The setters below change the set alone, until lgalloc_set_config() applies it. */
+
+/* Switches the allocator on; it starts switched off. */
+void lgalloc_config_enable(lgalloc_config *config);
+
+/* Switches it off: allocating answers DISABLED, freeing and everything else goes on. */
+void lgalloc_config_disable(lgalloc_config *config);
+
+/*
+ * The directory for the files of new areas; existing regions stay where they are. The string is
+ * copied. Whether files can be made there is found out by the next allocation that needs an area.
+ *
+ * Returns OK, INVALID_ARGUMENT (NULL, empty, or as long as PATH_MAX), OUT_OF_MEMORY.
+ */
+lgalloc_status lgalloc_config_with_path(lgalloc_config *config, const char *path);
+
+/* Where the pages of new areas come from. Default: LGALLOC_BACKING_FILE. */
+void lgalloc_config_with_backing(lgalloc_config *config, lgalloc_backing backing);
+
+/*
+ * The background worker, which clears free regions and drains the caches of idle threads.
+ *
+ * interval_ns: nanoseconds between ticks; 0 stops the worker, and is the default.
+ * batch:       regions cleared at most per tick and size class; 0: no such bound.
+ * clear_bytes: bytes cleared at most per tick and size class, but one region at least; 0: no such
+ *              bound.
+ */
+void lgalloc_config_with_background(lgalloc_config *config, uint64_t interval_ns, size_t batch,
+                                    size_t clear_bytes);
+
+/* Whether regions that leave a thread's cache are cleared at once. Default: false. */
+void lgalloc_config_eager_return(lgalloc_config *config, bool eager_return);
+
+/* Areas grow by a factor of 1 + 1/(growth_dampener + 1). Default: 0, each is twice the last. */
+void lgalloc_config_growth_dampener(lgalloc_config *config, size_t growth_dampener);
+
+/* Bytes that a thread's cache may hold per size class; 0: no cache. Default: 32 MiB. */
+void lgalloc_config_local_buffer_bytes(lgalloc_config *config, size_t bytes);
+
+/*
+ * Hard bound on the bytes in use plus those free but dirty; 0, the default: none. Before an allocation
+ * is refused, what is dirty is cleared. A bound below what is in use refuses new memory and takes
+ * none away.
+ */
+void lgalloc_config_limit_bytes(lgalloc_config *config, size_t bytes);
+
+/* Bound on the free bytes kept dirty in the shared pools; what is above is cleared by the thread that
+ * gives it there. Default: SIZE_MAX, no bound. */
+void lgalloc_config_idle_bytes(lgalloc_config *config, size_t bytes);
+
+/* Whether huge pages are advised for new anonymous areas: advice, never an error. Default: true. */
+void lgalloc_config_huge_pages(lgalloc_config *config, bool huge_pages);
+
+/*
+ * File backing: whether disk blocks are reserved before a region is handed out, so that a full disk is
+ * IO with ENOSPC and never SIGBUS. Default: false.
+ */
+void lgalloc_config_reserve_blocks(lgalloc_config *config, bool reserve_blocks);
+
+/*
+ * Applies a set of options to the process, all or nothing. The set stays the caller's and can be
+ * applied again.
+ *
+ * Returns OK, INVALID_ARGUMENT (NULL, or an unknown backing), OUT_OF_MEMORY, IO (the worker can't be
+ * started).
+ */
+lgalloc_status lgalloc_set_config(const lgalloc_config *config);
+
+/* ---------------------------------------------------------------- giving memory back */
+
+/*
+ * Clears every free region of the process, those in the caches of other threads included, and gives
+ * back the areas that hold no region in use. Safe while other threads allocate and free; slow.
+ *
+ * Returns the bytes given back: those of the regions that were cleared.
+ */
+size_t lgalloc_purge(void);
+
+/* The calling thread's cache goes to the shared pools. For a thread that will be idle for long. */
+void lgalloc_thread_flush(void);
+
+/* ---------------------------------------------------------------- statistics */
+
+/*
+ * Statistics of every size class, smallest first.
+ *
+ * out_stats: array of `capacity` elements, filled from the start; may be NULL where capacity is 0.
+ * capacity:  elements; min(capacity, LGALLOC_SIZE_CLASS_COUNT) are written.
+ *
+ * Returns LGALLOC_SIZE_CLASS_COUNT. Makes no system call and takes no lock.
+ */
+size_t lgalloc_stats(lgalloc_size_class_stats *out_stats, size_t capacity);
+
+/* Statistics of the allocator as a whole. Makes no system call and takes no lock. */
+void lgalloc_stats_global(lgalloc_global_stats *out_stats);
+
+/*
+ * What the file system holds: one element per size class that has areas backed by files, smallest
+ * first. Slow: asks the file system.
+ *
+ * out_stats: array of `capacity` elements; may be NULL where capacity is 0.
+ * out_count: elements there are; min(capacity, *out_count) are written.
+ *
+ * Returns OK, IO, INVALID_ARGUMENT (NULL).
+ */
+lgalloc_status lgalloc_stats_files(lgalloc_file_stats *out_stats, size_t capacity, size_t *out_count);
+
+/*
+ * What the kernel holds in memory: one element per size class that has areas, smallest first. Slow:
+ * reads /proc/self/numa_maps, or /proc/self/smaps where a kernel has no numa_maps.
+ *
+ * Parameters and return as lgalloc_stats_files().
+ */
+lgalloc_status lgalloc_stats_maps(lgalloc_map_stats *out_stats, size_t capacity, size_t *out_count);
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
+
+#endif /* LGALLOC_H */
