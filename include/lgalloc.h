@@ -490,6 +490,24 @@ void lgalloc_config_huge_pages(lgalloc_config *config, bool huge_pages);
 void lgalloc_config_reserve_blocks(lgalloc_config *config, bool reserve_blocks);
 
 /*
+ * Ticks of the worker after which an area without a region in use is given back to the system; 0: only
+ * purges do that. Default: 16.
+ */
+void lgalloc_config_release_ticks(lgalloc_config *config, size_t ticks);
+
+/*
+ * Sets options from environment variables, those that are there: LGALLOC_ENABLE, LGALLOC_PATH,
+ * LGALLOC_BACKING (file or anonymous), LGALLOC_INTERVAL_NS, LGALLOC_BATCH, LGALLOC_CLEAR_BYTES,
+ * LGALLOC_RELEASE_TICKS, LGALLOC_EAGER_RETURN, LGALLOC_GROWTH_DAMPENER, LGALLOC_LOCAL_BUFFER_BYTES,
+ * LGALLOC_LIMIT_BYTES, LGALLOC_IDLE_BYTES, LGALLOC_HUGE_PAGES, LGALLOC_RESERVE_BLOCKS. Numbers are decimal and
+ * may end in K, M, G or T (powers of 1024); switches are 0 or 1. The library reads the environment nowhere
+ * else. Not to be called while another thread changes the environment.
+ *
+ * Returns OK, INVALID_ARGUMENT (NULL, or a value that can't be read: nothing was set), OUT_OF_MEMORY.
+ */
+lgalloc_status lgalloc_config_from_env(lgalloc_config *config);
+
+/*
  * Applies a set of options to the process, all or nothing. The set stays the caller's and can be
  * applied again.
  *

@@ -1,0 +1,27 @@
+/*
+ * The whole library in one translation unit. Compile this file with -Iinclude and -pthread, and nothing else.
+ * The order is that of the layers: a file uses only what stands above it here, but for init.h, which
+ * everything may ask whether the allocator is up.
+ */
+#include "src/lock.c"
+#include "src/os.c"
+#include "src/bitmap.c"
+#include "src/stripe.c"
+#include "src/thread.c"
+#include "src/transit.c"
+#include "src/pool.c"
+#include "src/area.c"
+#include "src/reclaim.c"
+#include "src/worker.c"
+#include "src/thread_cache.c"
+#include "src/allocate.c"
+#include "src/hints.c"
+#include "src/region.c"
+#include "src/purge.c"
+#include "src/stats.c"
+#include "src/config.c"
+#include "src/fork.c"
+#include "src/init.c"
+#ifdef LG_TESTING
+#include "src/verify.c"
+#endif

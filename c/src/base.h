@@ -1,0 +1,111 @@
+/* Compiler attributes, checked arithmetic, assertions. Everything else includes this first. */
+#ifndef LG_BASE_H
+#define LG_BASE_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "lgalloc.h"
+
+#if !defined(__linux__) || !defined(__LP64__)
+#error "lgalloc needs 64-bit Linux"
+#endif
+
+#define LG_API __attribute__((visibility("default")))
+#define LG_HIDDEN __attribute__((visibility("hidden")))
+#define LG_COLD __attribute__((cold, noinline))
+#define LG_INLINE static inline __attribute__((always_inline))
+#define LG_NORETURN __attribute__((noreturn))
+#define LG_MUST_USE __attribute__((warn_unused_result))
+
+#define LG_LIKELY(x) __builtin_expect(!!(x), 1)
+#define LG_UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+/* Neighbouring objects that different threads write lie this far apart. */
+#define LG_CACHE_LINE 64
+#define LG_CACHE_ALIGNED __attribute__((aligned(LG_CACHE_LINE)))
+
+#define LG_KIB ((size_t)1 << 10)
+#define LG_MIB ((size_t)1 << 20)
+#define LG_GIB ((size_t)1 << 30)
+
+#if defined(__SANITIZE_ADDRESS__)
+#define LG_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define LG_ASAN 1
+#endif
+#endif
+#ifndef LG_ASAN
+#define LG_ASAN 0
+#endif
+
+#if defined(__SANITIZE_THREAD__)
+#define LG_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define LG_TSAN 1
+#endif
+#endif
+#ifndef LG_TSAN
+#define LG_TSAN 0
+#endif
+
+/* LG_DEBUG=1 compiles the internal assertions and the lock ranks in; misuse checks are always in. */
+#ifndef LG_DEBUG
+#define LG_DEBUG 0
+#endif
+
+/* Writes one line, "lgalloc: " and the parts, to standard error, and aborts. A part is a text or, where
+ * the text is NULL, the number in hexadecimal. Uses write(2) alone. */
+struct lg_part {
+    const char *text;
+    uint64_t number;
+};
+LG_HIDDEN LG_COLD LG_NORETURN void lg_die(const struct lg_part *parts, size_t count);
+
+#define LG_TEXT(t) ((struct lg_part){(t), 0})
+#define LG_HEX(n) ((struct lg_part){NULL, (uint64_t)(n)})
+#define LG_DIE(...)                                                                                          \
+    lg_die((const struct lg_part[]){__VA_ARGS__},                                                            \
+           sizeof((const struct lg_part[]){__VA_ARGS__}) / sizeof(struct lg_part))
+
+#define LG_STRINGIFY_(x) #x
+#define LG_STRINGIFY(x) LG_STRINGIFY_(x)
+
+/* What must be true in a correct library whatever its callers do. */
+#if LG_DEBUG
+#define LG_ASSERT(x)                                                                                         \
+    (LG_LIKELY(x) ? (void)0                                                                                  \
+                  : LG_DIE(LG_TEXT("internal check failed: " #x " at " __FILE__ ":" LG_STRINGIFY(__LINE__))))
+#else
+#define LG_ASSERT(x) ((void)sizeof(!(x)))
+#endif
+
+LG_INLINE size_t lg_min(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+LG_INLINE size_t lg_max(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+/* `alignment` is a power of two. False if the result doesn't fit. */
+LG_INLINE LG_MUST_USE bool lg_round_up(size_t value, size_t alignment, size_t *out)
+{
+    if (__builtin_add_overflow(value, alignment - 1, out))
+        return false;
+    *out &= ~(alignment - 1);
+    return true;
+}
+
+#endif

@@ -1,0 +1,178 @@
+/*
+ * Why no member stays hidden. Call a word *announced* if its summary bit is set, and so on up to the top.
+ *
+ *   give:   G1 word |= members          G2 for each level up: if the summary bit is clear, set it
+ *   claim:  C1 word -= members, now 0   C2 summary bit := 0   C3 if the word isn't 0 any more: set it again,
+ *                                                               on all levels up, as G2 does
+ *
+ * All are sequentially consistent, so they have one order. When give and claim are both over, the word is
+ * announced if it holds a member: the last C2 on this word is either before G2's look, then G2 sets
+ * the bit; or after it, then C3 comes after G1 and sees the member (or another claim has taken it since), and
+ * sets the bit. The same argument goes for each level above, with a summary word in place of the word.
+ * Without C3, or with C3 read before C2, the member would be hidden for good: a leak that shows as an
+ * early OUT_OF_MEMORY. While a give or claim is under way, emptiness may be seen that isn't.
+ *
+ * What a member stands for (the state of a region) is published by the give's release and read after the
+ * claim's acquire; both are part of sequential consistency. With less, the claimer could see a region's
+ * state, or its user the contents, from before it was given.
+ */
+#include "bitmap.h"
+
+static size_t words_for(size_t members)
+{
+    return (members + 63) / 64;
+}
+
+size_t lg_bitmap_words(size_t members)
+{
+    size_t total = 0;
+    size_t n = members;
+    do {
+        n = words_for(n);
+        total += n;
+    } while (n > 1);
+    return total;
+}
+
+void lg_bitmap_init(lg_bitmap *bitmap, lg_a64 *words, size_t members)
+{
+    size_t n = members;
+    uint32_t level = 0;
+    for (;;) {
+        LG_ASSERT(level < LG_BITMAP_LEVELS);
+        n = words_for(n);
+        bitmap->level[level] = words;
+        words += n;
+        if (n <= 1)
+            break;
+        level++;
+    }
+    bitmap->top = level;
+}
+
+/* Announces a word of level `level` that holds a bit: sets what is clear of the summary bits above it. */
+static void announce(lg_bitmap *bitmap, uint32_t level, uint64_t word)
+{
+    for (; level < bitmap->top; level++) {
+        uint64_t bit = (uint64_t)1 << (word % 64);
+        word /= 64;
+        if ((lg_load_seq_cst_64(&bitmap->level[level + 1][word]) & bit) == 0)
+            lg_or_seq_cst_64(&bitmap->level[level + 1][word], bit);
+    }
+}
+
+/* Level `level`'s word was found or made empty: clears its summary bit, and further up where that empties a
+ * summary word. */
+static void retract(lg_bitmap *bitmap, uint32_t level, uint64_t word)
+{
+    for (; level < bitmap->top; level++) {
+        uint64_t bit = (uint64_t)1 << (word % 64);
+        uint64_t before = lg_and_seq_cst_64(&bitmap->level[level + 1][word / 64], ~bit);
+        if (lg_load_seq_cst_64(&bitmap->level[level][word]) != 0) { /* C3 */
+            announce(bitmap, level, word);
+            return;
+        }
+        if ((before & ~bit) != 0)
+            return;
+        word /= 64;
+    }
+}
+
+static uint64_t lowest_bits(uint64_t set, unsigned most)
+{
+    uint64_t rest = set;
+    for (unsigned i = 0; i < most && rest != 0; i++)
+        rest &= rest - 1;
+    return set & ~rest;
+}
+
+/* Claims up to `most` of the lowest members of a word; 0 if it is empty. */
+static uint64_t claim_from(lg_bitmap *bitmap, uint64_t word, unsigned most, uint64_t among)
+{
+    lg_a64 *at = &bitmap->level[0][word];
+    uint64_t seen = lg_load_relaxed_64(at);
+    for (;;) {
+        uint64_t want = seen & among;
+        if (most < 64)
+            want = lowest_bits(want, most);
+        if (want == 0)
+            return 0;
+        if (lg_cas_seq_cst_64(at, &seen, seen & ~want)) {
+            if ((seen & ~want) == 0)
+                retract(bitmap, 0, word);
+            return want;
+        }
+    }
+}
+
+lg_batch lg_bitmap_claim(lg_bitmap *bitmap, unsigned most)
+{
+    /* Down from the top, the lowest bit each time. Where the summaries led to an empty word, its claimer is
+     * about to retract it or its giver has been robbed already: help to retract, and try again. Each round
+     * clears a bit that only a give sets again, so others have made progress if this goes on. */
+    for (;;) {
+        uint64_t word = 0;
+        uint32_t level = bitmap->top;
+        while (level > 0) {
+            uint64_t set = lg_load_seq_cst_64(&bitmap->level[level][word]);
+            if (set == 0)
+                break;
+            word = word * 64 + (uint64_t)__builtin_ctzll(set);
+            level--;
+        }
+        if (level == 0) {
+            uint64_t mask = claim_from(bitmap, word, most, ~(uint64_t)0);
+            if (mask != 0)
+                return (lg_batch){word, mask};
+        }
+        if (level == bitmap->top)
+            return (lg_batch){0, 0};
+        retract(bitmap, level, word);
+    }
+}
+
+lg_batch lg_bitmap_claim_scan(lg_bitmap *bitmap, unsigned most, size_t members)
+{
+    for (uint64_t word = 0; word < words_for(members); word++) {
+        uint64_t mask = claim_from(bitmap, word, most, ~(uint64_t)0);
+        if (mask != 0)
+            return (lg_batch){word, mask};
+    }
+    return (lg_batch){0, 0};
+}
+
+uint64_t lg_bitmap_claim_mask(lg_bitmap *bitmap, lg_batch batch)
+{
+    return claim_from(bitmap, batch.word, 64, batch.mask);
+}
+
+uint64_t lg_bitmap_give(lg_bitmap *bitmap, lg_batch batch)
+{
+    uint64_t before = lg_or_seq_cst_64(&bitmap->level[0][batch.word], batch.mask);
+    announce(bitmap, 0, batch.word);
+    return before & batch.mask;
+}
+
+bool lg_bitmap_has(const lg_bitmap *bitmap, uint64_t member)
+{
+    return (lg_load_relaxed_64(&bitmap->level[0][member / 64]) >> (member % 64) & 1) != 0;
+}
+
+uint64_t lg_bitmap_word(const lg_bitmap *bitmap, uint64_t word)
+{
+    return lg_load_relaxed_64(&bitmap->level[0][word]);
+}
+
+bool lg_bitmap_sound(const lg_bitmap *bitmap, size_t members)
+{
+    size_t words = words_for(members);
+    for (uint32_t level = 0; level < bitmap->top; level++) {
+        for (uint64_t word = 0; word < words; word++) {
+            uint64_t up = lg_load_relaxed_64(&bitmap->level[level + 1][word / 64]);
+            if (lg_load_relaxed_64(&bitmap->level[level][word]) != 0 && (up >> (word % 64) & 1) == 0)
+                return false;
+        }
+        words = words_for(words);
+    }
+    return true;
+}

@@ -1,0 +1,97 @@
+/*
+ * A hierarchical bitmap: a lock-free set of small integers from which the lowest are claimed first.
+ *
+ * Level 0 holds one bit per member. A bit of level k+1 says that the word below it may hold a bit. Members
+ * are claimed with one compare-and-swap per word and given back with one fetch-or: no list, no node, no
+ * ABA. The summaries are hints that are kept so that no member stays hidden: see bitmap.c for the argument.
+ *
+ * An operation that overlaps a give or a claim may find the set empty although it isn't; where that
+ * matters, lg_bitmap_claim_scan() looks at level 0 alone.
+ */
+#ifndef LG_BITMAP_H
+#define LG_BITMAP_H
+
+#include "atomic.h"
+
+#define LG_BITMAP_LEVELS 4 /* 64^4 = 2^24 members: a stripe of 1 TiB in regions of 64 KiB */
+
+typedef struct lg_bitmap {
+    /* Const after init: words of each level; the words themselves are atomic. */
+    lg_a64 *level[LG_BITMAP_LEVELS];
+    uint32_t top; /* the highest level, a single word */
+} lg_bitmap;
+
+/* Up to 64 members of one word: `mask` of the members from 64 * word. */
+typedef struct lg_batch {
+    uint64_t word;
+    uint64_t mask;
+} lg_batch;
+
+/* Words that a bitmap for `members` needs, all levels together. members <= 2^24. */
+LG_HIDDEN size_t lg_bitmap_words(size_t members);
+
+/* Takes `words` (zeroed memory, lg_bitmap_words() of them) into use; the set is empty. */
+LG_HIDDEN void lg_bitmap_init(lg_bitmap *bitmap, lg_a64 *words, size_t members);
+
+/* Claims up to `most` of the lowest members of one word: what is in the batch belongs to the caller. A mask
+ * of 0: the set was found empty. Acquires what the givers released. */
+LG_HIDDEN lg_batch lg_bitmap_claim(lg_bitmap *bitmap, unsigned most);
+
+/* The same without the summaries, for members below `members`: finds whatever is there all the time. */
+LG_HIDDEN lg_batch lg_bitmap_claim_scan(lg_bitmap *bitmap, unsigned most, size_t members);
+
+/* Claims what there is of the batch, which may be part or nothing. */
+LG_HIDDEN uint64_t lg_bitmap_claim_mask(lg_bitmap *bitmap, lg_batch batch);
+
+/* Puts members into the set, and releases. Returns those that were in it already: a region freed twice. */
+LG_HIDDEN LG_MUST_USE uint64_t lg_bitmap_give(lg_bitmap *bitmap, lg_batch batch);
+
+/* Whether a member is in the set; a moment later it may not be. */
+LG_HIDDEN bool lg_bitmap_has(const lg_bitmap *bitmap, uint64_t member);
+
+/* One word of the set, a moment ago. */
+LG_HIDDEN uint64_t lg_bitmap_word(const lg_bitmap *bitmap, uint64_t word);
+
+/* At a quiet moment: whether each summary bit says what is below it, for members below `members`. A bit
+ * too many is allowed, a hidden member is not. */
+LG_HIDDEN bool lg_bitmap_sound(const lg_bitmap *bitmap, size_t members);
+
+LG_INLINE lg_batch lg_batch_of(uint64_t member)
+{
+    return (lg_batch){member / 64, (uint64_t)1 << (member % 64)};
+}
+
+LG_INLINE unsigned lg_batch_count(lg_batch batch)
+{
+    return (unsigned)__builtin_popcountll(batch.mask);
+}
+
+/* Takes the lowest member out of a batch that isn't empty. */
+LG_INLINE uint64_t lg_batch_pop_lowest(lg_batch *batch)
+{
+    uint64_t bit = (uint64_t)__builtin_ctzll(batch->mask);
+    batch->mask &= batch->mask - 1;
+    return batch->word * 64 + bit;
+}
+
+/* Takes the highest member out of a batch that isn't empty. */
+LG_INLINE uint64_t lg_batch_pop_highest(lg_batch *batch)
+{
+    uint64_t bit = 63 - (uint64_t)__builtin_clzll(batch->mask);
+    batch->mask &= ~((uint64_t)1 << bit);
+    return batch->word * 64 + bit;
+}
+
+/* Splits a range of members into words: returns the batch of its first word, and takes that off the range,
+ * which isn't empty. */
+LG_INLINE lg_batch lg_batch_split(uint64_t *first, uint64_t *count)
+{
+    uint64_t bit = *first % 64;
+    uint64_t n = *count < 64 - bit ? *count : 64 - bit;
+    lg_batch batch = {*first / 64, (n == 64 ? ~(uint64_t)0 : (((uint64_t)1 << n) - 1)) << bit};
+    *first += n;
+    *count -= n;
+    return batch;
+}
+
+#endif

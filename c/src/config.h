@@ -1,0 +1,49 @@
+/*
+ * The one table of options, and the values in force. The values are atomics that set_config publishes and
+ * anybody reads; what the hot path needs of them is also kept where it looks anyway (stripe.h).
+ */
+#ifndef LG_CONFIG_H
+#define LG_CONFIG_H
+
+#include "atomic.h"
+
+/* X(name, default, environment variable after "LGALLOC_", meaning) */
+#define LG_OPTIONS(X)                                                                                        \
+    X(enabled, 0, "ENABLE", "whether allocating works; 0 or 1")                                              \
+    X(backing, LGALLOC_BACKING_FILE, "BACKING", "of new areas; file or anonymous")                           \
+    X(interval_ns, 0, "INTERVAL_NS", "nanoseconds between the worker's ticks; 0: no worker")                 \
+    X(batch, 0, "BATCH", "regions cleared per tick and size class; 0: no bound")                             \
+    X(clear_bytes, 0, "CLEAR_BYTES", "bytes cleared per tick and size class; 0: no bound")                   \
+    X(release_ticks, 16, "RELEASE_TICKS", "ticks after which an unused area is given back; 0: never")        \
+    X(eager_return, 0, "EAGER_RETURN", "clear what leaves a thread's cache; 0 or 1")                         \
+    X(growth_dampener, 0, "GROWTH_DAMPENER", "n: areas grow by 1 + 1/(n+1)")                                 \
+    X(local_buffer_bytes, 32 * LG_MIB, "LOCAL_BUFFER_BYTES", "per thread and size class")                    \
+    X(limit_bytes, 0, "LIMIT_BYTES", "bound on bytes in use plus dirty; 0: none")                            \
+    X(idle_bytes, UINT64_MAX, "IDLE_BYTES", "bound on free bytes kept dirty in the shared pools")            \
+    X(huge_pages, 1, "HUGE_PAGES", "advise huge pages for anonymous areas; 0 or 1")                          \
+    X(reserve_blocks, 0, "RESERVE_BLOCKS", "reserve disk blocks before handing out; 0 or 1")
+
+enum lg_option_id {
+#define X(name, value, variable, meaning) LG_OPTION_##name,
+    LG_OPTIONS(X)
+#undef X
+        LG_OPTION_COUNT
+};
+
+/* The values in force. */
+extern LG_HIDDEN lg_a64 lg_options[LG_OPTION_COUNT];
+
+#define LG_OPTION(name) lg_load_relaxed_64(&lg_options[LG_OPTION_##name])
+
+/* Copies the configured directory's name into `buffer` of PATH_MAX bytes. Returns a number that changes when
+ * the name changes; 0 where none is configured. */
+LG_HIDDEN uint32_t lg_config_path(char *buffer);
+
+/* For fork.c: the locks of this room in rank order, and the child's side of it. */
+LG_HIDDEN void lg_config_fork_prepare(void);
+LG_HIDDEN void lg_config_fork_prepare_path(void);
+LG_HIDDEN void lg_config_fork_parent(void);
+LG_HIDDEN void lg_config_fork_parent_path(void);
+LG_HIDDEN void lg_config_fork_child(void);
+
+#endif

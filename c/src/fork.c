@@ -1,0 +1,90 @@
+/*
+ * What fork does.
+ *
+ * Before: all locks are taken in rank order, and movers are shut out, so that no region is on its way between
+ * a cache and a pool. Other threads may still be in the middle of an allocation from their own cache or a free
+ * into it; that is at most one region each.
+ *
+ * In the parent: everything is undone in reverse order. It never sees any of it.
+ *
+ * In the child there is one thread. Areas on files are MADV_DONTFORK, so their pages are gone: the addresses are
+ * made inaccessible, what was in use there is lost (freeing it does nothing), new allocations get new areas
+ * in new files. Anonymous areas were copied on write: the caches of vanished threads go to the pools, and what
+ * such a thread had in its hands is found by its state: free, but in no pool.
+ */
+#include "fork.h"
+
+#include "config.h"
+#include "init.h"
+#include "thread_cache.h"
+#include "worker.h"
+
+static void prepare(void)
+{
+    lg_init_fork_prepare();
+    lg_config_fork_prepare();
+    lg_worker_fork_prepare();
+    lg_transit_shut();
+    for (unsigned c = 0; c < LG_CLASS_COUNT; c++)
+        lg_lock_acquire(lg_class_lock(c));
+    lg_config_fork_prepare_path();
+}
+
+static void parent(void)
+{
+    lg_config_fork_parent_path();
+    for (unsigned c = LG_CLASS_COUNT; c-- > 0;)
+        lg_lock_release(lg_class_lock(c));
+    lg_transit_admit();
+    lg_worker_fork_parent();
+    lg_config_fork_parent();
+    lg_init_fork_parent();
+}
+
+static uint64_t counted_in_use(unsigned class_index)
+{
+    uint64_t taken = lg_load_relaxed_64(&lg_shared_counters[class_index].allocations);
+    uint64_t freed = lg_load_relaxed_64(&lg_shared_counters[class_index].deallocations);
+    uint32_t count = lg_threads_high();
+    for (uint32_t id = 0; id < count; id++) {
+        taken += lg_load_relaxed_64(&lg_thread_at(id)->bins[class_index].counters.allocations);
+        freed += lg_load_relaxed_64(&lg_thread_at(id)->bins[class_index].counters.deallocations);
+    }
+    return taken - freed - lg_load_relaxed_64(&lg_in_use_lost[class_index]);
+}
+
+/* All caches, the own included, to the pools: by theft, which works on any record. */
+static void drain(unsigned class_index)
+{
+    uint32_t count = lg_threads_high();
+    for (uint32_t id = 0; id < count; id++) {
+        uint32_t region;
+        while (lg_thread_steal(lg_thread_at(id), class_index, &region) == LG_THEFT_DONE)
+            lg_pool_return(class_index, region);
+    }
+}
+
+static void child(void)
+{
+    lg_config_fork_child();
+    for (unsigned c = 0; c < LG_CLASS_COUNT; c++)
+        lg_lock_reset(lg_class_lock(c));
+    lg_transit_forked();
+    lg_worker_fork_child();
+    lg_init_fork_child();
+    lg_barrier_init(); /* the registration is the process's, and this is another one */
+    uint64_t charge = 0;
+    for (unsigned c = 0; c < lg_layout_.stripes; c++) {
+        if (lg_area_count(c) == 0)
+            continue;
+        drain(c);
+        charge += lg_area_forked(c, counted_in_use(c));
+    }
+    lg_charge_reset(charge);
+    lg_threads_forked();
+}
+
+int lg_fork_init(void)
+{
+    return lg_os_atfork(prepare, parent, child);
+}

@@ -1,0 +1,120 @@
+/* Hints for a part of an allocation in use. */
+#include "allocate.h"
+#include "os.h"
+
+/* Checks the range and finds the region. OK with *out_len 0: nothing to do. */
+static lgalloc_status locate(lgalloc_handle handle, size_t offset, size_t len, unsigned *out_class_index,
+                             uint64_t *out_region, lg_area *out_area)
+{
+    if (offset > handle.len || len > handle.len - offset)
+        return LGALLOC_STATUS_OUT_OF_BOUNDS;
+    if (handle.len == 0)
+        return LGALLOC_STATUS_OK;
+    if (!lg_handle_find(handle, out_class_index, out_region) ||
+        !lg_area_next(*out_class_index, *out_region << (*out_class_index + LG_CLASS_MIN), out_area))
+        return LGALLOC_STATUS_INVALID_ARGUMENT;
+    return LGALLOC_STATUS_OK;
+}
+
+/* The pages that a range touches, in bytes from the handle's start. */
+static void round_outward(size_t *offset, size_t *len)
+{
+    size_t page = lg_os_page_size();
+    size_t end = (*offset + *len + page - 1) & ~(page - 1); /* at most the region's end: no overflow */
+    *offset &= ~(page - 1);
+    *len = end - *offset;
+}
+
+/* The whole pages inside a range. */
+static void round_inward(size_t *offset, size_t *len)
+{
+    size_t page = lg_os_page_size();
+    size_t end = (*offset + *len) & ~(page - 1);
+    *offset = (*offset + page - 1) & ~(page - 1);
+    *len = end > *offset ? end - *offset : 0;
+}
+
+static lgalloc_status hint(enum lg_system_call advice, lgalloc_handle handle, size_t offset, size_t len)
+{
+    unsigned class_index;
+    uint64_t region;
+    lg_area area;
+    lgalloc_status status = locate(handle, offset, len, &class_index, &region, &area);
+    if (status != LGALLOC_STATUS_OK || len == 0)
+        return status;
+    round_outward(&offset, &len);
+    int error = lg_os_advise(advice, (char *)handle.ptr + offset, len);
+    /* Anonymous memory on a system without swap: there is nothing to bring in. */
+    if (error == EBADF && advice == LG_SYS_ADVISE_PREFETCH && area.kind == LG_AREA_ANONYMOUS)
+        error = 0;
+    if (error == 0)
+        return LGALLOC_STATUS_OK;
+    lg_add_relaxed_64(&lg_advise_failures, 1);
+    return lg_io_error(error);
+}
+
+LG_API lgalloc_status lgalloc_prefetch(lgalloc_handle handle, size_t offset, size_t len)
+{
+    return hint(LG_SYS_ADVISE_PREFETCH, handle, offset, len);
+}
+
+LG_API lgalloc_status lgalloc_cold(lgalloc_handle handle, size_t offset, size_t len)
+{
+    return hint(LG_SYS_ADVISE_COLD, handle, offset, len);
+}
+
+/* Writes to every page without changing it, also while others write. */
+static void touch(char *start, size_t len)
+{
+    size_t page = lg_os_page_size();
+    for (size_t at = 0; at < len; at += page)
+        __atomic_fetch_or(start + at, 0, __ATOMIC_RELAXED);
+}
+
+LG_API lgalloc_status lgalloc_populate(lgalloc_handle handle, size_t offset, size_t len)
+{
+    unsigned class_index;
+    uint64_t region;
+    lg_area area;
+    lgalloc_status status = locate(handle, offset, len, &class_index, &region, &area);
+    if (status != LGALLOC_STATUS_OK || len == 0)
+        return status;
+    round_outward(&offset, &len);
+    bool file = area.kind == LG_AREA_FILE;
+    bool have_blocks = !file;
+    if (file) {
+        /* First the disk blocks: a full disk is found out here, not by the write that follows. */
+        uint64_t file_offset = (region << (class_index + LG_CLASS_MIN)) + offset;
+        int error = lg_os_allocate_blocks(area.fd, file_offset, len);
+        have_blocks = error == 0;
+        if (error != 0 && error != EOPNOTSUPP)
+            return lg_io_error(error);
+    }
+    int error = lg_os_advise(LG_SYS_ADVISE_POPULATE, (char *)handle.ptr + offset, len);
+    if (error == EINVAL && have_blocks) { /* before Linux 5.14 */
+        touch((char *)handle.ptr + offset, len);
+        error = 0;
+    }
+    if (error == EFAULT && file)
+        error = ENOSPC; /* the fault would have been a SIGBUS */
+    return error == 0 ? LGALLOC_STATUS_OK : lg_io_error(error);
+}
+
+LG_API lgalloc_status lgalloc_discard(lgalloc_handle handle, size_t offset, size_t len)
+{
+    unsigned class_index;
+    uint64_t region;
+    lg_area area;
+    lgalloc_status status = locate(handle, offset, len, &class_index, &region, &area);
+    if (status != LGALLOC_STATUS_OK || len == 0)
+        return status;
+    round_inward(&offset, &len);
+    if (len == 0)
+        return LGALLOC_STATUS_OK;
+    int error = lg_area_clear(class_index, &area, (region << (class_index + LG_CLASS_MIN)) + offset, len);
+    lg_store_relaxed_32(&lg_region_at(class_index, region)->has_blocks, 0);
+    if (error == 0)
+        return LGALLOC_STATUS_OK;
+    lg_add_relaxed_64(&lg_clear_failures, 1);
+    return lg_io_error(error);
+}

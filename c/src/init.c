@@ -1,0 +1,47 @@
+#include "init.h"
+
+#include "config.h"
+#include "fork.h"
+#include "thread_cache.h"
+
+lg_a32 lg_initialised;
+
+static lg_lock init_lock = LG_LOCK_INIT(LG_RANK_INIT);
+
+int lg_init(void)
+{
+    lg_lock_acquire(&init_lock);
+    int error = 0;
+    if (!lg_ready()) {
+        error = lg_stripe_init();
+        if (error == 0) {
+            lg_pools_init();
+            lg_areas_init();
+            (void)lg_threads_init(lg_cache_at_exit);
+            lg_barrier_init();
+            lg_cache_set_capacity(LG_OPTION(local_buffer_bytes));
+            /* Without it only a child of fork is worse off; the parent's work goes on. */
+            if (lg_fork_init() != 0)
+                lg_add_relaxed_64(&lg_advise_failures, 1);
+            /* Release: publishes all of the above. Partner: the acquire in lg_ready(). */
+            lg_store_release_32(&lg_initialised, 1);
+        }
+    }
+    lg_lock_release(&init_lock);
+    return error;
+}
+
+void lg_init_fork_prepare(void)
+{
+    lg_lock_acquire(&init_lock);
+}
+
+void lg_init_fork_parent(void)
+{
+    lg_lock_release(&init_lock);
+}
+
+void lg_init_fork_child(void)
+{
+    lg_lock_reset(&init_lock);
+}

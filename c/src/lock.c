@@ -1,0 +1,76 @@
+#include "lock.h"
+
+#if LG_DEBUG
+static _Thread_local uint64_t held_ranks; /* one bit per rank */
+#endif
+
+void lg_lock_init(lg_lock *lock, uint32_t rank)
+{
+    LG_ASSERT(rank < LG_RANK_COUNT);
+    pthread_mutex_init(&lock->mutex, NULL);
+    lock->rank = rank;
+}
+
+void lg_lock_reset(lg_lock *lock)
+{
+    lg_lock_init(lock, lock->rank);
+#if LG_DEBUG
+    held_ranks &= ~((uint64_t)1 << lock->rank);
+#endif
+}
+
+/* The rank must be above all that this thread holds. */
+static void note_acquire(const lg_lock *lock)
+{
+#if LG_DEBUG
+    LG_ASSERT(held_ranks >> lock->rank == 0);
+    held_ranks |= (uint64_t)1 << lock->rank;
+#else
+    (void)lock;
+#endif
+}
+
+static void note_release(const lg_lock *lock)
+{
+#if LG_DEBUG
+    LG_ASSERT((held_ranks >> lock->rank & 1) != 0);
+    held_ranks &= ~((uint64_t)1 << lock->rank);
+#else
+    (void)lock;
+#endif
+}
+
+bool lg_lock_held(uint32_t rank)
+{
+#if LG_DEBUG
+    return (held_ranks >> rank & 1) != 0;
+#else
+    (void)rank;
+    return true;
+#endif
+}
+
+#ifdef LG_EXPLORE
+
+#include "explore_lock.h" /* from fuzz/: the blocking parts, as points of the schedule */
+
+#else
+
+void lg_lock_acquire(lg_lock *lock)
+{
+    note_acquire(lock);
+    pthread_mutex_lock(&lock->mutex);
+}
+
+void lg_lock_release(lg_lock *lock)
+{
+    note_release(lock);
+    pthread_mutex_unlock(&lock->mutex);
+}
+
+void lg_lock_wait(lg_lock *lock, pthread_cond_t *cond, const struct timespec *deadline)
+{
+    pthread_cond_timedwait(cond, &lock->mutex, deadline);
+}
+
+#endif

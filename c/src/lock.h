@@ -1,0 +1,39 @@
+/*
+ * Mutexes with ranks. A thread takes locks in ascending order of rank only; debug builds check it, and
+ * fork takes all of them in that order.
+ */
+#ifndef LG_LOCK_H
+#define LG_LOCK_H
+
+#include "base.h" /* first: it asks libc for its GNU interfaces */
+
+#include <pthread.h>
+
+enum lg_rank {
+    LG_RANK_INIT = 0,    /* making the reservation */
+    LG_RANK_CONFIG = 1,  /* applying a configuration, starting and stopping the worker */
+    LG_RANK_WORKER = 2,  /* the worker's orders and its condition variable */
+    LG_RANK_ROOM = 3,    /* transit.c: shutting out all movers */
+    LG_RANK_CLASS = 4,   /* one per size class, smallest class first */
+    LG_RANK_PATH = 4 + LGALLOC_SIZE_CLASS_COUNT, /* the configured directory's name */
+    LG_RANK_COUNT
+};
+
+typedef struct lg_lock {
+    pthread_mutex_t mutex;
+    uint32_t rank;
+} lg_lock;
+
+#define LG_LOCK_INIT(rank_) {PTHREAD_MUTEX_INITIALIZER, (rank_)}
+
+LG_HIDDEN void lg_lock_init(lg_lock *lock, uint32_t rank);
+LG_HIDDEN void lg_lock_acquire(lg_lock *lock);
+LG_HIDDEN void lg_lock_release(lg_lock *lock);
+/* Waits on `cond`, with the lock held, until signalled or until the absolute time on CLOCK_MONOTONIC. */
+LG_HIDDEN void lg_lock_wait(lg_lock *lock, pthread_cond_t *cond, const struct timespec *deadline);
+/* In the child of a fork: the lock is free whatever vanished threads held. */
+LG_HIDDEN void lg_lock_reset(lg_lock *lock);
+/* Whether the calling thread holds a lock of this rank; always true in release builds. */
+LG_HIDDEN bool lg_lock_held(uint32_t rank);
+
+#endif

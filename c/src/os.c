@@ -1,0 +1,375 @@
+#include "os.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/membarrier.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "lock.h"
+
+/* Newer than the headers of some distributions that run newer kernels. */
+#ifndef MADV_COLD
+#define MADV_COLD 20 /* Linux 5.4 */
+#endif
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
+#ifndef PR_SET_VMA
+#define PR_SET_VMA 0x53564d61 /* Linux 5.17 */
+#endif
+#ifndef PR_SET_VMA_ANON_NAME
+#define PR_SET_VMA_ANON_NAME 0
+#endif
+
+#ifdef LG_TESTING
+int (*lg_os_fault)(enum lg_system_call call);
+#define FAULT(call)                                                                                          \
+    do {                                                                                                     \
+        int fault_ = lg_os_fault != NULL ? lg_os_fault(call) : 0;                                            \
+        if (fault_ != 0)                                                                                     \
+            return fault_;                                                                                   \
+    } while (0)
+#else
+#define FAULT(call) ((void)0)
+#endif
+
+/* The C library reports through errno, which the caller of an allocator doesn't expect to change. */
+#define CALL(expression)                                                                                     \
+    __extension__({                                                                                          \
+        int saved_ = errno;                                                                                  \
+        int result_ = (expression) ? 0 : errno;                                                              \
+        errno = saved_;                                                                                      \
+        result_;                                                                                             \
+    })
+
+size_t lg_os_page_size(void)
+{
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* ---- address space */
+
+int lg_os_reserve(size_t len, void **out)
+{
+    FAULT(LG_SYS_RESERVE);
+    void *p = NULL;
+    int error = CALL((p = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) !=
+                     MAP_FAILED);
+    if (error == 0)
+        *out = p;
+    return error;
+}
+
+void lg_os_unreserve(void *addr, size_t len)
+{
+    if (len != 0)
+        (void)CALL(munmap(addr, len) == 0);
+}
+
+int lg_os_commit(void *addr, size_t len)
+{
+    FAULT(LG_SYS_COMMIT);
+    return CALL(mprotect(addr, len, PROT_READ | PROT_WRITE) == 0);
+}
+
+static int map_reserved(void *addr, size_t len)
+{
+    return CALL(mmap(addr, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) !=
+                MAP_FAILED);
+}
+
+int lg_os_map_file(void *addr, size_t len, int fd, uint64_t offset)
+{
+    FAULT(LG_SYS_MAP_FILE);
+    int error = CALL(mmap(addr, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, (off_t)offset) !=
+                     MAP_FAILED);
+    /* A failing mmap may have taken the old mapping away already; nobody else may get the addresses. */
+    if (error != 0)
+        (void)map_reserved(addr, len);
+    return error;
+}
+
+int lg_os_unmap(void *addr, size_t len)
+{
+    FAULT(LG_SYS_UNMAP);
+    return map_reserved(addr, len);
+}
+
+/* ---- advice */
+
+int lg_os_advise(enum lg_system_call advice, void *addr, size_t len)
+{
+    FAULT(advice);
+    int number = 0;
+    switch (advice) {
+    case LG_SYS_ADVISE_DISCARD: number = MADV_DONTNEED; break;
+    case LG_SYS_ADVISE_REMOVE: number = MADV_REMOVE; break;
+    case LG_SYS_ADVISE_HUGE: number = MADV_HUGEPAGE; break;
+    case LG_SYS_ADVISE_DONTFORK: number = MADV_DONTFORK; break;
+    case LG_SYS_ADVISE_PREFETCH: number = MADV_WILLNEED; break;
+    case LG_SYS_ADVISE_POPULATE: number = MADV_POPULATE_WRITE; break;
+    case LG_SYS_ADVISE_COLD: number = MADV_COLD; break;
+    default: return EINVAL;
+    }
+    int error;
+    do {
+        error = CALL(madvise(addr, len, number) == 0);
+    } while (error == EINTR || (error == EAGAIN && advice != LG_SYS_ADVISE_POPULATE));
+    return error;
+}
+
+int lg_os_no_huge_pages(void *addr, size_t len)
+{
+    FAULT(LG_SYS_ADVISE_HUGE);
+    return CALL(madvise(addr, len, MADV_NOHUGEPAGE) == 0);
+}
+
+int lg_os_name(void *addr, size_t len, const char *name)
+{
+    FAULT(LG_SYS_NAME);
+    return CALL(prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, addr, len, name) == 0);
+}
+
+/* ---- files */
+
+int lg_os_open_unlinked(const char *directory, int *out_fd)
+{
+    FAULT(LG_SYS_OPEN);
+    int fd = -1;
+    int error = CALL((fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)) >= 0);
+    /* File systems without O_TMPFILE answer EOPNOTSUPP; kernels without it take the flag for
+     * O_DIRECTORY and answer EISDIR. */
+    if (error == EOPNOTSUPP || error == EISDIR) {
+        static const char suffix[] = "/lgalloc-XXXXXX";
+        char name[PATH_MAX + sizeof(suffix)];
+        size_t len = strlen(directory);
+        if (len >= PATH_MAX)
+            return ENAMETOOLONG;
+        memcpy(name, directory, len);
+        memcpy(name + len, suffix, sizeof(suffix));
+        error = CALL((fd = mkostemp(name, O_CLOEXEC)) >= 0);
+        if (error == 0)
+            (void)CALL(unlink(name) == 0);
+    }
+    if (error == 0)
+        *out_fd = fd;
+    return error;
+}
+
+void lg_os_close(int fd)
+{
+    (void)CALL(close(fd) == 0);
+}
+
+/* Growing a file beyond RLIMIT_FSIZE raises SIGXFSZ, which kills; so that is looked up before. */
+static bool file_size_allowed(uint64_t size)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return true;
+    return size <= limit.rlim_cur;
+}
+
+int lg_os_truncate(int fd, uint64_t size)
+{
+    FAULT(LG_SYS_TRUNCATE);
+    struct stat status;
+    int error = CALL(fstat(fd, &status) == 0);
+    if (error == 0 && size > (uint64_t)status.st_size && !file_size_allowed(size))
+        error = EFBIG;
+    if (error == 0)
+        do {
+            error = CALL(ftruncate(fd, (off_t)size) == 0);
+        } while (error == EINTR);
+    return error;
+}
+
+int lg_os_allocate_blocks(int fd, uint64_t offset, uint64_t len)
+{
+    FAULT(LG_SYS_ALLOCATE);
+    if (!file_size_allowed(offset + len))
+        return EFBIG;
+    int error;
+    do {
+        error = CALL(fallocate(fd, 0, (off_t)offset, (off_t)len) == 0);
+    } while (error == EINTR);
+    return error;
+}
+
+int lg_os_punch(int fd, uint64_t offset, uint64_t len)
+{
+    FAULT(LG_SYS_PUNCH);
+    int error;
+    do {
+        error = CALL(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)len) == 0);
+    } while (error == EINTR);
+    return error;
+}
+
+int lg_os_file_usage(int fd, uint64_t *out_size, uint64_t *out_allocated)
+{
+    FAULT(LG_SYS_FSTAT);
+    struct stat status;
+    int error = CALL(fstat(fd, &status) == 0);
+    if (error != 0)
+        return error;
+    *out_size = (uint64_t)status.st_size;
+    *out_allocated = (uint64_t)status.st_blocks * 512; /* st_blocks counts in 512 bytes, always */
+    return 0;
+}
+
+int lg_os_read_lines(const char *path, void (*line)(void *context, const char *text), void *context)
+{
+    FAULT(LG_SYS_READ_MAPS);
+    int fd = -1;
+    int error = CALL((fd = open(path, O_RDONLY | O_CLOEXEC)) >= 0);
+    if (error != 0)
+        return error;
+    char chunk[4096];
+    char text[1024];
+    size_t used = 0;
+    for (;;) {
+        ssize_t got = 0;
+        error = CALL((got = read(fd, chunk, sizeof(chunk))) >= 0);
+        if (error == EINTR)
+            continue;
+        if (error != 0 || got == 0)
+            break;
+        for (ssize_t i = 0; i < got; i++) {
+            if (chunk[i] == '\n') {
+                text[used] = 0;
+                line(context, text);
+                used = 0;
+            } else if (used < sizeof(text) - 1) {
+                text[used++] = chunk[i];
+            }
+        }
+    }
+    lg_os_close(fd);
+    return error;
+}
+
+/* ---- threads */
+
+#ifdef LG_EXPLORE
+
+#include "explore_os.h" /* from fuzz/: the barrier and the pause, as points of the schedule */
+
+#else
+
+int lg_os_membarrier_register(void)
+{
+    FAULT(LG_SYS_MEMBARRIER);
+    return CALL(syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0);
+}
+
+void lg_os_membarrier(void)
+{
+    /* Fails only where it was not registered, and a child of fork inherits the registration. Without the
+     * barrier a region could be handed out twice, so there is no going on. */
+    if (CALL(syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0) != 0)
+        LG_DIE(LG_TEXT("membarrier failed after it was registered"));
+}
+
+void lg_os_pause(unsigned round)
+{
+    if (round < 16) {
+        sched_yield();
+    } else {
+        struct timespec duration = {0, 50 * 1000};
+        (void)CALL(nanosleep(&duration, NULL) == 0);
+    }
+}
+
+#endif
+
+int lg_os_thread_start(pthread_t *out, const char *name, void *(*run)(void *), void *argument)
+{
+    FAULT(LG_SYS_THREAD);
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(out, NULL, run, argument);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error == 0)
+        (void)pthread_setname_np(*out, name);
+    return error;
+}
+
+void lg_os_thread_join(pthread_t thread)
+{
+    pthread_join(thread, NULL);
+}
+
+int lg_os_key_create(pthread_key_t *out, void (*destructor)(void *))
+{
+    FAULT(LG_SYS_KEY);
+    return pthread_key_create(out, destructor);
+}
+
+int lg_os_key_set(pthread_key_t key, const void *value)
+{
+    FAULT(LG_SYS_KEY_SET);
+    return pthread_setspecific(key, value);
+}
+
+int lg_os_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void))
+{
+    FAULT(LG_SYS_ATFORK);
+    return pthread_atfork(prepare, parent, child);
+}
+
+void lg_os_monotonic_after(uint64_t nanoseconds, struct timespec *out)
+{
+    clock_gettime(CLOCK_MONOTONIC, out);
+    uint64_t seconds = nanoseconds / 1000000000u;
+    /* A hundred years are as good as for ever, and can't overflow. */
+    if (seconds > (uint64_t)100 * 365 * 86400)
+        seconds = (uint64_t)100 * 365 * 86400;
+    out->tv_sec += (time_t)seconds;
+    out->tv_nsec += (long)(nanoseconds % 1000000000u);
+    if (out->tv_nsec >= 1000000000L) {
+        out->tv_sec += 1;
+        out->tv_nsec -= 1000000000L;
+    }
+}
+
+/* ---- the end */
+
+void lg_die(const struct lg_part *parts, size_t count)
+{
+    char line[512];
+    size_t used = 0;
+#define APPEND(text, len)                                                                                    \
+    do {                                                                                                     \
+        size_t n_ = lg_min((len), sizeof(line) - 1 - used);                                                  \
+        memcpy(line + used, (text), n_);                                                                     \
+        used += n_;                                                                                          \
+    } while (0)
+    APPEND("lgalloc: ", 9);
+    for (size_t i = 0; i < count; i++) {
+        if (parts[i].text != NULL) {
+            APPEND(parts[i].text, strlen(parts[i].text));
+            continue;
+        }
+        char digits[18] = "0x";
+        size_t n = 2;
+        for (int shift = 60; shift >= 0; shift -= 4)
+            if (n > 2 || shift == 0 || (parts[i].number >> shift) != 0)
+                digits[n++] = "0123456789abcdef"[parts[i].number >> shift & 15];
+        APPEND(digits, n);
+    }
+#undef APPEND
+    line[used++] = '\n';
+    ssize_t ignored = write(STDERR_FILENO, line, used);
+    (void)ignored;
+    abort();
+}

@@ -1,0 +1,110 @@
+/*
+ * Every system call of the library. Functions return 0 or an errno value and leave things as they were
+ * when they fail, unless the text says otherwise; none writes `errno`. Addresses and lengths are whole pages
+ * unless the text says otherwise.
+ *
+ * This is the seam for fault injection: with LG_TESTING defined, lg_os_fault is asked before each call
+ * and may answer with the errno to fail with.
+ */
+#ifndef LG_OS_H
+#define LG_OS_H
+
+#include "base.h" /* first: it asks libc for its GNU interfaces */
+
+#include <pthread.h>
+#include <time.h>
+
+#define LG_SYSTEM_CALLS(X)                                                                                   \
+    X(RESERVE)       /* mmap of address space */                                                             \
+    X(COMMIT)        /* mprotect to readable and writable */                                                 \
+    X(MAP_FILE)      /* mmap of a piece of a file over reserved addresses */                                 \
+    X(UNMAP)         /* mmap of inaccessible memory over a piece */                                          \
+    X(OPEN)          /* open of an unlinked file */                                                          \
+    X(TRUNCATE)      /* ftruncate */                                                                         \
+    X(ALLOCATE)      /* fallocate: reserve disk blocks */                                                    \
+    X(PUNCH)         /* fallocate: punch a hole */                                                           \
+    X(FSTAT)         /* fstat */                                                                             \
+    X(ADVISE_DISCARD)  /* madvise MADV_DONTNEED */                                                           \
+    X(ADVISE_REMOVE)   /* madvise MADV_REMOVE */                                                             \
+    X(ADVISE_HUGE)     /* madvise MADV_HUGEPAGE, MADV_NOHUGEPAGE */                                          \
+    X(ADVISE_DONTFORK) /* madvise MADV_DONTFORK */                                                           \
+    X(ADVISE_PREFETCH) /* madvise MADV_WILLNEED */                                                           \
+    X(ADVISE_POPULATE) /* madvise MADV_POPULATE_WRITE */                                                     \
+    X(ADVISE_COLD)     /* madvise MADV_COLD */                                                               \
+    X(NAME)            /* prctl: name of a mapping */                                                        \
+    X(MEMBARRIER)      /* registering for membarrier */                                                      \
+    X(THREAD)          /* pthread_create */                                                                  \
+    X(KEY)             /* pthread_key_create */                                                              \
+    X(KEY_SET)         /* pthread_setspecific */                                                             \
+    X(ATFORK)          /* pthread_atfork */                                                                  \
+    X(READ_MAPS)       /* open and read of /proc/self/... */
+
+enum lg_system_call {
+#define X(name) LG_SYS_##name,
+    LG_SYSTEM_CALLS(X)
+#undef X
+        LG_SYS_COUNT
+};
+
+#ifdef LG_TESTING
+/* Asked before every system call; a result that isn't 0 is the errno to fail with. NULL: none fails. */
+extern LG_HIDDEN int (*lg_os_fault)(enum lg_system_call call);
+#endif
+
+/* Bytes per page, and per huge page (what MADV_HUGEPAGE works in). */
+LG_HIDDEN size_t lg_os_page_size(void);
+#define LG_HUGE_PAGE (2 * LG_MIB)
+
+/* ---- address space */
+
+/* Reserves inaccessible addresses, anywhere, that cost no memory. */
+LG_HIDDEN int lg_os_reserve(size_t len, void **out);
+/* Gives reserved addresses back. Can't fail for whole mappings or their ends. */
+LG_HIDDEN void lg_os_unreserve(void *addr, size_t len);
+/* Makes reserved or already committed addresses readable and writable anonymous memory. */
+LG_HIDDEN int lg_os_commit(void *addr, size_t len);
+/* Maps [offset, offset + len) of the file, shared, over addresses of a reservation. */
+LG_HIDDEN int lg_os_map_file(void *addr, size_t len, int fd, uint64_t offset);
+/* Whatever is mapped there goes away, and the addresses are reserved again. */
+LG_HIDDEN int lg_os_unmap(void *addr, size_t len);
+
+/* ---- advice */
+
+LG_HIDDEN int lg_os_advise(enum lg_system_call advice, void *addr, size_t len);
+LG_HIDDEN int lg_os_no_huge_pages(void *addr, size_t len);
+/* A name that /proc/self/maps shows for anonymous memory; `name` must be static. */
+LG_HIDDEN int lg_os_name(void *addr, size_t len, const char *name);
+
+/* ---- files */
+
+/* Opens a file without a name in `directory`, close-on-exec. */
+LG_HIDDEN int lg_os_open_unlinked(const char *directory, int *out_fd);
+LG_HIDDEN void lg_os_close(int fd);
+/* Sets the file's size. EFBIG, and no signal, above RLIMIT_FSIZE. */
+LG_HIDDEN int lg_os_truncate(int fd, uint64_t size);
+/* Reserves disk blocks for a part of the file; those there are stay. May have done a part when it fails. */
+LG_HIDDEN int lg_os_allocate_blocks(int fd, uint64_t offset, uint64_t len);
+/* Gives back the blocks of a part of the file, which reads as zero then. */
+LG_HIDDEN int lg_os_punch(int fd, uint64_t offset, uint64_t len);
+/* The file's size, and the bytes of its disk blocks. */
+LG_HIDDEN int lg_os_file_usage(int fd, uint64_t *out_size, uint64_t *out_allocated);
+/* Calls `line` for each line of a text file, without the newline; lines beyond 1 KiB are cut. */
+LG_HIDDEN int lg_os_read_lines(const char *path, void (*line)(void *context, const char *text), void *context);
+
+/* ---- threads */
+
+/* After this, lg_os_membarrier() works. Fails where the system has none. */
+LG_HIDDEN int lg_os_membarrier_register(void);
+/* Every thread of the process passes a full memory barrier before this returns. */
+LG_HIDDEN void lg_os_membarrier(void);
+/* Starts a joinable thread that blocks all signals. */
+LG_HIDDEN int lg_os_thread_start(pthread_t *out, const char *name, void *(*run)(void *), void *argument);
+LG_HIDDEN void lg_os_thread_join(pthread_t thread);
+LG_HIDDEN int lg_os_key_create(pthread_key_t *out, void (*destructor)(void *));
+LG_HIDDEN int lg_os_key_set(pthread_key_t key, const void *value);
+LG_HIDDEN int lg_os_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
+/* Lets other threads run; called with growing `round` while waiting for one, and sleeps a little then. */
+LG_HIDDEN void lg_os_pause(unsigned round);
+LG_HIDDEN void lg_os_monotonic_after(uint64_t nanoseconds, struct timespec *out);
+
+#endif

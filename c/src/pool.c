@@ -1,0 +1,126 @@
+#include "pool.h"
+
+#include "config.h"
+
+lg_pool lg_dirty[LG_CLASS_COUNT];
+lg_pool lg_clean[LG_CLASS_COUNT];
+
+static LG_CACHE_ALIGNED lg_a64 charged_bytes;
+
+bool lg_charge(uint64_t bytes)
+{
+    uint64_t limit = LG_OPTION(limit_bytes);
+    uint64_t now = lg_load_relaxed_64(&charged_bytes);
+    /* One compare-and-swap decides and charges: with a look and then an addition two threads could both pass
+     * for the last room. */
+    do {
+        if (limit != 0 && (now > limit || bytes > limit - now))
+            return false;
+    } while (!lg_cas_relaxed_64(&charged_bytes, &now, now + bytes));
+    return true;
+}
+
+bool lg_charge_possible(uint64_t bytes)
+{
+    uint64_t limit = LG_OPTION(limit_bytes);
+    return limit == 0 || bytes <= limit;
+}
+
+void lg_discharge(uint64_t bytes)
+{
+    uint64_t before = lg_sub_relaxed_64(&charged_bytes, bytes);
+    LG_ASSERT(before >= bytes);
+    (void)before;
+}
+
+uint64_t lg_charged(void)
+{
+    return lg_load_relaxed_64(&charged_bytes);
+}
+
+void lg_charge_reset(uint64_t bytes)
+{
+    lg_store_relaxed_64(&charged_bytes, bytes);
+}
+
+void lg_pools_init(void)
+{
+    for (unsigned c = 0; c < lg_layout_.stripes; c++) {
+        size_t regions = lg_stripe_regions(c);
+        lg_a64 *words = lg_layout_.bitmap_words[c];
+        lg_bitmap_init(&lg_dirty[c].regions, words, regions);
+        lg_bitmap_init(&lg_clean[c].regions, words + lg_bitmap_words(regions), regions);
+    }
+}
+
+int lg_pools_commit(unsigned class_index)
+{
+    if (lg_load_relaxed_64(&lg_stripe_of(class_index)->limit) != 0)
+        return 0;
+    return lg_metadata_commit(lg_layout_.bitmap_words[class_index],
+                              2 * lg_bitmap_words(lg_stripe_regions(class_index)) * sizeof(lg_a64));
+}
+
+lg_batch lg_pool_claim(lg_pool *pool, unsigned class_index, unsigned most, bool scan)
+{
+    uint64_t limit = lg_load_relaxed_64(&lg_stripe_of(class_index)->limit);
+    if (limit == 0)
+        return (lg_batch){0, 0}; /* no area yet, and no memory behind the bitmap */
+    lg_batch batch = scan ? lg_bitmap_claim_scan(&pool->regions, most, limit)
+                          : lg_bitmap_claim(&pool->regions, most);
+    if (batch.mask != 0)
+        lg_sub_relaxed_64(&pool->count, lg_batch_count(batch));
+    return batch;
+}
+
+lg_batch lg_pool_claim_mask(lg_pool *pool, lg_batch batch)
+{
+    if ((lg_bitmap_word(&pool->regions, batch.word) & batch.mask) == 0)
+        return (lg_batch){batch.word, 0};
+    batch.mask = lg_bitmap_claim_mask(&pool->regions, batch);
+    if (batch.mask != 0)
+        lg_sub_relaxed_64(&pool->count, lg_batch_count(batch));
+    return batch;
+}
+
+void lg_pool_give(lg_pool *pool, unsigned class_index, lg_batch batch)
+{
+    if (batch.mask == 0)
+        return;
+    lg_add_relaxed_64(&pool->count, lg_batch_count(batch));
+    uint64_t twice = lg_bitmap_give(&pool->regions, batch);
+    if (LG_UNLIKELY(twice != 0)) {
+        lg_batch seen = {batch.word, twice};
+        LG_DIE(LG_TEXT("double free: region "), LG_HEX(lg_region_address(class_index, lg_batch_pop_lowest(&seen))),
+               LG_TEXT(" was freed by two threads at once"));
+    }
+}
+
+void lg_pool_give_range(lg_pool *pool, unsigned class_index, uint64_t first, uint64_t count)
+{
+    while (count != 0)
+        lg_pool_give(pool, class_index, lg_batch_split(&first, &count));
+}
+
+void lg_pool_return(unsigned class_index, uint64_t region)
+{
+    if (lg_load_relaxed_32(&lg_region_at(class_index, region)->state) == LG_CLEAN) {
+        lg_pool_give(&lg_clean[class_index], class_index, lg_batch_of(region));
+        lg_discharge(lg_class_size(class_index));
+    } else {
+        lg_pool_give(&lg_dirty[class_index], class_index, lg_batch_of(region));
+    }
+}
+
+uint64_t lg_pool_count(const lg_pool *pool)
+{
+    return lg_load_relaxed_64(&pool->count);
+}
+
+uint64_t lg_pool_dirty_bytes(void)
+{
+    uint64_t bytes = 0;
+    for (unsigned c = 0; c < lg_layout_.stripes; c++)
+        bytes += lg_pool_count(&lg_dirty[c]) << (c + LG_CLASS_MIN);
+    return bytes;
+}

@@ -1,0 +1,54 @@
+/*
+ * The shared pools of each size class, dirty and clean, and the account of bytes in use or dirty.
+ *
+ * Charged bytes are those of regions in use, in thread caches and in dirty pools. Claiming from a dirty pool
+ * and giving back to it change nothing, so the hot path touches no shared counter. A region is charged
+ * before it is claimed from a clean pool, and discharged after it was cleared: the charge is never less than
+ * what it stands for, and limit_bytes bounds it under any interleaving.
+ */
+#ifndef LG_POOL_H
+#define LG_POOL_H
+
+#include "bitmap.h"
+#include "stripe.h"
+
+typedef struct lg_pool {
+    lg_bitmap regions;
+    LG_CACHE_ALIGNED lg_a64 count; /* at least the members; more while a give or claim is under way */
+} lg_pool;
+
+extern LG_HIDDEN lg_pool lg_dirty[LG_CLASS_COUNT];
+extern LG_HIDDEN lg_pool lg_clean[LG_CLASS_COUNT];
+
+/* Charges the bytes, unless that would exceed limit_bytes. */
+LG_HIDDEN LG_MUST_USE bool lg_charge(uint64_t bytes);
+LG_HIDDEN void lg_discharge(uint64_t bytes);
+/* Whether so much could ever be charged. */
+LG_HIDDEN bool lg_charge_possible(uint64_t bytes);
+LG_HIDDEN uint64_t lg_charged(void);
+/* In the child of a fork, where what the parent holds no longer counts. */
+LG_HIDDEN void lg_charge_reset(uint64_t bytes);
+
+/* After lg_stripe_init(). */
+LG_HIDDEN void lg_pools_init(void);
+/* Makes the bitmaps of a class usable; once they are, again is harmless. Under the class's lock. */
+LG_HIDDEN int lg_pools_commit(unsigned class_index);
+
+/* Claims up to `most` (at least 1) regions. Clean ones must have been charged before. `scan`: finds what is
+ * there all the time, also while other threads give and claim. */
+LG_HIDDEN lg_batch lg_pool_claim(lg_pool *pool, unsigned class_index, unsigned most, bool scan);
+/* Claims those of the batch that are there. */
+LG_HIDDEN lg_batch lg_pool_claim_mask(lg_pool *pool, lg_batch batch);
+/* The caller's regions go into the pool; their states say which. Dies if one is there already. */
+LG_HIDDEN void lg_pool_give(lg_pool *pool, unsigned class_index, lg_batch batch);
+/* Regions [first, first + count) of a new area go into the pool. */
+LG_HIDDEN void lg_pool_give_range(lg_pool *pool, unsigned class_index, uint64_t first, uint64_t count);
+
+/* A charged free region goes to the pool that its state names; a clean one is discharged. */
+LG_HIDDEN void lg_pool_return(unsigned class_index, uint64_t region);
+
+LG_HIDDEN uint64_t lg_pool_count(const lg_pool *pool);
+/* Bytes in all dirty pools. */
+LG_HIDDEN uint64_t lg_pool_dirty_bytes(void);
+
+#endif

@@ -1,0 +1,24 @@
+/* Size class arithmetic, pure. A class is named by the log2 of its regions' bytes, or by its index. */
+#ifndef LG_SIZE_CLASS_H
+#define LG_SIZE_CLASS_H
+
+#include "base.h"
+
+#define LG_CLASS_MIN LGALLOC_SIZE_CLASS_MIN_LOG2
+#define LG_CLASS_MAX LGALLOC_SIZE_CLASS_MAX_LOG2
+#define LG_CLASS_COUNT LGALLOC_SIZE_CLASS_COUNT
+
+_Static_assert(LG_CLASS_MAX - LG_CLASS_MIN + 1 == LG_CLASS_COUNT, "both ends are inclusive");
+
+/* The log2 of the smallest power of two that is at least `bytes`; bytes > 1. */
+LG_INLINE unsigned lg_log2_ceil(size_t bytes)
+{
+    return 64 - (unsigned)__builtin_clzl(bytes - 1);
+}
+
+LG_INLINE size_t lg_class_size(unsigned index)
+{
+    return (size_t)1 << (index + LG_CLASS_MIN);
+}
+
+#endif

@@ -1,0 +1,213 @@
+/* Statistics: the one list of counters, added up over thread records. */
+#include "allocate.h"
+#include "config.h"
+#include "init.h"
+#include "os.h"
+#include "thread_cache.h"
+
+#include <stdlib.h>
+
+LG_API uint32_t lgalloc_version(void)
+{
+    return LGALLOC_VERSION;
+}
+
+LG_API const char *lgalloc_status_str(lgalloc_status status)
+{
+    switch ((int32_t)status) {
+    case LGALLOC_STATUS_OK: return "ok";
+    case LGALLOC_STATUS_IO: return "a system call failed; errno says why";
+    case LGALLOC_STATUS_OUT_OF_MEMORY: return "out of memory";
+    case LGALLOC_STATUS_INVALID_SIZE_CLASS: return "invalid size class: not between 64 KiB and 64 GiB";
+    case LGALLOC_STATUS_DISABLED: return "disabled by configuration";
+    case LGALLOC_STATUS_UNALIGNED_MEMORY: return "memory unsuitable for the alignment asked for";
+    case LGALLOC_STATUS_INVALID_ARGUMENT: return "invalid argument";
+    case LGALLOC_STATUS_CAPACITY_EXCEEDED: return "capacity exceeded";
+    case LGALLOC_STATUS_OUT_OF_BOUNDS: return "range out of bounds";
+    }
+    return "unknown status";
+}
+
+/* ---- fast: counters */
+
+static void add_counters(lgalloc_size_class_stats *stats, const lg_counters *counters)
+{
+#define X(name) stats->name += lg_load_relaxed_64(&counters->name);
+    LG_COUNTERS(X)
+#undef X
+}
+
+/* Never below 0: two figures that belong together may be read at different moments. */
+static size_t less(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : 0;
+}
+
+static void class_stats(unsigned class_index, lgalloc_size_class_stats *out)
+{
+    memset(out, 0, sizeof(*out));
+    out->size_class = lg_class_size(class_index);
+    if (!lg_ready() || class_index >= lg_layout_.stripes)
+        return;
+    add_counters(out, &lg_shared_counters[class_index]);
+    uint32_t count = lg_threads_high();
+    for (uint32_t id = 0; id < count; id++) {
+        const lg_bin *bin = &lg_thread_at(id)->bins[class_index];
+        add_counters(out, &bin->counters);
+        out->thread_regions += lg_deque_count(&bin->deque);
+    }
+    out->areas = lg_area_count(class_index);
+    out->area_total_bytes = lg_area_bytes(class_index);
+    out->areas_released = lg_area_released(class_index);
+    out->global_regions = lg_pool_count(&lg_dirty[class_index]);
+    out->clean_regions = lg_pool_count(&lg_clean[class_index]);
+    out->free_regions = out->thread_regions + out->global_regions + out->clean_regions;
+    out->in_use_regions =
+        less(out->allocations, out->deallocations + lg_load_relaxed_64(&lg_in_use_lost[class_index]));
+}
+
+LG_API size_t lgalloc_stats(lgalloc_size_class_stats *out_stats, size_t capacity)
+{
+    if (out_stats != NULL)
+        for (unsigned c = 0; c < lg_min(capacity, LG_CLASS_COUNT); c++)
+            class_stats(c, &out_stats[c]);
+    return LG_CLASS_COUNT;
+}
+
+LG_API void lgalloc_stats_global(lgalloc_global_stats *out_stats)
+{
+    if (out_stats == NULL)
+        return;
+    memset(out_stats, 0, sizeof(*out_stats));
+    for (unsigned c = 0; c < LG_CLASS_COUNT; c++) {
+        lgalloc_size_class_stats stats;
+        class_stats(c, &stats);
+        out_stats->in_use_bytes += stats.in_use_regions * stats.size_class;
+        out_stats->dirty_bytes += (stats.thread_regions + stats.global_regions) * stats.size_class;
+        out_stats->clean_bytes += stats.clean_regions * stats.size_class;
+        out_stats->area_bytes += stats.area_total_bytes;
+    }
+    if (lg_ready())
+        out_stats->reserved_address_bytes = lg_layout_.reserved_bytes;
+    out_stats->metadata_bytes = lg_load_relaxed_64(&lg_metadata_bytes);
+    out_stats->limit_bytes = LG_OPTION(limit_bytes);
+    out_stats->clear_failures = lg_load_relaxed_64(&lg_clear_failures);
+    out_stats->advise_failures = lg_load_relaxed_64(&lg_advise_failures);
+    out_stats->limit_failures = lg_load_relaxed_64(&lg_limit_failures);
+    out_stats->heap_fallbacks = lg_load_relaxed_64(&lg_heap_fallbacks);
+}
+
+/* ---- slow: the file system and the kernel */
+
+LG_API lgalloc_status lgalloc_stats_files(lgalloc_file_stats *out_stats, size_t capacity, size_t *out_count)
+{
+    if (out_count == NULL)
+        return LGALLOC_STATUS_INVALID_ARGUMENT;
+    *out_count = 0;
+    if (out_stats == NULL && capacity != 0)
+        return LGALLOC_STATUS_INVALID_ARGUMENT;
+    size_t count = 0;
+    for (unsigned c = 0; lg_ready() && c < lg_layout_.stripes; c++) {
+        uint64_t files, size, allocated;
+        int error = lg_area_file_usage(c, &files, &size, &allocated);
+        if (error != 0)
+            return lg_io_error(error);
+        if (files == 0)
+            continue;
+        if (count < capacity)
+            out_stats[count] = (lgalloc_file_stats){lg_class_size(c), size, allocated};
+        count++;
+    }
+    *out_count = count;
+    return LGALLOC_STATUS_OK;
+}
+
+typedef struct map_totals {
+    lgalloc_map_stats classes[LG_CLASS_COUNT];
+    int current; /* smaps: the class that the lines below the last header speak of; -1: none of ours */
+} map_totals;
+
+static int class_of_address(uint64_t address)
+{
+    uint64_t offset = address - lg_stripes[LG_CLASS_MIN].base;
+    return offset < lg_layout_.reserved_bytes ? (int)(offset / lg_layout_.stripe_bytes) : -1;
+}
+
+/* The number behind `key` in a line like "7f00 default mapped=3 dirty=1 kernelpagesize_kB=4"; 0 without. */
+static uint64_t field(const char *line, const char *key)
+{
+    const char *at = strstr(line, key);
+    return at != NULL ? strtoull(at + strlen(key), NULL, 10) : 0;
+}
+
+/* A line of numa_maps is a mapping: counts are in pages of kernelpagesize_kB. */
+static void numa_line(void *context, const char *line)
+{
+    map_totals *totals = context;
+    int c = class_of_address(strtoull(line, NULL, 16));
+    if (c < 0)
+        return;
+    uint64_t page = field(line, "kernelpagesize_kB=") * 1024;
+    uint64_t mapped = field(line, " mapped=") + field(line, " anon=");
+    if (strstr(line, " mapped=") != NULL)
+        mapped = field(line, " mapped="); /* anonymous pages are counted there as well */
+    /* "active" is left out where it equals "mapped". */
+    uint64_t active = strstr(line, " active=") != NULL ? field(line, " active=") : mapped;
+    totals->classes[c].mapped += mapped * page;
+    totals->classes[c].active += active * page;
+    totals->classes[c].dirty += field(line, " dirty=") * page;
+}
+
+/* smaps: a header "start-end perms …" for each mapping, then lines "Rss:  12 kB". */
+static void smaps_line(void *context, const char *line)
+{
+    map_totals *totals = context;
+    const char *dash = strchr(line, '-');
+    const char *colon = strchr(line, ':');
+    if (dash != NULL && (colon == NULL || dash < colon)) {
+        totals->current = class_of_address(strtoull(line, NULL, 16));
+        return;
+    }
+    if (totals->current < 0 || colon == NULL)
+        return;
+    lgalloc_map_stats *stats = &totals->classes[totals->current];
+    uint64_t bytes = strtoull(colon + 1, NULL, 10) * 1024;
+    if (strncmp(line, "Rss:", 4) == 0)
+        stats->mapped += bytes;
+    else if (strncmp(line, "Referenced:", 11) == 0)
+        stats->active += bytes;
+    else if (strncmp(line, "Shared_Dirty:", 13) == 0 || strncmp(line, "Private_Dirty:", 14) == 0)
+        stats->dirty += bytes;
+}
+
+LG_API lgalloc_status lgalloc_stats_maps(lgalloc_map_stats *out_stats, size_t capacity, size_t *out_count)
+{
+    if (out_count == NULL)
+        return LGALLOC_STATUS_INVALID_ARGUMENT;
+    *out_count = 0;
+    if (out_stats == NULL && capacity != 0)
+        return LGALLOC_STATUS_INVALID_ARGUMENT;
+    if (!lg_ready())
+        return LGALLOC_STATUS_OK;
+    map_totals totals;
+    memset(&totals, 0, sizeof(totals));
+    int error = lg_os_read_lines("/proc/self/numa_maps", numa_line, &totals);
+    if (error != 0) {
+        memset(&totals, 0, sizeof(totals));
+        totals.current = -1;
+        error = lg_os_read_lines("/proc/self/smaps", smaps_line, &totals);
+    }
+    if (error != 0)
+        return lg_io_error(error);
+    size_t count = 0;
+    for (unsigned c = 0; c < lg_layout_.stripes; c++) {
+        if (lg_area_count(c) == 0)
+            continue;
+        totals.classes[c].size_class = lg_class_size(c);
+        if (count < capacity)
+            out_stats[count] = totals.classes[c];
+        count++;
+    }
+    *out_count = count;
+    return LGALLOC_STATUS_OK;
+}

@@ -1,0 +1,140 @@
+#include "stripe.h"
+
+#include "os.h"
+
+#if LG_ASAN
+#include <sanitizer/asan_interface.h>
+#endif
+
+lg_stripe lg_stripes[64];
+lg_a64 lg_hot_flags = {LG_HOT_DISABLED};
+lg_layout lg_layout_;
+lg_a64 lg_metadata_bytes;
+
+/* Stripes are 1 TiB, and halved until the system grants the reservation. ThreadSanitizer allows little
+ * more than 1 TiB of addresses in all. */
+#define STRIPE_LOG2_MAX (LG_TSAN ? 34 : 40)
+#define STRIPE_LOG2_MIN 21
+
+#define THREADS_MAX ((size_t)1 << 15)
+#define THREADS_MIN ((size_t)64)
+
+/* Metadata starts of different kinds are aligned for any page size in use. */
+#define SECTION_ALIGN (64 * LG_KIB)
+
+static size_t align_section(size_t offset)
+{
+    return (offset + SECTION_ALIGN - 1) & ~(SECTION_ALIGN - 1);
+}
+
+/* Offsets fit easily: the largest stripe makes less than 16 GiB of metadata. */
+static size_t lay_out(lg_layout *layout, size_t stripe_bytes, uintptr_t base, lg_stripe *stripes)
+{
+    size_t offset = 0;
+    layout->stripe_bytes = stripe_bytes;
+    layout->stripes = 0;
+    layout->reserved_bytes = LG_CLASS_COUNT * stripe_bytes;
+    for (unsigned c = 0; c < LG_CLASS_COUNT; c++) {
+        size_t regions = stripe_bytes >> (c + LG_CLASS_MIN);
+        if (regions == 0)
+            break;
+        layout->stripes++;
+        layout->bitmap_words[c] = (lg_a64 *)(base + offset);
+        offset = align_section(offset + 2 * lg_bitmap_words(regions) * sizeof(lg_a64));
+        /* Areas are at least 32 MiB or one region; filling released gaps piecewise can make them smaller,
+         * so there is room for twice as many. */
+        layout->areas_max[c] = 2 * lg_min(regions, stripe_bytes / (32 * LG_MIB) + 1) + 2;
+        layout->areas[c] = (void *)(base + offset);
+        offset = align_section(offset + layout->areas_max[c] * LG_AREA_BYTES);
+        stripes[c].regions = (lg_region *)(base + offset);
+        offset = align_section(offset + regions * sizeof(lg_region));
+    }
+    layout->threads_max = lg_min(THREADS_MAX, lg_max(THREADS_MIN, stripe_bytes >> 21));
+    layout->threads = (void *)(base + offset);
+    return align_section(offset + layout->threads_max * LG_THREAD_BYTES);
+}
+
+int lg_stripe_init(void)
+{
+    lg_layout layout;
+    lg_stripe stripes[LG_CLASS_COUNT];
+    int error = ENOMEM;
+    for (unsigned log2 = STRIPE_LOG2_MAX; log2 >= STRIPE_LOG2_MIN; log2--) {
+        size_t stripe_bytes = (size_t)1 << log2;
+        memset(&layout, 0, sizeof(layout));
+        memset(stripes, 0, sizeof(stripes));
+        size_t metadata = lay_out(&layout, stripe_bytes, 0, stripes);
+        size_t wanted = metadata + LG_CLASS_COUNT * stripe_bytes;
+        void *reserved = NULL;
+        error = lg_os_reserve(wanted + stripe_bytes, &reserved);
+        if (error != 0)
+            continue;
+
+        /* Cut to [metadata][stripes], the stripes aligned. */
+        uintptr_t start = (uintptr_t)reserved;
+        uintptr_t end = start + wanted + stripe_bytes;
+        uintptr_t aligned = (start + metadata + stripe_bytes - 1) & ~(uintptr_t)(stripe_bytes - 1);
+        uintptr_t first = aligned - metadata;
+        uintptr_t last = aligned + LG_CLASS_COUNT * stripe_bytes;
+        lg_os_unreserve((void *)start, first - start);
+        lg_os_unreserve((void *)last, end - last);
+
+        memset(&layout, 0, sizeof(layout));
+        (void)lay_out(&layout, stripe_bytes, first, stripes);
+        lg_layout_ = layout;
+        for (unsigned c = 0; c < layout.stripes; c++) {
+            lg_stripe *stripe = lg_stripe_of(c);
+            stripe->base = aligned + c * stripe_bytes;
+            stripe->regions = stripes[c].regions;
+        }
+        return 0;
+    }
+    return error;
+}
+
+int lg_metadata_commit(void *addr, size_t len)
+{
+    size_t page = lg_os_page_size();
+    uintptr_t start = (uintptr_t)addr & ~(uintptr_t)(page - 1);
+    uintptr_t end = ((uintptr_t)addr + len + page - 1) & ~(uintptr_t)(page - 1);
+    int error = lg_os_commit((void *)start, end - start);
+    if (error == 0)
+        lg_add_relaxed_64(&lg_metadata_bytes, len);
+    return error;
+}
+
+int lg_stripe_extend(unsigned class_index, uint64_t limit)
+{
+    lg_stripe *stripe = lg_stripe_of(class_index);
+    uint64_t old = lg_load_relaxed_64(&stripe->limit);
+    if (limit <= old)
+        return 0;
+    int error = lg_metadata_commit(&stripe->regions[old], (limit - old) * sizeof(lg_region));
+    if (error != 0)
+        return error;
+    /* Relaxed: a thread gets a region's address only by way of something that this happened before. */
+    lg_store_relaxed_64(&stripe->limit, limit);
+    return 0;
+}
+
+#if LG_ASAN
+
+#define POISON_WHOLE (64 * LG_MIB)
+#define POISON_END (1 * LG_MIB)
+
+void lg_poison(void *addr, size_t len)
+{
+    if (len <= POISON_WHOLE) {
+        __asan_poison_memory_region(addr, len);
+    } else {
+        __asan_poison_memory_region(addr, POISON_END);
+        __asan_poison_memory_region((char *)addr + len - POISON_END, POISON_END);
+    }
+}
+
+void lg_unpoison(void *addr, size_t len)
+{
+    __asan_unpoison_memory_region(addr, len);
+}
+
+#endif

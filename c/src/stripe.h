@@ -1,0 +1,122 @@
+/*
+ * One reservation of addresses holds everything: the library's own metadata, then a stripe of equal size
+ * for each size class, aligned to that size. So a pointer alone says, with shifts and without a search,
+ * whether it is ours, which class it belongs to, which region it is in and whether it is its start.
+ *
+ * Metadata is reserved like the stripes and made writable piece by piece, so it never comes from malloc and
+ * costs what is used.
+ */
+#ifndef LG_STRIPE_H
+#define LG_STRIPE_H
+
+#include "atomic.h"
+#include "bitmap.h"
+#include "size_class.h"
+
+/*
+ * The state of a region of a mapped area. Zero-filled descriptors say CLEAN, so that mapping an area
+ * need not write them. Addresses without an area have CLEAN descriptors or none; only IN_USE may be freed.
+ *
+ * Written by whoever the region belongs to at that moment: the thread that takes it or frees it, or the
+ * one that moves it. It passes from one to the next through a deque or a bitmap, which publish it.
+ */
+enum lg_state {
+    LG_CLEAN = 0,  /* free, holds no memory, reads as zero */
+    LG_DIRTY = 1,  /* free, may hold memory */
+    LG_IN_USE = 2, /* handed out */
+    LG_LOST = 3    /* in the child of a fork: was in use, and its file-backed memory stayed with the parent */
+};
+
+/* A descriptor has a cache line of its own: neighbouring regions may belong to different threads. */
+typedef struct LG_CACHE_ALIGNED lg_region {
+    lg_a32 state;
+    lg_a32 has_blocks; /* file backing: 1 if its disk blocks are known to be reserved; the owner's, as state */
+} lg_region;
+
+/* What the hot path needs of a class. */
+typedef struct lg_stripe {
+    uintptr_t base;         /* const after init: address of region 0 */
+    lg_region *regions;     /* const after init: descriptors by index */
+    lg_a64 limit;           /* regions [0, limit) have descriptors; grows, under the class's lock */
+    lg_a32 cache_capacity;  /* regions that a thread's cache may hold; written by the configuration */
+} lg_stripe;
+
+/* Indexed by the log2 of the region's size. Entries that are no size class stay zero: limit 0, so that no
+ * pointer is valid there. */
+extern LG_HIDDEN lg_stripe lg_stripes[64];
+
+/* Reasons to leave the hot path; 0 when there is none. */
+enum lg_hot_flag {
+    LG_HOT_DISABLED = 1,      /* allocating answers DISABLED */
+    LG_HOT_FENCE = 2,         /* the system has no membarrier: owners of deques must fence */
+    LG_HOT_RESERVE_BLOCKS = 4 /* disk blocks are reserved before a region is handed out */
+};
+extern LG_HIDDEN lg_a64 lg_hot_flags;
+
+/* Const after init. */
+typedef struct lg_layout {
+    size_t stripe_bytes;
+    size_t stripes;          /* stripes that regions can be in: larger classes don't fit a small stripe */
+    size_t reserved_bytes;   /* of all stripes */
+    lg_a64 *bitmap_words[LG_CLASS_COUNT]; /* not committed: room for a dirty and a clean bitmap */
+    void *areas[LG_CLASS_COUNT];          /* not committed: room for areas_max records */
+    size_t areas_max[LG_CLASS_COUNT];
+    void *threads;           /* not committed: room for threads_max records */
+    size_t threads_max;
+} lg_layout;
+extern LG_HIDDEN lg_layout lg_layout_;
+
+/* Room for one record in the layout; the owners of the records assert that theirs fit. */
+#define LG_AREA_BYTES 48
+#define LG_THREAD_BYTES ((size_t)22 * 4096)
+
+/* Reserves the addresses and fills the above. Called once it succeeds, under the init lock. */
+LG_HIDDEN int lg_stripe_init(void);
+
+/* Makes metadata readable and writable; once it is, again is harmless. Rounds outwards to pages. */
+LG_HIDDEN int lg_metadata_commit(void *addr, size_t len);
+extern LG_HIDDEN lg_a64 lg_metadata_bytes; /* committed, as its callers count it */
+
+/* Makes the descriptors of regions [0, limit) of a class usable. Under the class's lock. */
+LG_HIDDEN int lg_stripe_extend(unsigned class_index, uint64_t limit);
+
+LG_INLINE lg_stripe *lg_stripe_of(unsigned class_index)
+{
+    return &lg_stripes[class_index + LG_CLASS_MIN];
+}
+
+LG_INLINE lg_region *lg_region_at(unsigned class_index, uint64_t index)
+{
+    return &lg_stripe_of(class_index)->regions[index];
+}
+
+LG_INLINE void *lg_region_address(unsigned class_index, uint64_t index)
+{
+    return (void *)(lg_stripe_of(class_index)->base + (index << (class_index + LG_CLASS_MIN)));
+}
+
+/* Regions that the addresses of a class have room for. */
+LG_INLINE uint64_t lg_stripe_regions(unsigned class_index)
+{
+    return lg_layout_.stripe_bytes >> (class_index + LG_CLASS_MIN);
+}
+
+#if LG_ASAN
+/* Free regions are poisoned, so that a use after free or an overrun into a free neighbour is reported. Of very
+ * large ones only the ends, since the shadow takes an eighth of what is poisoned. */
+LG_HIDDEN void lg_poison(void *addr, size_t len);
+LG_HIDDEN void lg_unpoison(void *addr, size_t len);
+#else
+LG_INLINE void lg_poison(void *addr, size_t len)
+{
+    (void)addr;
+    (void)len;
+}
+LG_INLINE void lg_unpoison(void *addr, size_t len)
+{
+    (void)addr;
+    (void)len;
+}
+#endif
+
+#endif

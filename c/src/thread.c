@@ -1,0 +1,141 @@
+#include "thread.h"
+
+_Thread_local lg_thread *lg_self;
+lg_counters lg_shared_counters[LG_CLASS_COUNT];
+
+/* This thread has given its record back at its end, and must not take another: nobody would give that back. */
+static _Thread_local bool ended __attribute__((tls_model("initial-exec")));
+
+static pthread_key_t exit_key;
+static bool have_key; /* const after init */
+
+/* Which records are free. Ids are claimed lowest first; a record's words are published from its last owner
+ * to its next by the bitmap's release and acquire. */
+static lg_bitmap free_ids;
+static lg_a64 free_words[1 + 8 + 512];
+static lg_a64 high_id; /* ids below were in use at some time; grows */
+
+int lg_threads_init(void (*at_exit)(void *record))
+{
+    size_t max = lg_layout_.threads_max;
+    LG_ASSERT(lg_bitmap_words(max) <= sizeof(free_words) / sizeof(free_words[0]));
+    memset(free_words, 0, sizeof(free_words));
+    lg_bitmap_init(&free_ids, free_words, max);
+    int error = lg_os_key_create(&exit_key, at_exit);
+    have_key = error == 0;
+    return 0; /* without a key threads work without records: slower, but all of it works */
+}
+
+uint32_t lg_threads_high(void)
+{
+    /* Acquire: the record below was committed. Partner: the release in new_id(). */
+    return (uint32_t)lg_load_acquire_64(&high_id);
+}
+
+lg_thread *lg_thread_at(uint32_t id)
+{
+    return (lg_thread *)((char *)lg_layout_.threads + id * LG_THREAD_BYTES);
+}
+
+static uint32_t id_of(const lg_thread *thread)
+{
+    return (uint32_t)((size_t)((const char *)thread - (char *)lg_layout_.threads) / LG_THREAD_BYTES);
+}
+
+static void give_id(uint64_t id)
+{
+    uint64_t twice = lg_bitmap_give(&free_ids, lg_batch_of(id));
+    LG_ASSERT(twice == 0);
+    (void)twice;
+}
+
+static bool new_id(uint64_t *out)
+{
+    uint64_t id = lg_load_acquire_64(&high_id);
+    for (;;) {
+        if (id >= lg_layout_.threads_max)
+            return false;
+        /* Committed before it is announced below `high_id`. Two threads may commit the same one: harmless. */
+        if (lg_os_commit(lg_thread_at((uint32_t)id), LG_THREAD_BYTES) != 0)
+            return false;
+        if (lg_cas_seq_cst_64(&high_id, &id, id + 1)) {
+            lg_add_relaxed_64(&lg_metadata_bytes, LG_THREAD_BYTES);
+            *out = id;
+            return true;
+        }
+    }
+}
+
+LG_COLD lg_thread *lg_thread_attach(void)
+{
+    if (ended || !have_key)
+        return NULL;
+    uint64_t id;
+    lg_batch batch = lg_bitmap_claim(&free_ids, 1);
+    if (batch.mask != 0)
+        id = lg_batch_pop_lowest(&batch);
+    else if (!new_id(&id))
+        return NULL;
+    lg_thread *thread = lg_thread_at((uint32_t)id);
+    if (lg_os_key_set(exit_key, thread) != 0) {
+        give_id(id);
+        return NULL;
+    }
+    lg_store_relaxed_32(&thread->taken, 1);
+    lg_self = thread;
+    return thread;
+}
+
+void lg_thread_detach(bool for_good)
+{
+    lg_thread *thread = lg_self;
+    lg_self = NULL;
+    ended = for_good;
+    if (thread == NULL)
+        return;
+    (void)lg_os_key_set(exit_key, NULL);
+    lg_store_relaxed_32(&thread->taken, 0);
+    give_id(id_of(thread));
+}
+
+void lg_threads_forked(void)
+{
+    uint32_t count = lg_threads_high();
+    for (uint32_t id = 0; id < count; id++) {
+        lg_thread *thread = lg_thread_at(id);
+        lg_store_relaxed_32(&thread->transit, 0);
+        /* Ids that were claimed or given at the moment of the fork are free now, whatever the bitmap says. */
+        if (thread != lg_self && !lg_bitmap_has(&free_ids, id)) {
+            lg_store_relaxed_32(&thread->taken, 0);
+            give_id(id);
+        }
+    }
+}
+
+/* ---- barriers */
+
+void lg_barrier_init(void)
+{
+#if LG_TSAN
+    /* ThreadSanitizer's view of the program has no membarrier; give it fences, which it can check. */
+    bool works = false;
+#else
+    bool works = lg_os_membarrier_register() == 0;
+#endif
+    if (!works)
+        lg_or_seq_cst_64(&lg_hot_flags, LG_HOT_FENCE);
+}
+
+void lg_heavy_barrier(void)
+{
+    if ((lg_load_relaxed_64(&lg_hot_flags) & LG_HOT_FENCE) != 0)
+        lg_fence_seq_cst();
+    else
+        lg_os_membarrier();
+}
+
+enum lg_theft lg_thread_steal(lg_thread *victim, unsigned class_index, uint32_t *out_region)
+{
+    return lg_deque_steal(&victim->bins[class_index].deque, victim->rings[class_index], lg_heavy_barrier,
+                          out_region);
+}

@@ -1,0 +1,287 @@
+#include "thread_cache.h"
+
+#include "config.h"
+#include "worker.h"
+
+lg_a64 lg_limit_failures;
+
+void lg_cache_set_capacity(uint64_t local_buffer_bytes)
+{
+    for (unsigned c = 0; c < LG_CLASS_COUNT; c++)
+        lg_store_relaxed_32(&lg_stripe_of(c)->cache_capacity,
+                            (uint32_t)lg_min(local_buffer_bytes / lg_class_size(c), LG_DEQUE_ITEMS));
+}
+
+/* ---- taking; the caller is in transit */
+
+/* The lowest of the batch is handed out; the rest goes to the own cache, lowest on top. */
+static uint32_t keep(lg_thread *self, unsigned class_index, lg_batch batch)
+{
+    while (lg_batch_count(batch) > 1) {
+        uint32_t region = (uint32_t)lg_batch_pop_highest(&batch);
+        /* A batch is at most half of the ring, and the cache was empty. */
+        bool pushed = lg_deque_push(&self->bins[class_index].deque, self->rings[class_index], region,
+                                    LG_DEQUE_ITEMS);
+        LG_ASSERT(pushed);
+        (void)pushed;
+    }
+    return (uint32_t)lg_batch_pop_lowest(&batch);
+}
+
+/* How many regions to take at once: one for the caller, and half a cache. */
+static unsigned batch_size(const lg_thread *self, unsigned class_index)
+{
+    if (self == NULL)
+        return 1;
+    uint32_t capacity = lg_load_relaxed_32(&lg_stripe_of(class_index)->cache_capacity);
+    return (unsigned)lg_min(1 + capacity / 2, 64);
+}
+
+static bool take_dirty(lg_thread *self, unsigned class_index, bool scan, uint32_t *out_region)
+{
+    lg_batch batch = lg_pool_claim(&lg_dirty[class_index], class_index, batch_size(self, class_index), scan);
+    if (batch.mask == 0)
+        return false;
+    *out_region = keep(self, class_index, batch);
+    return true;
+}
+
+/* Charges a batch, or one region, or nothing: returns how many. */
+static unsigned charge_batch(const lg_thread *self, unsigned class_index)
+{
+    unsigned many = batch_size(self, class_index);
+    if (lg_charge((uint64_t)many << (class_index + LG_CLASS_MIN)))
+        return many;
+    return many > 1 && lg_charge(lg_class_size(class_index)) ? 1 : 0;
+}
+
+/* `charged` regions were charged; what isn't found is discharged, but for one with `keep_one`. */
+static bool take_clean(lg_thread *self, unsigned class_index, unsigned charged, bool scan, bool keep_one,
+                       uint32_t *out_region)
+{
+    lg_batch batch = lg_pool_claim(&lg_clean[class_index], class_index, charged, scan);
+    unsigned found = lg_batch_count(batch);
+    unsigned kept = found == 0 && keep_one ? 1 : found;
+    if (charged != kept)
+        lg_discharge((uint64_t)(charged - kept) << (class_index + LG_CLASS_MIN));
+    if (found == 0)
+        return false;
+    *out_region = keep(self, class_index, batch);
+    return true;
+}
+
+static bool take_from_others(lg_thread *self, unsigned class_index, uint32_t *out_region)
+{
+    uint32_t count = lg_threads_high();
+    for (uint32_t id = 0; id < count; id++) {
+        lg_thread *victim = lg_thread_at(id);
+        if (victim == self)
+            continue;
+        enum lg_theft theft;
+        do {
+            theft = lg_thread_steal(victim, class_index, out_region);
+        } while (theft == LG_THEFT_LOST); /* somebody else has made progress */
+        if (theft == LG_THEFT_DONE) {
+            LG_COUNT(self, class_index, steals, 1);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Under the class's lock, so that one thread maps an area and the others find it. One region is charged; it
+ * stays so only if that returns OK with a clean region. */
+static lgalloc_status take_locked(lg_thread *self, unsigned class_index, uint32_t *out_region, int *out_error)
+{
+    uint64_t size = lg_class_size(class_index);
+    lgalloc_status status = LGALLOC_STATUS_OK;
+    lg_lock_acquire(lg_class_lock(class_index));
+    if (take_dirty(self, class_index, true, out_region)) {
+        lg_discharge(size);
+    } else if (!take_clean(self, class_index, 1, true, true, out_region)) {
+        uint64_t first, count;
+        LG_COUNT(self, class_index, refill, 1);
+        int error = lg_area_map(class_index, &first, &count);
+        if (error == 0) {
+            *out_region = (uint32_t)first;
+            lg_pool_give_range(&lg_clean[class_index], class_index, first + 1, count - 1);
+        } else {
+            lg_discharge(size);
+            *out_error = error;
+            status = error == LG_EXHAUSTED ? LGALLOC_STATUS_OUT_OF_MEMORY : LGALLOC_STATUS_IO;
+        }
+    }
+    lg_lock_release(lg_class_lock(class_index));
+    return status;
+}
+
+/* The whole search, but for the own cache. *out_no_room: the limit was in the way. */
+static lgalloc_status search(lg_thread *self, unsigned class_index, uint32_t *out_region, int *out_error,
+                             bool *out_no_room)
+{
+    *out_no_room = false;
+    if (take_dirty(self, class_index, false, out_region))
+        return LGALLOC_STATUS_OK;
+    unsigned charged = charge_batch(self, class_index);
+    if (charged != 0 && take_clean(self, class_index, charged, false, false, out_region))
+        return LGALLOC_STATUS_OK;
+    if (take_from_others(self, class_index, out_region))
+        return LGALLOC_STATUS_OK;
+    LG_COUNT(self, class_index, slow_path, 1);
+    if (!lg_charge(lg_class_size(class_index))) {
+        *out_no_room = true;
+        return LGALLOC_STATUS_OUT_OF_MEMORY;
+    }
+    return take_locked(self, class_index, out_region, out_error);
+}
+
+/* Nobody moves now, so what is free is in a pool or in a cache, and what isn't found isn't there. */
+static lgalloc_status search_alone(lg_thread *self, unsigned class_index, uint32_t *out_region, int *out_error,
+                                   bool *out_no_room)
+{
+    lg_transit_shut();
+    lg_transit_enter(self);
+    bool found = take_dirty(self, class_index, true, out_region) ||
+                 take_from_others(self, class_index, out_region);
+    lg_transit_leave(self);
+    lgalloc_status status = LGALLOC_STATUS_OK;
+    *out_no_room = false;
+    if (!found) {
+        if (lg_reclaim_room(self, lg_class_size(class_index))) {
+            lg_transit_enter(self);
+            status = take_locked(self, class_index, out_region, out_error);
+            lg_transit_leave(self);
+        } else {
+            *out_no_room = true;
+            status = LGALLOC_STATUS_OUT_OF_MEMORY;
+        }
+    }
+    lg_transit_admit();
+    return status;
+}
+
+lgalloc_status lg_cache_refill(lg_thread *self, unsigned class_index, uint32_t *out_region, int *out_error)
+{
+    if (class_index >= lg_layout_.stripes)
+        return LGALLOC_STATUS_OUT_OF_MEMORY; /* the reservation is too small for regions of this size */
+    bool no_room;
+    lg_transit_enter(self);
+    lgalloc_status status = search(self, class_index, out_region, out_error, &no_room);
+    lg_transit_leave(self);
+    bool possible = lg_charge_possible(lg_class_size(class_index));
+    if (no_room && possible && lg_reclaim_room(self, lg_class_size(class_index))) {
+        /* The room is charged for; whoever was faster with it can't have taken it. */
+        lg_transit_enter(self);
+        status = take_locked(self, class_index, out_region, out_error);
+        lg_transit_leave(self);
+        no_room = false;
+    }
+    if (LG_UNLIKELY(status == LGALLOC_STATUS_OUT_OF_MEMORY) && possible)
+        status = search_alone(self, class_index, out_region, out_error, &no_room);
+    if (no_room)
+        lg_add_relaxed_64(&lg_limit_failures, 1);
+    lg_worker_wake_after_fork();
+    return status;
+}
+
+/* ---- giving */
+
+/* Regions on their way to the dirty pool, gathered by word so that neighbours go in one operation. */
+typedef struct outgoing {
+    lg_thread *self;
+    unsigned class_index;
+    bool eager;
+    lg_batch batch;
+} outgoing;
+
+static void send_batch(outgoing *out)
+{
+    if (out->batch.mask == 0)
+        return;
+    if (out->eager)
+        (void)lg_reclaim_batch(out->self, out->class_index, out->batch, true);
+    else
+        lg_pool_give(&lg_dirty[out->class_index], out->class_index, out->batch);
+    out->batch.mask = 0;
+}
+
+static void send(outgoing *out, uint32_t region)
+{
+    if (lg_load_relaxed_32(&lg_region_at(out->class_index, region)->state) == LG_CLEAN) {
+        lg_pool_return(out->class_index, region); /* was never used since it left the clean pool */
+        return;
+    }
+    lg_batch one = lg_batch_of(region);
+    if (one.word != out->batch.word || (one.mask & out->batch.mask) != 0) {
+        send_batch(out);
+        out->batch = one;
+    } else {
+        out->batch.mask |= one.mask;
+    }
+}
+
+/* Pops `count` regions of the own cache. */
+static void send_from_cache(outgoing *out, uint64_t count)
+{
+    lg_thread *self = out->self;
+    bool fence = (lg_load_relaxed_64(&lg_hot_flags) & LG_HOT_FENCE) != 0;
+    uint32_t region;
+    while (count-- != 0 && lg_deque_pop(&self->bins[out->class_index].deque, self->rings[out->class_index],
+                                        fence, &region))
+        send(out, region);
+}
+
+/* What stays dirty in the pools is bounded by idle_bytes. */
+static void respect_idle_bytes(lg_thread *self, unsigned class_index)
+{
+    uint64_t bound = LG_OPTION(idle_bytes);
+    if (LG_LIKELY(bound == UINT64_MAX))
+        return;
+    uint64_t dirty = lg_pool_dirty_bytes();
+    if (dirty > bound)
+        (void)lg_reclaim_dirty(self, class_index, UINT64_MAX, dirty - bound, false);
+}
+
+void lg_cache_overflow(lg_thread *self, unsigned class_index, uint32_t region)
+{
+    lg_transit_enter(self);
+    outgoing out = {.self = self, .class_index = class_index, .eager = LG_OPTION(eager_return) != 0};
+    send(&out, region);
+    if (self != NULL) {
+        uint64_t held = lg_deque_count(&self->bins[class_index].deque);
+        uint32_t capacity = lg_load_relaxed_32(&lg_stripe_of(class_index)->cache_capacity);
+        if (held > capacity / 2)
+            send_from_cache(&out, held - capacity / 2);
+    }
+    send_batch(&out);
+    lg_transit_leave(self);
+    respect_idle_bytes(self, class_index);
+}
+
+void lg_cache_reject(lg_thread *self, unsigned class_index, uint32_t region)
+{
+    lg_transit_enter(self);
+    (void)lg_reclaim_batch(self, class_index, lg_batch_of(region), true);
+    lg_transit_leave(self);
+}
+
+void lg_cache_flush(lg_thread *self)
+{
+    for (unsigned c = 0; c < lg_layout_.stripes; c++) {
+        if (lg_deque_count(&self->bins[c].deque) == 0)
+            continue;
+        lg_transit_enter(self);
+        outgoing out = {.self = self, .class_index = c, .eager = LG_OPTION(eager_return) != 0};
+        send_from_cache(&out, LG_DEQUE_ITEMS);
+        send_batch(&out);
+        lg_transit_leave(self);
+        respect_idle_bytes(self, c);
+    }
+}
+
+void lg_cache_at_exit(void *record)
+{
+    lg_self = record; /* the C library has cleared the key, not this */
+    lg_cache_flush(record);
+    lg_thread_detach(true);
+}

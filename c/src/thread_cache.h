@@ -1,0 +1,35 @@
+/*
+ * Taking and giving regions through the calling thread's cache: what the hot path in allocate.c leaves to
+ * rarer days. The order of search: own cache, shared dirty pool, shared clean pool, other threads' caches,
+ * a new area; and before an allocation is refused, once more with everybody else shut out.
+ */
+#ifndef LG_THREAD_CACHE_H
+#define LG_THREAD_CACHE_H
+
+#include "reclaim.h"
+
+/* Takes a charged free region, whose state says whether it is clean. For when the own cache is empty; `self`
+ * may be NULL. Returns OK, OUT_OF_MEMORY, or IO with the errno in *out_error. */
+LG_HIDDEN LG_COLD lgalloc_status lg_cache_refill(lg_thread *self, unsigned class_index, uint32_t *out_region,
+                                                 int *out_error);
+
+/* Gives a free region, charged, when the own cache is full: half of the cache goes to the shared pool with it.
+ * `self` may be NULL. */
+LG_HIDDEN LG_COLD void lg_cache_overflow(lg_thread *self, unsigned class_index, uint32_t region);
+
+/* Gives a region whose disk blocks could not be reserved: it is cleared and goes to the shared pool. */
+LG_HIDDEN LG_COLD void lg_cache_reject(lg_thread *self, unsigned class_index, uint32_t region);
+
+/* Empties the calling thread's cache into the shared pools. */
+LG_HIDDEN void lg_cache_flush(lg_thread *self);
+
+/* The end of a thread: for lg_threads_init(). */
+LG_HIDDEN void lg_cache_at_exit(void *record);
+
+/* Publishes how many regions of each class a cache may hold. */
+LG_HIDDEN void lg_cache_set_capacity(uint64_t local_buffer_bytes);
+
+/* Allocations refused because of the limit. */
+extern LG_HIDDEN lg_a64 lg_limit_failures;
+
+#endif

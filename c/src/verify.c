@@ -1,0 +1,160 @@
+#include "verify.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "init.h"
+#include "thread_cache.h"
+
+/* Where the regions of a class were found; from malloc, by index. */
+enum place {
+    NOWHERE = 0,
+    IN_CACHE,
+    IN_DIRTY,
+    IN_CLEAN
+};
+
+typedef struct census {
+    unsigned char *place;
+    uint64_t limit;
+    uint64_t cached, dirty, clean, in_use;
+} census;
+
+static const char *count_caches(unsigned c, census *seen)
+{
+    uint32_t count = lg_threads_high();
+    for (uint32_t id = 0; id < count; id++) {
+        lg_thread *thread = lg_thread_at(id);
+        lg_bin *bin = &thread->bins[c];
+        uint64_t top = lg_load_relaxed_64(&bin->deque.top);
+        uint64_t bottom = lg_load_relaxed_64(&bin->deque.bottom);
+        if (bottom < top || bottom - top > LG_DEQUE_ITEMS)
+            return "a deque's ends are impossible";
+        if (lg_load_relaxed_32(&thread->transit) % 2 != 0)
+            return "a thread is still in transit";
+        for (uint64_t i = top; i < bottom; i++) {
+            uint32_t region = lg_load_relaxed_32(&thread->rings[c][i % LG_DEQUE_ITEMS]);
+            if (region >= seen->limit)
+                return "a cache holds a region that does not exist";
+            if (seen->place[region] != NOWHERE)
+                return "a region is in two caches";
+            if (lg_load_relaxed_32(&lg_region_at(c, region)->state) >= LG_IN_USE)
+                return "a cached region's state is not free";
+            seen->place[region] = IN_CACHE;
+            seen->cached++;
+        }
+    }
+    return NULL;
+}
+
+static const char *count_pool(unsigned c, lg_pool *pool, unsigned char where, uint32_t state, census *seen,
+                              uint64_t *out_count)
+{
+    for (uint64_t i = 0; i < seen->limit; i++) {
+        if (!lg_bitmap_has(&pool->regions, i))
+            continue;
+        if (seen->place[i] != NOWHERE)
+            return "a pooled region is in another place as well";
+        if (lg_load_relaxed_32(&lg_region_at(c, i)->state) != state)
+            return "a pooled region's state is not its pool's";
+        seen->place[i] = where;
+        *out_count += 1;
+    }
+    if (lg_pool_count(pool) != *out_count)
+        return "a pool's count is wrong";
+    return lg_bitmap_sound(&pool->regions, lg_stripe_regions(c)) ? NULL : "a bitmap's summary hides a region";
+}
+
+static bool holds_memory(void *addr, size_t len)
+{
+    size_t page = lg_os_page_size();
+    unsigned char resident[256];
+    for (size_t at = 0; at < len; at += sizeof(resident) * page) {
+        size_t n = lg_min(len - at, sizeof(resident) * page);
+        if (mincore((char *)addr + at, n, resident) != 0)
+            return true;
+        for (size_t i = 0; i < n / page; i++)
+            if ((resident[i] & 1) != 0)
+                return true;
+    }
+    return false;
+}
+
+static const char *count_areas(unsigned c, bool contents, census *seen)
+{
+    unsigned log2 = c + LG_CLASS_MIN;
+    uint64_t end = 0, areas = 0, bytes = 0, placed = 0;
+    lg_area area;
+    for (uint64_t offset = 0; lg_area_next(c, offset, &area); offset = end) {
+        if (area.start < end || area.len == 0)
+            return "areas overlap or are not sorted";
+        end = area.start + area.len;
+        if (end > lg_layout_.stripe_bytes || end >> log2 > seen->limit)
+            return "an area lies beyond its stripe or its descriptors";
+        areas++;
+        bytes += area.len;
+        for (uint64_t i = area.start >> log2; i < end >> log2; i++) {
+            uint32_t state = lg_load_relaxed_32(&lg_region_at(c, i)->state);
+            if (state == LG_IN_USE && seen->place[i] == NOWHERE)
+                seen->in_use++;
+            else if (seen->place[i] == NOWHERE)
+                return "a free region is in no place";
+            else if (contents && seen->place[i] == IN_CLEAN &&
+                     holds_memory(lg_region_address(c, i), lg_class_size(c)))
+                return "a clean region holds memory";
+            if (seen->place[i] != NOWHERE)
+                placed++;
+        }
+    }
+    if (placed != seen->cached + seen->dirty + seen->clean)
+        return "a cache or pool holds a region outside of the areas";
+    if (areas != lg_area_count(c) || bytes != lg_area_bytes(c))
+        return "the count or the bytes of the areas are wrong";
+    if (bytes != (placed + seen->in_use) << log2)
+        return "area bytes are not (free + in use) * size";
+    return NULL;
+}
+
+static const char *verify_class(unsigned c, bool contents, uint64_t *charge)
+{
+    census seen = {.limit = lg_load_relaxed_64(&lg_stripe_of(c)->limit)};
+    if (seen.limit == 0)
+        return lg_area_count(c) == 0 ? NULL : "areas without descriptors";
+    seen.place = calloc(seen.limit, 1);
+    if (seen.place == NULL)
+        return "no memory to verify";
+    const char *wrong = count_caches(c, &seen);
+    if (wrong == NULL)
+        wrong = count_pool(c, &lg_dirty[c], IN_DIRTY, LG_DIRTY, &seen, &seen.dirty);
+    if (wrong == NULL)
+        wrong = count_pool(c, &lg_clean[c], IN_CLEAN, LG_CLEAN, &seen, &seen.clean);
+    if (wrong == NULL)
+        wrong = count_areas(c, contents, &seen);
+    free(seen.place);
+    if (wrong != NULL)
+        return wrong;
+    lgalloc_size_class_stats stats[LG_CLASS_COUNT];
+    (void)lgalloc_stats(stats, LG_CLASS_COUNT);
+    if (stats[c].in_use_regions != seen.in_use)
+        return "allocations less deallocations are not what is in use";
+    if (stats[c].free_regions != seen.cached + seen.dirty + seen.clean)
+        return "the statistics' free regions are wrong";
+    *charge += (seen.in_use + seen.cached + seen.dirty) << (c + LG_CLASS_MIN);
+    return NULL;
+}
+
+const char *lg_verify(bool contents, unsigned *out_class_index)
+{
+    *out_class_index = 0;
+    if (!lg_ready())
+        return NULL;
+    uint64_t charge = 0;
+    for (unsigned c = 0; c < lg_layout_.stripes; c++) {
+        const char *wrong = verify_class(c, contents, &charge);
+        if (wrong != NULL) {
+            *out_class_index = c;
+            return wrong;
+        }
+    }
+    return charge == lg_charged() ? NULL : "the charge is not in use plus dirty";
+}
