@@ -12,85 +12,92 @@
 #define SMALLEST_REQUEST (((size_t)1 << (LG_CLASS_MIN - 1)) + 1)
 #define LARGEST_REQUEST ((size_t)1 << LG_CLASS_MAX)
 
+/* Six arguments, which all fit registers, so that the hot path can jump to these with nothing on the stack. */
 static LG_COLD lgalloc_status allocate_cold(size_t capacity, size_t elem_size, size_t elem_align, void **out_ptr,
-                                            size_t *out_capacity, lgalloc_handle *out_handle, bool zeroed);
+                                            size_t *out_capacity, lgalloc_handle *out_handle);
+static LG_COLD lgalloc_status allocate_zeroed_cold(size_t capacity, size_t elem_size, size_t elem_align,
+                                                   void **out_ptr, size_t *out_capacity,
+                                                   lgalloc_handle *out_handle);
+static LG_COLD lgalloc_status allocate_from_elsewhere(size_t bytes, size_t elem_size, void **out_ptr,
+                                                      size_t *out_capacity, lgalloc_handle *out_handle,
+                                                      bool zeroed);
 static LG_COLD void deallocate_cold(lgalloc_handle handle);
-static LG_COLD void make_zero(unsigned class_index, uint64_t region, void *ptr, size_t len);
-static LG_COLD LG_NORETURN void die_handed_out_twice(const void *ptr);
+static LG_COLD void give_to_full_cache(lg_region *region, size_t len);
+static LG_COLD void make_zero(lg_region *region, size_t len);
+/* Doesn't return, but the hot path may jump to it with nothing on the stack. */
+static LG_COLD lgalloc_status die_handed_out_twice(const lg_region *region);
 
 /* A free region of the calling thread's becomes one in use. */
-LG_INLINE void hand_out(unsigned log2, uint32_t index, size_t elem_size, void **out_ptr, size_t *out_capacity,
-                        lgalloc_handle *out_handle, bool zeroed)
+LG_INLINE lgalloc_status hand_out(lg_region *region, void *ptr, size_t len, size_t elem_size, void **out_ptr,
+                                  size_t *out_capacity, lgalloc_handle *out_handle, bool zeroed)
 {
-    const lg_stripe *stripe = &lg_stripes[log2];
-    size_t len = (size_t)1 << log2;
-    void *ptr = (void *)(stripe->base + ((size_t)index << log2));
-    lg_region *region = &stripe->regions[index];
     uint32_t state = lg_load_relaxed_32(&region->state);
     /* Two threads that free a region in the same instant both see it in use; here it comes out. */
     if (LG_UNLIKELY(state >= LG_IN_USE))
-        die_handed_out_twice(ptr);
+        return die_handed_out_twice(region);
     lg_store_relaxed_32(&region->state, LG_IN_USE);
     lg_unpoison(ptr, len);
     if (zeroed && state != LG_CLEAN)
-        make_zero(log2 - LG_CLASS_MIN, index, ptr, len);
+        make_zero(region, len);
     out_handle->ptr = ptr;
     out_handle->len = len;
     if (out_ptr != NULL)
         *out_ptr = ptr;
     if (out_capacity != NULL) /* a division takes as long as all the rest; most sizes are powers of two */
         *out_capacity = (elem_size & (elem_size - 1)) == 0 ? len >> __builtin_ctzl(elem_size) : len / elem_size;
+    return LGALLOC_STATUS_OK;
 }
 
 LG_INLINE lgalloc_status allocate(size_t capacity, size_t elem_size, size_t elem_align, void **out_ptr,
                                   size_t *out_capacity, lgalloc_handle *out_handle, bool zeroed)
 {
-    lg_thread *self = lg_self;
     size_t bytes;
-    if (LG_UNLIKELY(__builtin_mul_overflow(capacity, elem_size, &bytes)) ||
-        LG_UNLIKELY(bytes - SMALLEST_REQUEST > LARGEST_REQUEST - SMALLEST_REQUEST) ||
-        LG_UNLIKELY(((elem_align - 1) & elem_align) != 0) || LG_UNLIKELY(elem_align - 1 >= bytes) ||
-        LG_UNLIKELY(out_handle == NULL) || LG_UNLIKELY(self == NULL) ||
-        LG_UNLIKELY(lg_load_relaxed_64(&lg_hot_flags) != 0))
-        return allocate_cold(capacity, elem_size, elem_align, out_ptr, out_capacity, out_handle, zeroed);
+    if (LG_UNLIKELY(__builtin_mul_overflow(capacity, elem_size, &bytes)))
+        goto unusual;
+    LG_APART();
+    if (LG_UNLIKELY(((elem_align - 1) & elem_align) != 0))
+        goto unusual;
+    LG_APART();
+    if (LG_UNLIKELY(elem_align - 1 >= bytes))
+        goto unusual;
+    LG_APART();
+    if (LG_UNLIKELY(out_handle == NULL))
+        goto unusual;
+    LG_APART();
+    if (LG_UNLIKELY(lg_load_relaxed_64(&lg_hot_flags) != 0))
+        goto unusual;
+    /* The log2 of the next power of two; for sizes that have no class, of a bin that is always empty. */
     unsigned log2 = lg_log2_ceil(bytes);
-    lg_bin *bin = &self->bins[log2 - LG_CLASS_MIN];
-    uint32_t index;
-    if (LG_UNLIKELY(!lg_deque_pop(&bin->deque, self->rings[log2 - LG_CLASS_MIN], false, &index)))
-        return allocate_cold(capacity, elem_size, elem_align, out_ptr, out_capacity, out_handle, zeroed);
-    lg_bump(&bin->counters.allocations, 1);
-    hand_out(log2, index, elem_size, out_ptr, out_capacity, out_handle, zeroed);
-    return LGALLOC_STATUS_OK;
+    lg_bin *bin = &lg_hot_self->bins[log2];
+    LG_OPAQUE(bin);
+    uint64_t item;
+    if (LG_UNLIKELY(!lg_deque_pop_of_many(&bin->deque, false, &item)))
+        return allocate_from_elsewhere(bytes, elem_size, out_ptr, out_capacity, out_handle, zeroed);
+    lg_bump(&bin->hot.allocations, 1);
+    return hand_out(lg_bin_region(bin, item, log2), (void *)(uintptr_t)item, bin->len, elem_size, out_ptr,
+                    out_capacity, out_handle, zeroed);
+unusual:
+    return (zeroed ? allocate_zeroed_cold : allocate_cold)(capacity, elem_size, elem_align, out_ptr, out_capacity,
+                                                           out_handle);
 }
 
 LG_INLINE void deallocate(lgalloc_handle handle)
 {
-    lg_thread *self = lg_self;
-    size_t len = handle.len;
-    /* False unless len is a power of two. */
-    if (LG_UNLIKELY((len ^ (len - 1)) <= len - 1) || LG_UNLIKELY(self == NULL)) {
-        deallocate_cold(handle);
-        return;
-    }
-    unsigned log2 = (unsigned)__builtin_ctzl(len);
-    const lg_stripe *stripe = &lg_stripes[log2];
-    /* Rotated by log2, an offset that is no multiple of the region's size, or is outside of the stripe, is huge:
-     * one comparison tells all. A length that is no size class has limit 0. */
-    size_t offset = (uintptr_t)handle.ptr - stripe->base;
-    size_t index = offset >> log2 | offset << (-log2 & 63);
-    lg_region *region = &stripe->regions[index];
-    if (LG_UNLIKELY(index >= lg_load_relaxed_64(&stripe->limit)) ||
+    unsigned log2 = lg_log2_floor(handle.len);
+    lg_bin *bin = &lg_hot_self->bins[log2];
+    LG_OPAQUE(bin);
+    /* Any address gives an index with a descriptor, which is the region's own if it has that address. */
+    lg_region *region = lg_bin_region(bin, (uintptr_t)handle.ptr, log2);
+    if (LG_UNLIKELY(bin->len != handle.len) || LG_UNLIKELY(region->address != handle.ptr) ||
         LG_UNLIKELY(lg_load_relaxed_32(&region->state) != LG_IN_USE)) {
         deallocate_cold(handle);
         return;
     }
-    lg_bin *bin = &self->bins[log2 - LG_CLASS_MIN];
     lg_store_relaxed_32(&region->state, LG_DIRTY);
-    lg_poison(handle.ptr, len);
-    lg_bump(&bin->counters.deallocations, 1);
-    if (LG_UNLIKELY(!lg_deque_push(&bin->deque, self->rings[log2 - LG_CLASS_MIN], (uint32_t)index,
-                                   lg_load_relaxed_32(&stripe->cache_capacity))))
-        lg_cache_overflow(self, log2 - LG_CLASS_MIN, (uint32_t)index);
+    lg_poison(handle.ptr, handle.len);
+    lg_bump(&bin->hot.deallocations, 1);
+    if (LG_UNLIKELY(!lg_deque_push(&bin->deque, (uintptr_t)handle.ptr)))
+        give_to_full_cache(region, handle.len);
 }
 
 LG_API lgalloc_status lgalloc_allocate(size_t capacity, size_t elem_size, size_t elem_align, void **out_ptr,
@@ -112,9 +119,10 @@ LG_API void lgalloc_deallocate(lgalloc_handle handle)
 
 /* ---- the rare cases of allocating */
 
-static void die_handed_out_twice(const void *ptr)
+static lgalloc_status die_handed_out_twice(const lg_region *region)
 {
-    LG_DIE(LG_TEXT("double free: region "), LG_HEX(ptr), LG_TEXT(" was freed twice, or its descriptor overwritten"));
+    LG_DIE(LG_TEXT("double free: region "), LG_HEX(region->address),
+           LG_TEXT(" was freed twice, or its descriptor overwritten"));
 }
 
 /* What is wrong with a request, or OK; *out_bytes is 0 if it needs no memory. */
@@ -136,10 +144,9 @@ static lgalloc_status check_request(size_t capacity, size_t elem_size, size_t el
 }
 
 /* Makes sure that the region's disk blocks are there. Returns 0 or an errno. */
-static int reserve_blocks(unsigned class_index, uint32_t index)
+static int reserve_blocks(unsigned class_index, lg_region *region)
 {
-    lg_region *region = lg_region_at(class_index, index);
-    uint64_t offset = (uint64_t)index << (class_index + LG_CLASS_MIN);
+    uint64_t offset = lg_region_index(class_index, region) << (class_index + LG_CLASS_MIN);
     lg_area area;
     if (lg_load_relaxed_32(&region->has_blocks) != 0 || !lg_area_next(class_index, offset, &area) ||
         area.kind != LG_AREA_FILE)
@@ -151,25 +158,55 @@ static int reserve_blocks(unsigned class_index, uint32_t index)
 }
 
 /* A free region from wherever there is one. */
-static lgalloc_status find_region(lg_thread *self, unsigned class_index, uint32_t *out_index, int *out_error)
+static lgalloc_status find_region(lg_thread *self, unsigned class_index, lg_region **out_region, int *out_error)
 {
     uint64_t flags = lg_load_relaxed_64(&lg_hot_flags);
-    if (self == NULL || class_index >= lg_layout_.stripes ||
-        !lg_deque_pop(&self->bins[class_index].deque, self->rings[class_index], (flags & LG_HOT_FENCE) != 0,
-                      out_index)) {
-        lgalloc_status status = lg_cache_refill(self, class_index, out_index, out_error);
+    lg_bin *bin = self != NULL ? lg_bin_of(self, class_index) : NULL;
+    uint64_t item;
+    if (bin != NULL && lg_deque_pop(&bin->deque, (flags & LG_HOT_FENCE) != 0, &item)) {
+        *out_region = lg_bin_region(bin, item, class_index + LG_CLASS_MIN);
+    } else {
+        lgalloc_status status = lg_cache_refill(self, class_index, out_region, out_error);
         if (status != LGALLOC_STATUS_OK)
             return status;
     }
-    if ((flags & LG_HOT_RESERVE_BLOCKS) != 0 && (*out_error = reserve_blocks(class_index, *out_index)) != 0) {
-        lg_cache_reject(self, class_index, *out_index);
+    if ((flags & LG_HOT_RESERVE_BLOCKS) != 0 && (*out_error = reserve_blocks(class_index, *out_region)) != 0) {
+        lg_cache_reject(self, class_index, *out_region);
         return LGALLOC_STATUS_IO;
     }
     return LGALLOC_STATUS_OK;
 }
 
-static lgalloc_status allocate_cold(size_t capacity, size_t elem_size, size_t elem_align, void **out_ptr,
-                                    size_t *out_capacity, lgalloc_handle *out_handle, bool zeroed)
+/* The own cache has nothing, or may not be used just like that. The alignment is fine. */
+static lgalloc_status allocate_from_elsewhere(size_t bytes, size_t elem_size, void **out_ptr, size_t *out_capacity,
+                                              lgalloc_handle *out_handle, bool zeroed)
+{
+    if (out_ptr != NULL)
+        *out_ptr = lg_empty_handle(1).ptr;
+    if (out_capacity != NULL)
+        *out_capacity = 0;
+    *out_handle = lg_empty_handle(1);
+    if (bytes < SMALLEST_REQUEST || bytes > LARGEST_REQUEST)
+        return LGALLOC_STATUS_INVALID_SIZE_CLASS;
+    if (!lg_ready() && lg_init() != 0)
+        return LGALLOC_STATUS_OUT_OF_MEMORY; /* not even the smallest reservation */
+    lg_thread *self = lg_self() != NULL ? lg_self() : lg_thread_attach();
+    unsigned class_index = lg_log2_ceil(bytes) - LG_CLASS_MIN;
+    lg_region *region = NULL;
+    int error = 0;
+    lgalloc_status status = find_region(self, class_index, &region, &error);
+    if (status != LGALLOC_STATUS_OK) {
+        if (status == LGALLOC_STATUS_IO)
+            errno = error;
+        return status;
+    }
+    LG_COUNT_HOT(self, class_index, allocations, 1);
+    return hand_out(region, region->address, lg_class_size(class_index), elem_size, out_ptr, out_capacity,
+                    out_handle, zeroed);
+}
+
+static lgalloc_status allocate_checked(size_t capacity, size_t elem_size, size_t elem_align, void **out_ptr,
+                                       size_t *out_capacity, lgalloc_handle *out_handle, bool zeroed)
 {
     if (out_ptr != NULL)
         *out_ptr = lg_empty_handle(elem_align).ptr;
@@ -187,35 +224,34 @@ static lgalloc_status allocate_cold(size_t capacity, size_t elem_size, size_t el
             *out_capacity = SIZE_MAX;
         return LGALLOC_STATUS_OK;
     }
-    if (!lg_ready() && lg_init() != 0)
-        return LGALLOC_STATUS_OUT_OF_MEMORY; /* not even the smallest reservation */
-    lg_thread *self = lg_self != NULL ? lg_self : lg_thread_attach();
-    unsigned class_index = lg_log2_ceil(bytes) - LG_CLASS_MIN;
-    uint32_t index;
-    int error = 0;
-    status = find_region(self, class_index, &index, &error);
-    if (status != LGALLOC_STATUS_OK) {
-        if (status == LGALLOC_STATUS_IO)
-            errno = error;
-        return status;
-    }
-    LG_COUNT(self, class_index, allocations, 1);
-    hand_out(class_index + LG_CLASS_MIN, index, elem_size, out_ptr, out_capacity, out_handle, zeroed);
-    return LGALLOC_STATUS_OK;
+    return allocate_from_elsewhere(bytes, elem_size, out_ptr, out_capacity, out_handle, zeroed);
+}
+
+static lgalloc_status allocate_cold(size_t capacity, size_t elem_size, size_t elem_align, void **out_ptr,
+                                    size_t *out_capacity, lgalloc_handle *out_handle)
+{
+    return allocate_checked(capacity, elem_size, elem_align, out_ptr, out_capacity, out_handle, false);
+}
+
+static lgalloc_status allocate_zeroed_cold(size_t capacity, size_t elem_size, size_t elem_align, void **out_ptr,
+                                           size_t *out_capacity, lgalloc_handle *out_handle)
+{
+    return allocate_checked(capacity, elem_size, elem_align, out_ptr, out_capacity, out_handle, true);
 }
 
 /* From this size on, giving the pages back and taking zeroed ones is cheaper than writing zeros. */
 #define DISCARD_TO_ZERO (256 * LG_MIB)
 
-static void make_zero(unsigned class_index, uint64_t region, void *ptr, size_t len)
+static void make_zero(lg_region *region, size_t len)
 {
+    unsigned class_index = lg_log2_floor(len) - LG_CLASS_MIN;
+    uint64_t offset = lg_region_index(class_index, region) * len;
     lg_area area;
-    uint64_t offset = region << (class_index + LG_CLASS_MIN);
     bool keep_blocks = (lg_load_relaxed_64(&lg_hot_flags) & LG_HOT_RESERVE_BLOCKS) != 0;
     if (len >= DISCARD_TO_ZERO && !keep_blocks && lg_area_next(class_index, offset, &area) &&
         lg_area_clear(class_index, &area, offset, len) == 0)
         return;
-    memset(ptr, 0, len);
+    memset(region->address, 0, len);
 }
 
 /* ---- the rare cases of freeing */
@@ -224,7 +260,7 @@ bool lg_handle_find(lgalloc_handle handle, unsigned *out_class_index, uint64_t *
 {
     if (!lg_ready())
         return false;
-    size_t offset = (uintptr_t)handle.ptr - lg_stripes[LG_CLASS_MIN].base;
+    size_t offset = (uintptr_t)handle.ptr - lg_stripes[0].base;
     if (offset >= lg_layout_.reserved_bytes)
         return false;
     unsigned class_index = (unsigned)(offset / lg_layout_.stripe_bytes);
@@ -242,7 +278,7 @@ bool lg_handle_find(lgalloc_handle handle, unsigned *out_class_index, uint64_t *
 /* Says what is wrong with a handle that isn't a region in use; returns if it was lost to a fork. */
 static void explain_misuse(lgalloc_handle handle)
 {
-    uintptr_t base = lg_stripes[LG_CLASS_MIN].base;
+    uintptr_t base = lg_stripes[0].base;
     size_t offset = (uintptr_t)handle.ptr - base;
     if (!lg_ready() || offset >= lg_layout_.reserved_bytes)
         LG_DIE(LG_TEXT("invalid free: "), LG_HEX(handle.ptr), LG_TEXT(" is not memory of this allocator"));
@@ -277,11 +313,15 @@ static void deallocate_cold(lgalloc_handle handle)
         explain_misuse(handle);
         return;
     }
-    lg_thread *self = lg_self != NULL ? lg_self : lg_thread_attach();
-    lg_store_relaxed_32(&lg_region_at(class_index, index)->state, LG_DIRTY);
+    lg_thread *self = lg_self() != NULL ? lg_self() : lg_thread_attach();
+    lg_region *region = lg_region_at(class_index, index);
+    lg_store_relaxed_32(&region->state, LG_DIRTY);
     lg_poison(handle.ptr, handle.len);
-    LG_COUNT(self, class_index, deallocations, 1);
-    if (self == NULL || !lg_deque_push(&self->bins[class_index].deque, self->rings[class_index], (uint32_t)index,
-                                       lg_load_relaxed_32(&lg_stripe_of(class_index)->cache_capacity)))
-        lg_cache_overflow(self, class_index, (uint32_t)index);
+    LG_COUNT_HOT(self, class_index, deallocations, 1);
+    lg_cache_give(self, class_index, region);
+}
+
+static void give_to_full_cache(lg_region *region, size_t len)
+{
+    lg_cache_give(lg_self(), lg_log2_floor(len) - LG_CLASS_MIN, region);
 }

@@ -20,6 +20,9 @@
 
 #define LG_API __attribute__((visibility("default")))
 #define LG_HIDDEN __attribute__((visibility("hidden")))
+/* One load from the thread pointer, also in a shared library: no call to find a thread-local. Stands in the
+ * definition as well, since GCC forgets it otherwise. */
+#define LG_THREAD_LOCAL _Thread_local __attribute__((tls_model("initial-exec")))
 #define LG_COLD __attribute__((cold, noinline))
 #define LG_INLINE static inline __attribute__((always_inline))
 #define LG_NORETURN __attribute__((noreturn))
@@ -31,6 +34,12 @@
 /* Neighbouring objects that different threads write lie this far apart. */
 #define LG_CACHE_LINE 64
 #define LG_CACHE_ALIGNED __attribute__((aligned(LG_CACHE_LINE)))
+
+/* Makes the compiler forget what it knows of a value, so that it keeps the value in a register instead of
+ * computing it again at each use. */
+#define LG_OPAQUE(x) __asm__("" : "+r"(x))
+/* Keeps two conditions apart that the compiler would fold into one that takes longer. */
+#define LG_APART() __asm__ volatile("")
 
 #define LG_KIB ((size_t)1 << 10)
 #define LG_MIB ((size_t)1 << 20)

@@ -246,7 +246,7 @@ LG_API lgalloc_status lgalloc_set_config(const lgalloc_config *config)
         for (unsigned id = 0; id < LG_OPTION_COUNT; id++)
             if ((config->set >> id & 1) != 0)
                 lg_store_relaxed_64(&lg_options[id], config->value[id]);
-        lg_cache_set_capacity(LG_OPTION(local_buffer_bytes));
+        lg_threads_set_capacity(LG_OPTION(local_buffer_bytes));
         set_hot_flag(LG_HOT_RESERVE_BLOCKS, LG_OPTION(reserve_blocks) != 0);
         set_hot_flag(LG_HOT_DISABLED, LG_OPTION(enabled) == 0);
     }

@@ -4,20 +4,28 @@
 
 #include "atomic.h"
 
-/* The names are those of lgalloc_size_class_stats. The two of the hot path come first. */
-#define LG_COUNTERS(X)                                                                                       \
+/* The names are those of lgalloc_size_class_stats. */
+#define LG_HOT_COUNTERS(X)                                                                                   \
     X(allocations)                                                                                           \
-    X(deallocations)                                                                                         \
+    X(deallocations)
+#define LG_RARE_COUNTERS(X)                                                                                  \
     X(slow_path)                                                                                             \
     X(refill)                                                                                                \
     X(clear_eager_total)                                                                                     \
     X(clear_slow_total)                                                                                      \
     X(steals)
 
-typedef struct lg_counters {
+/* Of one thread and size class, or of all threads without a record. */
+typedef struct lg_hot_counters {
 #define X(name) lg_a64 name;
-    LG_COUNTERS(X)
+    LG_HOT_COUNTERS(X)
 #undef X
-} lg_counters;
+} lg_hot_counters;
+
+typedef struct lg_rare_counters {
+#define X(name) lg_a64 name;
+    LG_RARE_COUNTERS(X)
+#undef X
+} lg_rare_counters;
 
 #endif

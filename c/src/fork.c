@@ -12,8 +12,6 @@
  * in new files. Anonymous areas were copied on write: the caches of vanished threads go to the pools, and what
  * such a thread had in its hands is found by its state: free, but in no pool.
  */
-#include "fork.h"
-
 #include "config.h"
 #include "init.h"
 #include "thread_cache.h"
@@ -24,18 +22,23 @@ static void prepare(void)
     lg_init_fork_prepare();
     lg_config_fork_prepare();
     lg_worker_fork_prepare();
-    lg_transit_shut();
-    for (unsigned c = 0; c < LG_CLASS_COUNT; c++)
-        lg_lock_acquire(lg_class_lock(c));
+    /* The init lock is held, so this stays as it is until parent() or child(). */
+    if (lg_ready()) {
+        lg_transit_shut();
+        for (unsigned c = 0; c < LG_CLASS_COUNT; c++)
+            lg_lock_acquire(lg_class_lock(c));
+    }
     lg_config_fork_prepare_path();
 }
 
 static void parent(void)
 {
     lg_config_fork_parent_path();
-    for (unsigned c = LG_CLASS_COUNT; c-- > 0;)
-        lg_lock_release(lg_class_lock(c));
-    lg_transit_admit();
+    if (lg_ready()) {
+        for (unsigned c = LG_CLASS_COUNT; c-- > 0;)
+            lg_lock_release(lg_class_lock(c));
+        lg_transit_admit();
+    }
     lg_worker_fork_parent();
     lg_config_fork_parent();
     lg_init_fork_parent();
@@ -43,12 +46,12 @@ static void parent(void)
 
 static uint64_t counted_in_use(unsigned class_index)
 {
-    uint64_t taken = lg_load_relaxed_64(&lg_shared_counters[class_index].allocations);
-    uint64_t freed = lg_load_relaxed_64(&lg_shared_counters[class_index].deallocations);
+    uint64_t taken = lg_load_relaxed_64(&lg_shared_hot[class_index].allocations);
+    uint64_t freed = lg_load_relaxed_64(&lg_shared_hot[class_index].deallocations);
     uint32_t count = lg_threads_high();
     for (uint32_t id = 0; id < count; id++) {
-        taken += lg_load_relaxed_64(&lg_thread_at(id)->bins[class_index].counters.allocations);
-        freed += lg_load_relaxed_64(&lg_thread_at(id)->bins[class_index].counters.deallocations);
+        taken += lg_load_relaxed_64(&lg_bin_of(lg_thread_at(id), class_index)->hot.allocations);
+        freed += lg_load_relaxed_64(&lg_bin_of(lg_thread_at(id), class_index)->hot.deallocations);
     }
     return taken - freed - lg_load_relaxed_64(&lg_in_use_lost[class_index]);
 }
@@ -58,7 +61,7 @@ static void drain(unsigned class_index)
 {
     uint32_t count = lg_threads_high();
     for (uint32_t id = 0; id < count; id++) {
-        uint32_t region;
+        lg_region *region;
         while (lg_thread_steal(lg_thread_at(id), class_index, &region) == LG_THEFT_DONE)
             lg_pool_return(class_index, region);
     }
@@ -67,11 +70,13 @@ static void drain(unsigned class_index)
 static void child(void)
 {
     lg_config_fork_child();
+    lg_worker_fork_child();
+    lg_init_fork_child();
+    if (!lg_ready())
+        return;
     for (unsigned c = 0; c < LG_CLASS_COUNT; c++)
         lg_lock_reset(lg_class_lock(c));
     lg_transit_forked();
-    lg_worker_fork_child();
-    lg_init_fork_child();
     lg_barrier_init(); /* the registration is the process's, and this is another one */
     uint64_t charge = 0;
     for (unsigned c = 0; c < lg_layout_.stripes; c++) {
@@ -84,7 +89,10 @@ static void child(void)
     lg_threads_forked();
 }
 
-int lg_fork_init(void)
+/* When the library is loaded: a fork may come while another thread brings the allocator up. */
+__attribute__((constructor)) static void hook_into_fork(void)
 {
-    return lg_os_atfork(prepare, parent, child);
+    /* Without it only a child of fork is worse off; this process's work goes on. */
+    if (lg_os_atfork(prepare, parent, child) != 0)
+        lg_add_relaxed_64(&lg_advise_failures, 1);
 }

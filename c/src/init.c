@@ -1,7 +1,6 @@
 #include "init.h"
 
 #include "config.h"
-#include "fork.h"
 #include "thread_cache.h"
 
 lg_a32 lg_initialised;
@@ -19,10 +18,7 @@ int lg_init(void)
             lg_areas_init();
             (void)lg_threads_init(lg_cache_at_exit);
             lg_barrier_init();
-            lg_cache_set_capacity(LG_OPTION(local_buffer_bytes));
-            /* Without it only a child of fork is worse off; the parent's work goes on. */
-            if (lg_fork_init() != 0)
-                lg_add_relaxed_64(&lg_advise_failures, 1);
+            lg_threads_set_capacity(LG_OPTION(local_buffer_bytes));
             /* Release: publishes all of the above. Partner: the acquire in lg_ready(). */
             lg_store_release_32(&lg_initialised, 1);
         }

@@ -1,7 +1,7 @@
 #include "lock.h"
 
 #if LG_DEBUG
-static _Thread_local uint64_t held_ranks; /* one bit per rank */
+static LG_THREAD_LOCAL uint64_t held_ranks; /* one bit per rank */
 #endif
 
 void lg_lock_init(lg_lock *lock, uint32_t rank)

@@ -74,6 +74,12 @@ void lg_os_unreserve(void *addr, size_t len)
         (void)CALL(munmap(addr, len) == 0);
 }
 
+int lg_os_make_readable(void *addr, size_t len)
+{
+    FAULT(LG_SYS_RESERVE);
+    return CALL(mprotect(addr, len, PROT_READ) == 0);
+}
+
 int lg_os_commit(void *addr, size_t len)
 {
     FAULT(LG_SYS_COMMIT);
@@ -234,7 +240,7 @@ int lg_os_read_lines(const char *path, void (*line)(void *context, const char *t
     if (error != 0)
         return error;
     char chunk[4096];
-    char text[1024];
+    char text[4 * PATH_MAX + 1024]; /* a name, its odd characters as \\ooo, and what is said of it */
     size_t used = 0;
     for (;;) {
         ssize_t got = 0;

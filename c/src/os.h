@@ -61,6 +61,8 @@ LG_HIDDEN size_t lg_os_page_size(void);
 LG_HIDDEN int lg_os_reserve(size_t len, void **out);
 /* Gives reserved addresses back. Can't fail for whole mappings or their ends. */
 LG_HIDDEN void lg_os_unreserve(void *addr, size_t len);
+/* Makes reserved addresses readable: they read as zero and still cost no memory. */
+LG_HIDDEN int lg_os_make_readable(void *addr, size_t len);
 /* Makes reserved or already committed addresses readable and writable anonymous memory. */
 LG_HIDDEN int lg_os_commit(void *addr, size_t len);
 /* Maps [offset, offset + len) of the file, shared, over addresses of a reservation. */
@@ -88,7 +90,7 @@ LG_HIDDEN int lg_os_allocate_blocks(int fd, uint64_t offset, uint64_t len);
 LG_HIDDEN int lg_os_punch(int fd, uint64_t offset, uint64_t len);
 /* The file's size, and the bytes of its disk blocks. */
 LG_HIDDEN int lg_os_file_usage(int fd, uint64_t *out_size, uint64_t *out_allocated);
-/* Calls `line` for each line of a text file, without the newline; lines beyond 1 KiB are cut. */
+/* Calls `line` for each line of a text file of /proc, without the newline. */
 LG_HIDDEN int lg_os_read_lines(const char *path, void (*line)(void *context, const char *text), void *context);
 
 /* ---- threads */

@@ -63,9 +63,8 @@ int lg_pools_commit(unsigned class_index)
 
 lg_batch lg_pool_claim(lg_pool *pool, unsigned class_index, unsigned most, bool scan)
 {
+    /* Before the first area the bitmap can't be written yet, but reads as empty. */
     uint64_t limit = lg_load_relaxed_64(&lg_stripe_of(class_index)->limit);
-    if (limit == 0)
-        return (lg_batch){0, 0}; /* no area yet, and no memory behind the bitmap */
     lg_batch batch = scan ? lg_bitmap_claim_scan(&pool->regions, most, limit)
                           : lg_bitmap_claim(&pool->regions, most);
     if (batch.mask != 0)
@@ -102,13 +101,14 @@ void lg_pool_give_range(lg_pool *pool, unsigned class_index, uint64_t first, uin
         lg_pool_give(pool, class_index, lg_batch_split(&first, &count));
 }
 
-void lg_pool_return(unsigned class_index, uint64_t region)
+void lg_pool_return(unsigned class_index, const lg_region *region)
 {
-    if (lg_load_relaxed_32(&lg_region_at(class_index, region)->state) == LG_CLEAN) {
-        lg_pool_give(&lg_clean[class_index], class_index, lg_batch_of(region));
+    lg_batch one = lg_batch_of(lg_region_index(class_index, region));
+    if (lg_load_relaxed_32(&region->state) == LG_CLEAN) {
+        lg_pool_give(&lg_clean[class_index], class_index, one);
         lg_discharge(lg_class_size(class_index));
     } else {
-        lg_pool_give(&lg_dirty[class_index], class_index, lg_batch_of(region));
+        lg_pool_give(&lg_dirty[class_index], class_index, one);
     }
 }
 

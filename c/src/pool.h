@@ -45,7 +45,7 @@ LG_HIDDEN void lg_pool_give(lg_pool *pool, unsigned class_index, lg_batch batch)
 LG_HIDDEN void lg_pool_give_range(lg_pool *pool, unsigned class_index, uint64_t first, uint64_t count);
 
 /* A charged free region goes to the pool that its state names; a clean one is discharged. */
-LG_HIDDEN void lg_pool_return(unsigned class_index, uint64_t region);
+LG_HIDDEN void lg_pool_return(unsigned class_index, const lg_region *region);
 
 LG_HIDDEN uint64_t lg_pool_count(const lg_pool *pool);
 /* Bytes in all dirty pools. */

@@ -129,8 +129,8 @@ uint64_t lg_reclaim_dirty(lg_thread *self, unsigned class_index, uint64_t most_r
 void lg_reclaim_cache(lg_thread *self, lg_thread *victim, unsigned class_index)
 {
     /* At most what a cache holds, so that a busy owner can't keep us here. */
-    for (unsigned i = 0; i < LG_DEQUE_ITEMS && lg_deque_count(&victim->bins[class_index].deque) != 0; i++) {
-        uint32_t region;
+    for (unsigned i = 0; i < LG_DEQUE_ITEMS && lg_deque_count(&lg_bin_of(victim, class_index)->deque) != 0; i++) {
+        lg_region *region;
         lg_transit_enter(self);
         enum lg_theft theft = lg_thread_steal(victim, class_index, &region);
         if (theft == LG_THEFT_DONE)

@@ -10,10 +10,16 @@
 
 _Static_assert(LG_CLASS_MAX - LG_CLASS_MIN + 1 == LG_CLASS_COUNT, "both ends are inclusive");
 
-/* The log2 of the smallest power of two that is at least `bytes`; bytes > 1. */
+/* The log2 of the largest power of two that is at most `bytes`; 0 for 0. */
+LG_INLINE unsigned lg_log2_floor(size_t bytes)
+{
+    return 63 ^ (unsigned)__builtin_clzl(bytes | 1); /* 63 ^ clz is one bsr on x86 */
+}
+
+/* The log2 of the smallest power of two that is at least `bytes`, but 1 for 1 and 64 for 0 and all above 2^63. */
 LG_INLINE unsigned lg_log2_ceil(size_t bytes)
 {
-    return 64 - (unsigned)__builtin_clzl(bytes - 1);
+    return lg_log2_floor(bytes - 1) + 1;
 }
 
 LG_INLINE size_t lg_class_size(unsigned index)

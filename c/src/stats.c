@@ -30,10 +30,14 @@ LG_API const char *lgalloc_status_str(lgalloc_status status)
 
 /* ---- fast: counters */
 
-static void add_counters(lgalloc_size_class_stats *stats, const lg_counters *counters)
+static void add_counters(lgalloc_size_class_stats *stats, const lg_hot_counters *hot,
+                         const lg_rare_counters *rare)
 {
-#define X(name) stats->name += lg_load_relaxed_64(&counters->name);
-    LG_COUNTERS(X)
+#define X(name) stats->name += lg_load_relaxed_64(&hot->name);
+    LG_HOT_COUNTERS(X)
+#undef X
+#define X(name) stats->name += lg_load_relaxed_64(&rare->name);
+    LG_RARE_COUNTERS(X)
 #undef X
 }
 
@@ -49,11 +53,12 @@ static void class_stats(unsigned class_index, lgalloc_size_class_stats *out)
     out->size_class = lg_class_size(class_index);
     if (!lg_ready() || class_index >= lg_layout_.stripes)
         return;
-    add_counters(out, &lg_shared_counters[class_index]);
+    add_counters(out, &lg_shared_hot[class_index], &lg_shared_rare[class_index]);
     uint32_t count = lg_threads_high();
     for (uint32_t id = 0; id < count; id++) {
-        const lg_bin *bin = &lg_thread_at(id)->bins[class_index];
-        add_counters(out, &bin->counters);
+        lg_thread *thread = lg_thread_at(id);
+        const lg_bin *bin = lg_bin_of(thread, class_index);
+        add_counters(out, &bin->hot, &thread->rare[class_index]);
         out->thread_regions += lg_deque_count(&bin->deque);
     }
     out->areas = lg_area_count(class_index);
@@ -129,7 +134,7 @@ typedef struct map_totals {
 
 static int class_of_address(uint64_t address)
 {
-    uint64_t offset = address - lg_stripes[LG_CLASS_MIN].base;
+    uint64_t offset = address - lg_stripes[0].base;
     return offset < lg_layout_.reserved_bytes ? (int)(offset / lg_layout_.stripe_bytes) : -1;
 }
 
@@ -148,9 +153,14 @@ static void numa_line(void *context, const char *line)
     if (c < 0)
         return;
     uint64_t page = field(line, "kernelpagesize_kB=") * 1024;
-    uint64_t mapped = field(line, " mapped=") + field(line, " anon=");
-    if (strstr(line, " mapped=") != NULL)
-        mapped = field(line, " mapped="); /* anonymous pages are counted there as well */
+    /* "mapped" is left out where it equals another count, so add up the nodes' pages: " N0=12 N1=3". */
+    uint64_t mapped = 0;
+    for (const char *at = line; (at = strstr(at, " N")) != NULL; at += 2) {
+        char *end;
+        (void)strtoull(at + 2, &end, 10);
+        if (end != at + 2 && *end == '=')
+            mapped += strtoull(end + 1, NULL, 10);
+    }
     /* "active" is left out where it equals "mapped". */
     uint64_t active = strstr(line, " active=") != NULL ? field(line, " active=") : mapped;
     totals->classes[c].mapped += mapped * page;

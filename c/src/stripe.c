@@ -6,7 +6,7 @@
 #include <sanitizer/asan_interface.h>
 #endif
 
-lg_stripe lg_stripes[64];
+lg_stripe lg_stripes[LG_CLASS_COUNT];
 lg_a64 lg_hot_flags = {LG_HOT_DISABLED};
 lg_layout lg_layout_;
 lg_a64 lg_metadata_bytes;
@@ -78,6 +78,11 @@ int lg_stripe_init(void)
         uintptr_t last = aligned + LG_CLASS_COUNT * stripe_bytes;
         lg_os_unreserve((void *)start, first - start);
         lg_os_unreserve((void *)last, end - last);
+        error = lg_os_make_readable((void *)first, metadata);
+        if (error != 0) {
+            lg_os_unreserve((void *)first, last - first);
+            continue;
+        }
 
         memset(&layout, 0, sizeof(layout));
         (void)lay_out(&layout, stripe_bytes, first, stripes);

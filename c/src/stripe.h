@@ -3,8 +3,9 @@
  * for each size class, aligned to that size. So a pointer alone says, with shifts and without a search,
  * whether it is ours, which class it belongs to, which region it is in and whether it is its start.
  *
- * Metadata is reserved like the stripes and made writable piece by piece, so it never comes from malloc and
- * costs what is used.
+ * Metadata is reserved like the stripes, but readable: what is not in use yet reads as zero, and the hot
+ * path needs no bounds check before it looks. It is made writable piece by piece, so it never comes from malloc
+ * and costs what is used.
  */
 #ifndef LG_STRIPE_H
 #define LG_STRIPE_H
@@ -29,21 +30,19 @@ enum lg_state {
 
 /* A descriptor has a cache line of its own: neighbouring regions may belong to different threads. */
 typedef struct LG_CACHE_ALIGNED lg_region {
+    void *address; /* of the region; set before it is handed out or cached for the first time */
     lg_a32 state;
     lg_a32 has_blocks; /* file backing: 1 if its disk blocks are known to be reserved; the owner's, as state */
 } lg_region;
 
-/* What the hot path needs of a class. */
 typedef struct lg_stripe {
-    uintptr_t base;         /* const after init: address of region 0 */
-    lg_region *regions;     /* const after init: descriptors by index */
-    lg_a64 limit;           /* regions [0, limit) have descriptors; grows, under the class's lock */
-    lg_a32 cache_capacity;  /* regions that a thread's cache may hold; written by the configuration */
+    uintptr_t base;        /* const after init: address of region 0 */
+    lg_region *regions;    /* const after init: descriptors by index */
+    lg_a64 limit;          /* regions [0, limit) have descriptors; grows, under the class's lock */
+    lg_a64 cache_capacity; /* regions that a thread's cache may hold; written by the configuration */
 } lg_stripe;
 
-/* Indexed by the log2 of the region's size. Entries that are no size class stay zero: limit 0, so that no
- * pointer is valid there. */
-extern LG_HIDDEN lg_stripe lg_stripes[64];
+extern LG_HIDDEN lg_stripe lg_stripes[LG_CLASS_COUNT];
 
 /* Reasons to leave the hot path; 0 when there is none. */
 enum lg_hot_flag {
@@ -58,17 +57,17 @@ typedef struct lg_layout {
     size_t stripe_bytes;
     size_t stripes;          /* stripes that regions can be in: larger classes don't fit a small stripe */
     size_t reserved_bytes;   /* of all stripes */
-    lg_a64 *bitmap_words[LG_CLASS_COUNT]; /* not committed: room for a dirty and a clean bitmap */
-    void *areas[LG_CLASS_COUNT];          /* not committed: room for areas_max records */
+    lg_a64 *bitmap_words[LG_CLASS_COUNT]; /* not writable yet: room for a dirty and a clean bitmap */
+    void *areas[LG_CLASS_COUNT];          /* not writable yet: room for areas_max records */
     size_t areas_max[LG_CLASS_COUNT];
-    void *threads;           /* not committed: room for threads_max records */
+    void *threads;           /* not writable yet: room for threads_max records */
     size_t threads_max;
 } lg_layout;
 extern LG_HIDDEN lg_layout lg_layout_;
 
 /* Room for one record in the layout; the owners of the records assert that theirs fit. */
 #define LG_AREA_BYTES 48
-#define LG_THREAD_BYTES ((size_t)22 * 4096)
+#define LG_THREAD_BYTES ((size_t)46 * 4096)
 
 /* Reserves the addresses and fills the above. Called once it succeeds, under the init lock. */
 LG_HIDDEN int lg_stripe_init(void);
@@ -82,7 +81,7 @@ LG_HIDDEN int lg_stripe_extend(unsigned class_index, uint64_t limit);
 
 LG_INLINE lg_stripe *lg_stripe_of(unsigned class_index)
 {
-    return &lg_stripes[class_index + LG_CLASS_MIN];
+    return &lg_stripes[class_index];
 }
 
 LG_INLINE lg_region *lg_region_at(unsigned class_index, uint64_t index)
@@ -93,6 +92,11 @@ LG_INLINE lg_region *lg_region_at(unsigned class_index, uint64_t index)
 LG_INLINE void *lg_region_address(unsigned class_index, uint64_t index)
 {
     return (void *)(lg_stripe_of(class_index)->base + (index << (class_index + LG_CLASS_MIN)));
+}
+
+LG_INLINE uint64_t lg_region_index(unsigned class_index, const lg_region *region)
+{
+    return (uint64_t)(region - lg_stripe_of(class_index)->regions);
 }
 
 /* Regions that the addresses of a class have room for. */

@@ -1,10 +1,12 @@
 #include "thread.h"
 
-_Thread_local lg_thread *lg_self;
-lg_counters lg_shared_counters[LG_CLASS_COUNT];
+lg_thread lg_no_thread;
+LG_THREAD_LOCAL lg_thread *lg_hot_self = &lg_no_thread;
+lg_hot_counters lg_shared_hot[LG_CLASS_COUNT];
+lg_rare_counters lg_shared_rare[LG_CLASS_COUNT];
 
 /* This thread has given its record back at its end, and must not take another: nobody would give that back. */
-static _Thread_local bool ended __attribute__((tls_model("initial-exec")));
+static LG_THREAD_LOCAL bool ended;
 
 static pthread_key_t exit_key;
 static bool have_key; /* const after init */
@@ -66,6 +68,18 @@ static bool new_id(uint64_t *out)
     }
 }
 
+/* The first owner of a record copies what is const. */
+static void fill(lg_thread *thread)
+{
+    for (unsigned c = 0; c < lg_layout_.stripes; c++) {
+        lg_bin *bin = lg_bin_of(thread, c);
+        bin->len = lg_class_size(c);
+        bin->deque.ring = thread->rings[c];
+        bin->regions = lg_stripe_of(c)->regions;
+        bin->index_mask = lg_stripe_regions(c) - 1;
+    }
+}
+
 LG_COLD lg_thread *lg_thread_attach(void)
 {
     if (ended || !have_key)
@@ -81,15 +95,17 @@ LG_COLD lg_thread *lg_thread_attach(void)
         give_id(id);
         return NULL;
     }
+    if (lg_bin_of(thread, 0)->len == 0)
+        fill(thread);
     lg_store_relaxed_32(&thread->taken, 1);
-    lg_self = thread;
+    lg_hot_self = thread;
     return thread;
 }
 
 void lg_thread_detach(bool for_good)
 {
-    lg_thread *thread = lg_self;
-    lg_self = NULL;
+    lg_thread *thread = lg_self();
+    lg_hot_self = &lg_no_thread;
     ended = for_good;
     if (thread == NULL)
         return;
@@ -105,7 +121,7 @@ void lg_threads_forked(void)
         lg_thread *thread = lg_thread_at(id);
         lg_store_relaxed_32(&thread->transit, 0);
         /* Ids that were claimed or given at the moment of the fork are free now, whatever the bitmap says. */
-        if (thread != lg_self && !lg_bitmap_has(&free_ids, id)) {
+        if (thread != lg_self() && !lg_bitmap_has(&free_ids, id)) {
             lg_store_relaxed_32(&thread->taken, 0);
             give_id(id);
         }
@@ -134,8 +150,26 @@ void lg_heavy_barrier(void)
         lg_os_membarrier();
 }
 
-enum lg_theft lg_thread_steal(lg_thread *victim, unsigned class_index, uint32_t *out_region)
+enum lg_theft lg_thread_steal(lg_thread *victim, unsigned class_index, lg_region **out_region)
 {
-    return lg_deque_steal(&victim->bins[class_index].deque, victim->rings[class_index], lg_heavy_barrier,
-                          out_region);
+    uint64_t item = 0;
+    enum lg_theft theft =
+        lg_deque_steal(&lg_bin_of(victim, class_index)->deque, lg_heavy_barrier, &item);
+    if (theft == LG_THEFT_DONE) /* the index, from the address: all addresses in a stripe are aligned to it */
+        *out_region = lg_bin_region(lg_bin_of(victim, class_index), item, class_index + LG_CLASS_MIN);
+    return theft;
+}
+
+/* ---- capacity */
+
+void lg_threads_set_capacity(uint64_t local_buffer_bytes)
+{
+    for (unsigned c = 0; c < LG_CLASS_COUNT; c++)
+        lg_store_seq_cst_64(&lg_stripe_of(c)->cache_capacity,
+                            lg_min(local_buffer_bytes / lg_class_size(c), LG_DEQUE_ITEMS));
+    /* Owners look again: see lg_deque_make_room(). */
+    uint32_t count = lg_threads_high();
+    for (uint32_t id = 0; id < count; id++)
+        for (unsigned c = 0; c < LG_CLASS_COUNT; c++)
+            lg_store_seq_cst_64(&lg_bin_of(lg_thread_at(id), c)->deque.room, 0);
 }

@@ -15,35 +15,67 @@
 #include "os.h"
 #include "stripe.h"
 
-/* A thread's cache of one size class. */
+/* A thread's cache of one size class: a deque of regions' addresses. Addresses rather than descriptors, since a
+ * pair of allocate and deallocate passes the address on through memory, and what is computed from it then is
+ * for checks alone and nobody waits for it. */
 typedef struct LG_CACHE_ALIGNED lg_bin {
     lg_deque deque;
-    lg_counters counters; /* written by the owner */
+    /* What the hot path needs of the class, on the owner's cache line; const once a thread has owned it. */
+    size_t len;           /* bytes per region; 0 if this is no size class */
+    lg_region *regions;   /* descriptors by index */
+    uint64_t index_mask;  /* the stripe's regions - 1: any address gives an index that has a descriptor */
+    lg_hot_counters hot;  /* written by the owner */
 } lg_bin;
 
-_Static_assert(sizeof(lg_bin) == (size_t)2 * LG_CACHE_LINE, "the owner's part is one cache line");
+_Static_assert(sizeof(lg_bin) == (size_t)2 * LG_CACHE_LINE,
+               "a hot pair touches top, the owner's line, a ring slot and the descriptor");
+
+/* One for each log2 that a length may have, whatever a caller says it is: those that are no size class are
+ * empty, have length 0, and are never written. So the hot path need not check for them. */
+#define LG_BINS 65
 
 typedef struct lg_thread {
-    lg_a32 transit; /* odd while the owner moves regions; see transit.h */
-    lg_a32 taken;   /* 1 while a thread owns the record; its owner's */
+    lg_bin bins[LG_BINS];
+    LG_CACHE_ALIGNED lg_a32 transit;  /* odd while the owner moves regions; see transit.h */
+    lg_a32 taken;                     /* 1 while a thread owns the record */
     lg_a64 idle_mark[LG_CLASS_COUNT]; /* the worker's: activity at its last tick */
-    lg_bin bins[LG_CLASS_COUNT];
-    LG_CACHE_ALIGNED lg_a32 rings[LG_CLASS_COUNT][LG_DEQUE_ITEMS];
+    lg_rare_counters rare[LG_CLASS_COUNT]; /* written by the owner */
+    LG_CACHE_ALIGNED lg_a64 rings[LG_CLASS_COUNT][LG_DEQUE_ITEMS];
 } lg_thread;
 
 _Static_assert(sizeof(lg_thread) <= LG_THREAD_BYTES, "a record fits its slot");
 
+/* The descriptor that belongs to an address of the bin's class: of its own region, if that is what it is. */
+LG_INLINE lg_region *lg_bin_region(const lg_bin *bin, uint64_t address, unsigned log2)
+{
+    return bin->regions + ((address >> log2) & bin->index_mask);
+}
+
+LG_INLINE lg_bin *lg_bin_of(lg_thread *thread, unsigned class_index)
+{
+    return &thread->bins[class_index + LG_CLASS_MIN];
+}
+
+/* The calling thread's record, or lg_no_thread, whose bins are all empty and no class, so that the hot path
+ * leaves by itself. */
+extern LG_HIDDEN LG_THREAD_LOCAL lg_thread *lg_hot_self;
+extern LG_HIDDEN lg_thread lg_no_thread;
+
 /* The calling thread's record; NULL if it has none (yet). */
-extern LG_HIDDEN _Thread_local lg_thread *lg_self __attribute__((tls_model("initial-exec")));
+LG_INLINE lg_thread *lg_self(void)
+{
+    return lg_hot_self != &lg_no_thread ? lg_hot_self : NULL;
+}
 
 /* Counters of threads without a record, by atomic addition. */
-extern LG_HIDDEN lg_counters lg_shared_counters[LG_CLASS_COUNT];
+extern LG_HIDDEN lg_hot_counters lg_shared_hot[LG_CLASS_COUNT];
+extern LG_HIDDEN lg_rare_counters lg_shared_rare[LG_CLASS_COUNT];
 
 /* After lg_stripe_init(). `at_exit` is called with the record when its thread ends. Where the system has no
  * more thread-specific keys no thread gets a record. */
 LG_HIDDEN int lg_threads_init(void (*at_exit)(void *record));
 
-/* Takes a record for the calling thread and sets lg_self; it stays NULL if there is none to be had. */
+/* Takes a record for the calling thread if there is one to be had; NULL otherwise. */
 LG_HIDDEN lg_thread *lg_thread_attach(void);
 
 /* The calling thread's caches are empty and its record goes back. With `for_good` it won't get another. */
@@ -57,16 +89,22 @@ LG_HIDDEN uint32_t lg_threads_high(void);
 LG_HIDDEN lg_thread *lg_thread_at(uint32_t id);
 
 /* Takes one region from the top of another thread's (or the own) cache. */
-LG_HIDDEN enum lg_theft lg_thread_steal(lg_thread *victim, unsigned class_index, uint32_t *out_region);
+LG_HIDDEN enum lg_theft lg_thread_steal(lg_thread *victim, unsigned class_index, lg_region **out_region);
 
 /* The barrier of the rare side of an asymmetric pair: membarrier, or a fence where there is none. */
 LG_HIDDEN void lg_heavy_barrier(void);
 /* Asks the system for membarrier, once, at init. */
 LG_HIDDEN void lg_barrier_init(void);
 
+/* Changes how many regions of each class a thread's cache may hold, now and in future. */
+LG_HIDDEN void lg_threads_set_capacity(uint64_t local_buffer_bytes);
+
 /* Adds to a counter of the calling thread. */
+#define LG_COUNT_HOT(self, class_index, name, n)                                                             \
+    ((self) != NULL ? lg_bump(&lg_bin_of((self), (class_index))->hot.name, (n))                              \
+                    : (void)lg_add_relaxed_64(&lg_shared_hot[class_index].name, (n)))
 #define LG_COUNT(self, class_index, name, n)                                                                 \
-    ((self) != NULL ? lg_bump(&(self)->bins[class_index].counters.name, (n))                                 \
-                    : (void)lg_add_relaxed_64(&lg_shared_counters[class_index].name, (n)))
+    ((self) != NULL ? lg_bump(&(self)->rare[class_index].name, (n))                                          \
+                    : (void)lg_add_relaxed_64(&lg_shared_rare[class_index].name, (n)))
 
 #endif

@@ -5,27 +5,32 @@
 
 lg_a64 lg_limit_failures;
 
-void lg_cache_set_capacity(uint64_t local_buffer_bytes)
-{
-    for (unsigned c = 0; c < LG_CLASS_COUNT; c++)
-        lg_store_relaxed_32(&lg_stripe_of(c)->cache_capacity,
-                            (uint32_t)lg_min(local_buffer_bytes / lg_class_size(c), LG_DEQUE_ITEMS));
-}
-
 /* ---- taking; the caller is in transit */
 
+/* To the own cache, or where a new configuration has left no room to the shared pool. */
+static void push(lg_thread *self, unsigned class_index, lg_region *region)
+{
+    lg_bin *bin = lg_bin_of(self, class_index);
+    uint64_t item = (uintptr_t)region->address;
+    if (LG_LIKELY(lg_deque_push(&bin->deque, item)) ||
+        (lg_deque_make_room(&bin->deque, &lg_stripe_of(class_index)->cache_capacity) &&
+         lg_deque_push(&bin->deque, item)))
+        return;
+    lg_pool_return(class_index, region);
+}
+
 /* The lowest of the batch is handed out; the rest goes to the own cache, lowest on top. */
-static uint32_t keep(lg_thread *self, unsigned class_index, lg_batch batch)
+static lg_region *keep(lg_thread *self, unsigned class_index, lg_batch batch)
 {
     while (lg_batch_count(batch) > 1) {
-        uint32_t region = (uint32_t)lg_batch_pop_highest(&batch);
-        /* A batch is at most half of the ring, and the cache was empty. */
-        bool pushed = lg_deque_push(&self->bins[class_index].deque, self->rings[class_index], region,
-                                    LG_DEQUE_ITEMS);
-        LG_ASSERT(pushed);
-        (void)pushed;
+        lg_region *region = lg_region_at(class_index, lg_batch_pop_highest(&batch));
+        region->address = lg_region_address(class_index, lg_region_index(class_index, region));
+        push(self, class_index, region);
     }
-    return (uint32_t)lg_batch_pop_lowest(&batch);
+    uint64_t lowest = lg_batch_pop_lowest(&batch);
+    lg_region *region = lg_region_at(class_index, lowest);
+    region->address = lg_region_address(class_index, lowest);
+    return region;
 }
 
 /* How many regions to take at once: one for the caller, and half a cache. */
@@ -33,11 +38,11 @@ static unsigned batch_size(const lg_thread *self, unsigned class_index)
 {
     if (self == NULL)
         return 1;
-    uint32_t capacity = lg_load_relaxed_32(&lg_stripe_of(class_index)->cache_capacity);
+    uint64_t capacity = lg_load_relaxed_64(&lg_stripe_of(class_index)->cache_capacity);
     return (unsigned)lg_min(1 + capacity / 2, 64);
 }
 
-static bool take_dirty(lg_thread *self, unsigned class_index, bool scan, uint32_t *out_region)
+static bool take_dirty(lg_thread *self, unsigned class_index, bool scan, lg_region **out_region)
 {
     lg_batch batch = lg_pool_claim(&lg_dirty[class_index], class_index, batch_size(self, class_index), scan);
     if (batch.mask == 0)
@@ -57,7 +62,7 @@ static unsigned charge_batch(const lg_thread *self, unsigned class_index)
 
 /* `charged` regions were charged; what isn't found is discharged, but for one with `keep_one`. */
 static bool take_clean(lg_thread *self, unsigned class_index, unsigned charged, bool scan, bool keep_one,
-                       uint32_t *out_region)
+                       lg_region **out_region)
 {
     lg_batch batch = lg_pool_claim(&lg_clean[class_index], class_index, charged, scan);
     unsigned found = lg_batch_count(batch);
@@ -70,7 +75,7 @@ static bool take_clean(lg_thread *self, unsigned class_index, unsigned charged, 
     return true;
 }
 
-static bool take_from_others(lg_thread *self, unsigned class_index, uint32_t *out_region)
+static bool take_from_others(lg_thread *self, unsigned class_index, lg_region **out_region)
 {
     uint32_t count = lg_threads_high();
     for (uint32_t id = 0; id < count; id++) {
@@ -91,7 +96,7 @@ static bool take_from_others(lg_thread *self, unsigned class_index, uint32_t *ou
 
 /* Under the class's lock, so that one thread maps an area and the others find it. One region is charged; it
  * stays so only if that returns OK with a clean region. */
-static lgalloc_status take_locked(lg_thread *self, unsigned class_index, uint32_t *out_region, int *out_error)
+static lgalloc_status take_locked(lg_thread *self, unsigned class_index, lg_region **out_region, int *out_error)
 {
     uint64_t size = lg_class_size(class_index);
     lgalloc_status status = LGALLOC_STATUS_OK;
@@ -103,8 +108,13 @@ static lgalloc_status take_locked(lg_thread *self, unsigned class_index, uint32_
         LG_COUNT(self, class_index, refill, 1);
         int error = lg_area_map(class_index, &first, &count);
         if (error == 0) {
-            *out_region = (uint32_t)first;
-            lg_pool_give_range(&lg_clean[class_index], class_index, first + 1, count - 1);
+            /* With a batch, not one: the last region of a cache takes longer to pop. */
+            uint64_t kept = lg_min(lg_min(count, batch_size(self, class_index)), 64 - first % 64);
+            if (kept > 1 && !lg_charge((kept - 1) * size))
+                kept = 1;
+            uint64_t next = first + kept, left = count - kept;
+            *out_region = keep(self, class_index, lg_batch_split(&first, &kept));
+            lg_pool_give_range(&lg_clean[class_index], class_index, next, left);
         } else {
             lg_discharge(size);
             *out_error = error;
@@ -116,7 +126,7 @@ static lgalloc_status take_locked(lg_thread *self, unsigned class_index, uint32_
 }
 
 /* The whole search, but for the own cache. *out_no_room: the limit was in the way. */
-static lgalloc_status search(lg_thread *self, unsigned class_index, uint32_t *out_region, int *out_error,
+static lgalloc_status search(lg_thread *self, unsigned class_index, lg_region **out_region, int *out_error,
                              bool *out_no_room)
 {
     *out_no_room = false;
@@ -136,7 +146,7 @@ static lgalloc_status search(lg_thread *self, unsigned class_index, uint32_t *ou
 }
 
 /* Nobody moves now, so what is free is in a pool or in a cache, and what isn't found isn't there. */
-static lgalloc_status search_alone(lg_thread *self, unsigned class_index, uint32_t *out_region, int *out_error,
+static lgalloc_status search_alone(lg_thread *self, unsigned class_index, lg_region **out_region, int *out_error,
                                    bool *out_no_room)
 {
     lg_transit_shut();
@@ -160,7 +170,7 @@ static lgalloc_status search_alone(lg_thread *self, unsigned class_index, uint32
     return status;
 }
 
-lgalloc_status lg_cache_refill(lg_thread *self, unsigned class_index, uint32_t *out_region, int *out_error)
+lgalloc_status lg_cache_refill(lg_thread *self, unsigned class_index, lg_region **out_region, int *out_error)
 {
     if (class_index >= lg_layout_.stripes)
         return LGALLOC_STATUS_OUT_OF_MEMORY; /* the reservation is too small for regions of this size */
@@ -205,13 +215,13 @@ static void send_batch(outgoing *out)
     out->batch.mask = 0;
 }
 
-static void send(outgoing *out, uint32_t region)
+static void send(outgoing *out, const lg_region *region)
 {
-    if (lg_load_relaxed_32(&lg_region_at(out->class_index, region)->state) == LG_CLEAN) {
+    if (lg_load_relaxed_32(&region->state) == LG_CLEAN) {
         lg_pool_return(out->class_index, region); /* was never used since it left the clean pool */
         return;
     }
-    lg_batch one = lg_batch_of(region);
+    lg_batch one = lg_batch_of(lg_region_index(out->class_index, region));
     if (one.word != out->batch.word || (one.mask & out->batch.mask) != 0) {
         send_batch(out);
         out->batch = one;
@@ -223,12 +233,11 @@ static void send(outgoing *out, uint32_t region)
 /* Pops `count` regions of the own cache. */
 static void send_from_cache(outgoing *out, uint64_t count)
 {
-    lg_thread *self = out->self;
+    lg_bin *bin = lg_bin_of(out->self, out->class_index);
     bool fence = (lg_load_relaxed_64(&lg_hot_flags) & LG_HOT_FENCE) != 0;
-    uint32_t region;
-    while (count-- != 0 && lg_deque_pop(&self->bins[out->class_index].deque, self->rings[out->class_index],
-                                        fence, &region))
-        send(out, region);
+    uint64_t item;
+    while (count-- != 0 && lg_deque_pop(&bin->deque, fence, &item))
+        send(out, lg_bin_region(bin, item, out->class_index + LG_CLASS_MIN));
 }
 
 /* What stays dirty in the pools is bounded by idle_bytes. */
@@ -242,33 +251,39 @@ static void respect_idle_bytes(lg_thread *self, unsigned class_index)
         (void)lg_reclaim_dirty(self, class_index, UINT64_MAX, dirty - bound, false);
 }
 
-void lg_cache_overflow(lg_thread *self, unsigned class_index, uint32_t region)
+void lg_cache_give(lg_thread *self, unsigned class_index, lg_region *region)
 {
+    const lg_a64 *capacity = &lg_stripe_of(class_index)->cache_capacity;
+    lg_bin *bin = self != NULL ? lg_bin_of(self, class_index) : NULL;
+    uint64_t item = (uintptr_t)region->address;
+    if (bin != NULL && (lg_deque_push(&bin->deque, item) || (lg_deque_make_room(&bin->deque, capacity) &&
+                                                             lg_deque_push(&bin->deque, item))))
+        return;
     lg_transit_enter(self);
     outgoing out = {.self = self, .class_index = class_index, .eager = LG_OPTION(eager_return) != 0};
     send(&out, region);
-    if (self != NULL) {
-        uint64_t held = lg_deque_count(&self->bins[class_index].deque);
-        uint32_t capacity = lg_load_relaxed_32(&lg_stripe_of(class_index)->cache_capacity);
-        if (held > capacity / 2)
-            send_from_cache(&out, held - capacity / 2);
+    if (bin != NULL) {
+        uint64_t cached = lg_deque_count(&bin->deque);
+        uint64_t half = lg_load_relaxed_64(capacity) / 2;
+        if (cached > half)
+            send_from_cache(&out, cached - half);
     }
     send_batch(&out);
     lg_transit_leave(self);
     respect_idle_bytes(self, class_index);
 }
 
-void lg_cache_reject(lg_thread *self, unsigned class_index, uint32_t region)
+void lg_cache_reject(lg_thread *self, unsigned class_index, lg_region *region)
 {
     lg_transit_enter(self);
-    (void)lg_reclaim_batch(self, class_index, lg_batch_of(region), true);
+    (void)lg_reclaim_batch(self, class_index, lg_batch_of(lg_region_index(class_index, region)), true);
     lg_transit_leave(self);
 }
 
 void lg_cache_flush(lg_thread *self)
 {
     for (unsigned c = 0; c < lg_layout_.stripes; c++) {
-        if (lg_deque_count(&self->bins[c].deque) == 0)
+        if (lg_deque_count(&lg_bin_of(self, c)->deque) == 0)
             continue;
         lg_transit_enter(self);
         outgoing out = {.self = self, .class_index = c, .eager = LG_OPTION(eager_return) != 0};
@@ -281,7 +296,7 @@ void lg_cache_flush(lg_thread *self)
 
 void lg_cache_at_exit(void *record)
 {
-    lg_self = record; /* the C library has cleared the key, not this */
+    LG_ASSERT(record == lg_self()); /* the C library has cleared the key, not this */
     lg_cache_flush(record);
     lg_thread_detach(true);
 }

@@ -10,24 +10,21 @@
 
 /* Takes a charged free region, whose state says whether it is clean. For when the own cache is empty; `self`
  * may be NULL. Returns OK, OUT_OF_MEMORY, or IO with the errno in *out_error. */
-LG_HIDDEN LG_COLD lgalloc_status lg_cache_refill(lg_thread *self, unsigned class_index, uint32_t *out_region,
+LG_HIDDEN LG_COLD lgalloc_status lg_cache_refill(lg_thread *self, unsigned class_index, lg_region **out_region,
                                                  int *out_error);
 
-/* Gives a free region, charged, when the own cache is full: half of the cache goes to the shared pool with it.
- * `self` may be NULL. */
-LG_HIDDEN LG_COLD void lg_cache_overflow(lg_thread *self, unsigned class_index, uint32_t region);
+/* Gives a free region, charged: to the own cache, or where that is full to the shared pool, together with half of
+ * the cache. `self` may be NULL. */
+LG_HIDDEN LG_COLD void lg_cache_give(lg_thread *self, unsigned class_index, lg_region *region);
 
 /* Gives a region whose disk blocks could not be reserved: it is cleared and goes to the shared pool. */
-LG_HIDDEN LG_COLD void lg_cache_reject(lg_thread *self, unsigned class_index, uint32_t region);
+LG_HIDDEN LG_COLD void lg_cache_reject(lg_thread *self, unsigned class_index, lg_region *region);
 
 /* Empties the calling thread's cache into the shared pools. */
 LG_HIDDEN void lg_cache_flush(lg_thread *self);
 
 /* The end of a thread: for lg_threads_init(). */
 LG_HIDDEN void lg_cache_at_exit(void *record);
-
-/* Publishes how many regions of each class a cache may hold. */
-LG_HIDDEN void lg_cache_set_capacity(uint64_t local_buffer_bytes);
 
 /* Allocations refused because of the limit. */
 extern LG_HIDDEN lg_a64 lg_limit_failures;

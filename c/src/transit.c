@@ -5,7 +5,7 @@
 static lg_lock room = LG_LOCK_INIT(LG_RANK_ROOM); /* held while movers are shut out */
 static lg_a32 shut;
 static lg_a32 movers_without_record;
-static _Thread_local bool is_shutter; /* this thread has shut the others out, and may move */
+static LG_THREAD_LOCAL bool is_shutter; /* this thread has shut the others out, and may move */
 
 static void wait_until_admitted(void)
 {

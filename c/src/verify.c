@@ -25,7 +25,7 @@ static const char *count_caches(unsigned c, census *seen)
     uint32_t count = lg_threads_high();
     for (uint32_t id = 0; id < count; id++) {
         lg_thread *thread = lg_thread_at(id);
-        lg_bin *bin = &thread->bins[c];
+        lg_bin *bin = lg_bin_of(thread, c);
         uint64_t top = lg_load_relaxed_64(&bin->deque.top);
         uint64_t bottom = lg_load_relaxed_64(&bin->deque.bottom);
         if (bottom < top || bottom - top > LG_DEQUE_ITEMS)
@@ -33,8 +33,9 @@ static const char *count_caches(unsigned c, census *seen)
         if (lg_load_relaxed_32(&thread->transit) % 2 != 0)
             return "a thread is still in transit";
         for (uint64_t i = top; i < bottom; i++) {
-            uint32_t region = lg_load_relaxed_32(&thread->rings[c][i % LG_DEQUE_ITEMS]);
-            if (region >= seen->limit)
+            uint64_t item = lg_load_relaxed_64(&thread->rings[c][i % LG_DEQUE_ITEMS]);
+            uint64_t region = (item - lg_stripe_of(c)->base) >> (c + LG_CLASS_MIN);
+            if (region >= seen->limit || item != (uintptr_t)lg_region_address(c, region))
                 return "a cache holds a region that does not exist";
             if (seen->place[region] != NOWHERE)
                 return "a region is in two caches";

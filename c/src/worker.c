@@ -24,9 +24,9 @@ static void drain_idle_threads(lg_thread *self)
     for (uint32_t id = 0; id < count; id++) {
         lg_thread *victim = lg_thread_at(id);
         for (unsigned c = 0; c < lg_layout_.stripes; c++) {
-            lg_bin *bin = &victim->bins[c];
-            uint64_t activity = lg_load_relaxed_64(&bin->counters.allocations) +
-                                lg_load_relaxed_64(&bin->counters.deallocations);
+            lg_bin *bin = lg_bin_of(victim, c);
+            uint64_t activity = lg_load_relaxed_64(&bin->hot.allocations) +
+                                lg_load_relaxed_64(&bin->hot.deallocations);
             if (activity == lg_load_relaxed_64(&victim->idle_mark[c]))
                 lg_reclaim_cache(self, victim, c);
             else
@@ -147,7 +147,9 @@ void lg_worker_fork_child(void)
 {
     lg_lock_reset(&worker_lock);
     orders_ready = false; /* its waiter vanished; a fresh one is made when needed */
-    lg_store_relaxed_32(&vanished, running && !stopping ? 1 : 0);
+    /* A restart that was still to come, in a child's child, stays to come. */
+    bool wanted = (running && !stopping) || lg_load_relaxed_32(&vanished) != 0;
+    lg_store_relaxed_32(&vanished, wanted ? 1 : 0);
     if (stopping)
         interval = 0;
     running = stopping = false;
