@@ -68,7 +68,7 @@ LG_INLINE lgalloc_status allocate(size_t capacity, size_t elem_size, size_t elem
         goto unusual;
     /* The log2 of the next power of two; for sizes that have no class, of a bin that is always empty. */
     unsigned log2 = lg_log2_ceil(bytes);
-    lg_bin *bin = &lg_hot_self->bins[log2];
+    lg_bin *bin = &lg_hot_bins[log2];
     LG_OPAQUE(bin);
     uint64_t item;
     if (LG_UNLIKELY(!lg_deque_pop_of_many(&bin->deque, false, &item)))
@@ -84,11 +84,15 @@ unusual:
 LG_INLINE void deallocate(lgalloc_handle handle)
 {
     unsigned log2 = lg_log2_floor(handle.len);
-    lg_bin *bin = &lg_hot_self->bins[log2];
+    lg_bin *bin = &lg_hot_bins[log2];
     LG_OPAQUE(bin);
+    if (LG_UNLIKELY(bin->len != handle.len)) {
+        deallocate_cold(handle);
+        return;
+    }
     /* Any address gives an index with a descriptor, which is the region's own if it has that address. */
     lg_region *region = lg_bin_region(bin, (uintptr_t)handle.ptr, log2);
-    if (LG_UNLIKELY(bin->len != handle.len) || LG_UNLIKELY(region->address != handle.ptr) ||
+    if (LG_UNLIKELY(region->address != handle.ptr) ||
         LG_UNLIKELY(lg_load_relaxed_32(&region->state) != LG_IN_USE)) {
         deallocate_cold(handle);
         return;
@@ -248,9 +252,11 @@ static void make_zero(lg_region *region, size_t len)
     uint64_t offset = lg_region_index(class_index, region) * len;
     lg_area area;
     bool keep_blocks = (lg_load_relaxed_64(&lg_hot_flags) & LG_HOT_RESERVE_BLOCKS) != 0;
-    if (len >= DISCARD_TO_ZERO && !keep_blocks && lg_area_next(class_index, offset, &area) &&
-        lg_area_clear(class_index, &area, offset, len) == 0)
-        return;
+    if (len >= DISCARD_TO_ZERO && !keep_blocks && lg_area_next(class_index, offset, &area)) {
+        lg_store_relaxed_32(&region->has_blocks, 0);
+        if (lg_area_clear(class_index, &area, offset, len) == 0)
+            return;
+    }
     memset(region->address, 0, len);
 }
 

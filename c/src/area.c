@@ -99,6 +99,15 @@ static void insert(class_areas *areas, size_t at, const lg_area *area)
     lg_bump(&areas->bytes, area->len);
 }
 
+/* The area goes, but nobody gets its addresses again. */
+static void lose(class_areas *areas, size_t at)
+{
+    areas->table[at].kind = LG_AREA_LOST;
+    areas->table[at].fd = -1;
+    lg_bump(&areas->count, (uint64_t)-1);
+    lg_bump(&areas->bytes, (uint64_t)0 - areas->table[at].len);
+}
+
 static void remove_at(class_areas *areas, size_t at)
 {
     lg_bump(&areas->count, (uint64_t)-1);
@@ -368,16 +377,38 @@ static bool claim_all(unsigned class_index, const lg_area *area, uint64_t *out_d
     return true;
 }
 
-/* Gives back what the dirty regions of a free area hold. */
-static bool empty_out(const class_areas *areas, const lg_area *area)
+/* Gives back what the dirty regions of a free area hold. *out_cut: the file now ends before the area. */
+static bool empty_out(const class_areas *areas, const lg_area *area, bool *out_cut)
 {
+    *out_cut = false;
     if (area->kind != LG_AREA_FILE)
         return true; /* unmapping is enough */
     if (lg_os_punch(area->fd, area->start, area->len) == 0)
         return true;
     lg_add_relaxed_64(&lg_clear_failures, 1);
     /* A file system without holes: cutting the file's end off works everywhere. */
-    return file_end(areas, area->fd) == area->start + area->len;
+    *out_cut = file_end(areas, area->fd) == area->start + area->len &&
+               lg_os_truncate(area->fd, area->start) == 0;
+    return *out_cut;
+}
+
+/* Takes a free area, whose regions were claimed, out of the world; false if it has to stay. */
+static bool take_down(class_areas *areas, unsigned class_index, size_t at, bool dirty)
+{
+    lg_area area = areas->table[at];
+    bool cut = false;
+    if (dirty && !empty_out(areas, &area, &cut))
+        return false;
+    if (lg_os_unmap(address_of(class_index, area.start), area.len) == 0) {
+        remove_at(areas, at);
+        trim_file(areas, area.fd);
+        return true;
+    }
+    if (!cut || lg_os_truncate(area.fd, area.start + area.len) == 0)
+        return false;
+    /* It can neither be unmapped nor used: it ends here, and its addresses with it. */
+    lose(areas, at);
+    return true;
 }
 
 bool lg_area_release(unsigned class_index, uint64_t start, uint64_t *out_dirty_bytes)
@@ -393,16 +424,13 @@ bool lg_area_release(unsigned class_index, uint64_t start, uint64_t *out_dirty_b
         uint64_t count = area.len >> (class_index + LG_CLASS_MIN);
         uint64_t dirty;
         if (lg_area_is_free(class_index, &area) && claim_all(class_index, &area, &dirty)) {
-            done = (dirty == 0 || empty_out(areas, &area)) &&
-                   lg_os_unmap(address_of(class_index, area.start), area.len) == 0;
+            done = take_down(areas, class_index, at, dirty != 0);
             if (done) {
                 if (dirty != 0)
                     for (uint64_t i = first; i < first + count; i++) {
                         lg_store_relaxed_32(&lg_region_at(class_index, i)->state, LG_CLEAN);
                         lg_store_relaxed_32(&lg_region_at(class_index, i)->has_blocks, 0);
                     }
-                remove_at(areas, at);
-                trim_file(areas, area.fd);
                 lg_bump(&areas->released, 1);
                 *out_dirty_bytes = dirty << (class_index + LG_CLASS_MIN);
                 lg_discharge(*out_dirty_bytes);
@@ -525,9 +553,7 @@ uint64_t lg_area_forked(unsigned class_index, uint64_t counted_in_use)
                 areas->fd = -1;
         }
         if (lost) {
-            area->kind = LG_AREA_LOST;
-            lg_bump(&areas->count, (uint64_t)-1);
-            lg_bump(&areas->bytes, (uint64_t)0 - area->len);
+            lose(areas, at);
             at++;
         } else {
             remove_at(areas, at);

@@ -270,18 +270,12 @@ void lg_config_fork_prepare_path(void)
     lg_lock_acquire(&path_lock);
 }
 
-void lg_config_fork_parent_path(void)
+void lg_config_fork_done_path(void)
 {
     lg_lock_release(&path_lock);
 }
 
-void lg_config_fork_parent(void)
+void lg_config_fork_done(void)
 {
     lg_lock_release(&config_lock);
-}
-
-void lg_config_fork_child(void)
-{
-    lg_lock_reset(&path_lock);
-    lg_lock_reset(&config_lock);
 }

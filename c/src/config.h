@@ -39,11 +39,10 @@ extern LG_HIDDEN lg_a64 lg_options[LG_OPTION_COUNT];
  * the name changes; 0 where none is configured. */
 LG_HIDDEN uint32_t lg_config_path(char *buffer);
 
-/* For fork.c: the locks of this room in rank order, and the child's side of it. */
+/* For fork.c: the locks of this room. */
 LG_HIDDEN void lg_config_fork_prepare(void);
 LG_HIDDEN void lg_config_fork_prepare_path(void);
-LG_HIDDEN void lg_config_fork_parent(void);
-LG_HIDDEN void lg_config_fork_parent_path(void);
-LG_HIDDEN void lg_config_fork_child(void);
+LG_HIDDEN void lg_config_fork_done(void);
+LG_HIDDEN void lg_config_fork_done_path(void);
 
 #endif

@@ -22,7 +22,7 @@ static void prepare(void)
     lg_init_fork_prepare();
     lg_config_fork_prepare();
     lg_worker_fork_prepare();
-    /* The init lock is held, so this stays as it is until parent() or child(). */
+    /* The init lock is held, so this stays as it is until undo(). */
     if (lg_ready()) {
         lg_transit_shut();
         for (unsigned c = 0; c < LG_CLASS_COUNT; c++)
@@ -31,17 +31,17 @@ static void prepare(void)
     lg_config_fork_prepare_path();
 }
 
-static void parent(void)
+static void undo(void)
 {
-    lg_config_fork_parent_path();
+    lg_config_fork_done_path();
     if (lg_ready()) {
         for (unsigned c = LG_CLASS_COUNT; c-- > 0;)
             lg_lock_release(lg_class_lock(c));
         lg_transit_admit();
     }
-    lg_worker_fork_parent();
-    lg_config_fork_parent();
-    lg_init_fork_parent();
+    lg_worker_fork_done();
+    lg_config_fork_done();
+    lg_init_fork_done();
 }
 
 static uint64_t counted_in_use(unsigned class_index)
@@ -69,14 +69,11 @@ static void drain(unsigned class_index)
 
 static void child(void)
 {
-    lg_config_fork_child();
-    lg_worker_fork_child();
-    lg_init_fork_child();
+    lg_worker_forked();
+    lg_transit_forked();
+    undo(); /* the one thread that is left is the one that took the locks */
     if (!lg_ready())
         return;
-    for (unsigned c = 0; c < LG_CLASS_COUNT; c++)
-        lg_lock_reset(lg_class_lock(c));
-    lg_transit_forked();
     lg_barrier_init(); /* the registration is the process's, and this is another one */
     uint64_t charge = 0;
     for (unsigned c = 0; c < lg_layout_.stripes; c++) {
@@ -93,6 +90,6 @@ static void child(void)
 __attribute__((constructor)) static void hook_into_fork(void)
 {
     /* Without it only a child of fork is worse off; this process's work goes on. */
-    if (lg_os_atfork(prepare, parent, child) != 0)
+    if (lg_os_atfork(prepare, undo, child) != 0)
         lg_add_relaxed_64(&lg_advise_failures, 1);
 }

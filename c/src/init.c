@@ -32,12 +32,7 @@ void lg_init_fork_prepare(void)
     lg_lock_acquire(&init_lock);
 }
 
-void lg_init_fork_parent(void)
+void lg_init_fork_done(void)
 {
     lg_lock_release(&init_lock);
-}
-
-void lg_init_fork_child(void)
-{
-    lg_lock_reset(&init_lock);
 }

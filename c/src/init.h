@@ -18,7 +18,6 @@ LG_HIDDEN int lg_init(void);
 
 /* For fork.c: the init lock. */
 LG_HIDDEN void lg_init_fork_prepare(void);
-LG_HIDDEN void lg_init_fork_parent(void);
-LG_HIDDEN void lg_init_fork_child(void);
+LG_HIDDEN void lg_init_fork_done(void);
 
 #endif

@@ -11,14 +11,6 @@ void lg_lock_init(lg_lock *lock, uint32_t rank)
     lock->rank = rank;
 }
 
-void lg_lock_reset(lg_lock *lock)
-{
-    lg_lock_init(lock, lock->rank);
-#if LG_DEBUG
-    held_ranks &= ~((uint64_t)1 << lock->rank);
-#endif
-}
-
 /* The rank must be above all that this thread holds. */
 static void note_acquire(const lg_lock *lock)
 {

@@ -31,8 +31,6 @@ LG_HIDDEN void lg_lock_acquire(lg_lock *lock);
 LG_HIDDEN void lg_lock_release(lg_lock *lock);
 /* Waits on `cond`, with the lock held, until signalled or until the absolute time on CLOCK_MONOTONIC. */
 LG_HIDDEN void lg_lock_wait(lg_lock *lock, pthread_cond_t *cond, const struct timespec *deadline);
-/* In the child of a fork: the lock is free whatever vanished threads held. */
-LG_HIDDEN void lg_lock_reset(lg_lock *lock);
 /* Whether the calling thread holds a lock of this rank; always true in release builds. */
 LG_HIDDEN bool lg_lock_held(uint32_t rank);
 

@@ -14,6 +14,8 @@ static uint64_t clear_run(lg_thread *self, unsigned class_index, lg_area *area, 
     LG_ASSERT(count == 0); /* runs lie within a word */
     uint64_t from = batch.word * 64 + (uint64_t)__builtin_ctzll(batch.mask);
     unsigned n = lg_batch_count(batch);
+    for (uint64_t i = from; i < from + n; i++) /* also where clearing fails halfway */
+        lg_store_relaxed_32(&lg_region_at(class_index, i)->has_blocks, 0);
     if (lg_area_clear(class_index, area, from << log2, (uint64_t)n << log2) != 0) {
         lg_add_relaxed_64(&lg_clear_failures, 1);
         area->clear_backoff = (uint32_t)lg_min(2 * (uint64_t)area->clear_backoff + 1, LONGEST_BACKOFF);
@@ -26,11 +28,8 @@ static uint64_t clear_run(lg_thread *self, unsigned class_index, lg_area *area, 
         area->clear_backoff = area->clear_wait = 0;
         lg_area_note(class_index, area);
     }
-    for (uint64_t i = from; i < from + n; i++) {
-        lg_region *region = lg_region_at(class_index, i);
-        lg_store_relaxed_32(&region->state, LG_CLEAN);
-        lg_store_relaxed_32(&region->has_blocks, 0);
-    }
+    for (uint64_t i = from; i < from + n; i++)
+        lg_store_relaxed_32(&lg_region_at(class_index, i)->state, LG_CLEAN);
     lg_pool_give(&lg_clean[class_index], class_index, batch);
     /* Only now: the memory is gone and the region in its place, so the charge covered it all the time. */
     lg_discharge((uint64_t)n << log2);

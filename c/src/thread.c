@@ -1,7 +1,7 @@
 #include "thread.h"
 
-lg_thread lg_no_thread;
-LG_THREAD_LOCAL lg_thread *lg_hot_self = &lg_no_thread;
+lg_bin lg_no_bins[LG_BINS] = {{.len = LG_FIRST_BIN_LEN}};
+LG_THREAD_LOCAL lg_bin *lg_hot_bins = lg_no_bins;
 lg_hot_counters lg_shared_hot[LG_CLASS_COUNT];
 lg_rare_counters lg_shared_rare[LG_CLASS_COUNT];
 
@@ -71,6 +71,7 @@ static bool new_id(uint64_t *out)
 /* The first owner of a record copies what is const. */
 static void fill(lg_thread *thread)
 {
+    thread->bins[0].len = LG_FIRST_BIN_LEN;
     for (unsigned c = 0; c < lg_layout_.stripes; c++) {
         lg_bin *bin = lg_bin_of(thread, c);
         bin->len = lg_class_size(c);
@@ -98,14 +99,14 @@ LG_COLD lg_thread *lg_thread_attach(void)
     if (lg_bin_of(thread, 0)->len == 0)
         fill(thread);
     lg_store_relaxed_32(&thread->taken, 1);
-    lg_hot_self = thread;
+    lg_hot_bins = thread->bins;
     return thread;
 }
 
 void lg_thread_detach(bool for_good)
 {
     lg_thread *thread = lg_self();
-    lg_hot_self = &lg_no_thread;
+    lg_hot_bins = lg_no_bins;
     ended = for_good;
     if (thread == NULL)
         return;

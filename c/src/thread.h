@@ -21,7 +21,7 @@
 typedef struct LG_CACHE_ALIGNED lg_bin {
     lg_deque deque;
     /* What the hot path needs of the class, on the owner's cache line; const once a thread has owned it. */
-    size_t len;           /* bytes per region; 0 if this is no size class */
+    size_t len;           /* bytes per region; something that no length in this bin can be, if this is no class */
     lg_region *regions;   /* descriptors by index */
     uint64_t index_mask;  /* the stripe's regions - 1: any address gives an index that has a descriptor */
     lg_hot_counters hot;  /* written by the owner */
@@ -31,8 +31,10 @@ _Static_assert(sizeof(lg_bin) == (size_t)2 * LG_CACHE_LINE,
                "a hot pair touches top, the owner's line, a ring slot and the descriptor");
 
 /* One for each log2 that a length may have, whatever a caller says it is: those that are no size class are
- * empty, have length 0, and are never written. So the hot path need not check for them. */
+ * empty and stay so, and their `len` matches nothing. So the hot path need not check for them. Length 0 comes to
+ * the first bin, whose `len` therefore isn't 0. */
 #define LG_BINS 65
+#define LG_FIRST_BIN_LEN 2
 
 typedef struct lg_thread {
     lg_bin bins[LG_BINS];
@@ -56,15 +58,15 @@ LG_INLINE lg_bin *lg_bin_of(lg_thread *thread, unsigned class_index)
     return &thread->bins[class_index + LG_CLASS_MIN];
 }
 
-/* The calling thread's record, or lg_no_thread, whose bins are all empty and no class, so that the hot path
- * leaves by itself. */
-extern LG_HIDDEN LG_THREAD_LOCAL lg_thread *lg_hot_self;
-extern LG_HIDDEN lg_thread lg_no_thread;
+/* The bins of the calling thread's record; without a record lg_no_bins, which are all empty and no class, so that
+ * the hot path leaves by itself. */
+extern LG_HIDDEN LG_THREAD_LOCAL lg_bin *lg_hot_bins;
+extern LG_HIDDEN lg_bin lg_no_bins[LG_BINS];
 
 /* The calling thread's record; NULL if it has none (yet). */
 LG_INLINE lg_thread *lg_self(void)
 {
-    return lg_hot_self != &lg_no_thread ? lg_hot_self : NULL;
+    return lg_hot_bins != lg_no_bins ? (lg_thread *)lg_hot_bins : NULL; /* the bins come first */
 }
 
 /* Counters of threads without a record, by atomic addition. */

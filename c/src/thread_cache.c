@@ -7,30 +7,27 @@ lg_a64 lg_limit_failures;
 
 /* ---- taking; the caller is in transit */
 
-/* To the own cache, or where a new configuration has left no room to the shared pool. */
-static void push(lg_thread *self, unsigned class_index, lg_region *region)
-{
-    lg_bin *bin = lg_bin_of(self, class_index);
-    uint64_t item = (uintptr_t)region->address;
-    if (LG_LIKELY(lg_deque_push(&bin->deque, item)) ||
-        (lg_deque_make_room(&bin->deque, &lg_stripe_of(class_index)->cache_capacity) &&
-         lg_deque_push(&bin->deque, item)))
-        return;
-    lg_pool_return(class_index, region);
-}
-
-/* The lowest of the batch is handed out; the rest goes to the own cache, lowest on top. */
+/* The lowest of the batch is handed out; the rest goes to the own cache, lowest on top, or where a new
+ * configuration has left no room for it, to the shared pool. */
 static lg_region *keep(lg_thread *self, unsigned class_index, lg_batch batch)
 {
-    while (lg_batch_count(batch) > 1) {
-        lg_region *region = lg_region_at(class_index, lg_batch_pop_highest(&batch));
-        region->address = lg_region_address(class_index, lg_region_index(class_index, region));
-        push(self, class_index, region);
+    unsigned log2 = class_index + LG_CLASS_MIN;
+    const lg_stripe *stripe = lg_stripe_of(class_index);
+    lg_region *regions = stripe->regions + batch.word * 64;
+    uintptr_t base = stripe->base + (batch.word * 64 << log2);
+    lg_bin *bin = self != NULL ? lg_bin_of(self, class_index) : NULL;
+    uint64_t mask = batch.mask;
+    for (;;) {
+        unsigned bit = 63 ^ (unsigned)__builtin_clzll(mask);
+        uintptr_t address = base + ((uintptr_t)bit << log2);
+        regions[bit].address = (void *)address;
+        mask &= ~((uint64_t)1 << bit);
+        if (mask == 0)
+            return &regions[bit];
+        if (!lg_deque_push(&bin->deque, address) &&
+            !(lg_deque_make_room(&bin->deque, &stripe->cache_capacity) && lg_deque_push(&bin->deque, address)))
+            lg_pool_return(class_index, &regions[bit]);
     }
-    uint64_t lowest = lg_batch_pop_lowest(&batch);
-    lg_region *region = lg_region_at(class_index, lowest);
-    region->address = lg_region_address(class_index, lowest);
-    return region;
 }
 
 /* How many regions to take at once: one for the caller, and half a cache. */
@@ -196,48 +193,40 @@ lgalloc_status lg_cache_refill(lg_thread *self, unsigned class_index, lg_region 
 
 /* ---- giving */
 
-/* Regions on their way to the dirty pool, gathered by word so that neighbours go in one operation. */
-typedef struct outgoing {
-    lg_thread *self;
-    unsigned class_index;
-    bool eager;
-    lg_batch batch;
-} outgoing;
-
-static void send_batch(outgoing *out)
+static void send_dirty(lg_thread *self, unsigned class_index, lg_batch batch, bool eager)
 {
-    if (out->batch.mask == 0)
+    if (batch.mask == 0)
         return;
-    if (out->eager)
-        (void)lg_reclaim_batch(out->self, out->class_index, out->batch, true);
+    if (eager)
+        (void)lg_reclaim_batch(self, class_index, batch, true);
     else
-        lg_pool_give(&lg_dirty[out->class_index], out->class_index, out->batch);
-    out->batch.mask = 0;
+        lg_pool_give(&lg_dirty[class_index], class_index, batch);
 }
 
-static void send(outgoing *out, const lg_region *region)
+/* Pops up to `count` regions of the own cache and sends them to the shared pools, together with the dirty ones of
+ * the batch: neighbours in one word of the bitmap in one go. The caller is in transit. */
+static void send(lg_thread *self, unsigned class_index, lg_batch batch, uint64_t count)
 {
-    if (lg_load_relaxed_32(&region->state) == LG_CLEAN) {
-        lg_pool_return(out->class_index, region); /* was never used since it left the clean pool */
-        return;
-    }
-    lg_batch one = lg_batch_of(lg_region_index(out->class_index, region));
-    if (one.word != out->batch.word || (one.mask & out->batch.mask) != 0) {
-        send_batch(out);
-        out->batch = one;
-    } else {
-        out->batch.mask |= one.mask;
-    }
-}
-
-/* Pops `count` regions of the own cache. */
-static void send_from_cache(outgoing *out, uint64_t count)
-{
-    lg_bin *bin = lg_bin_of(out->self, out->class_index);
+    unsigned log2 = class_index + LG_CLASS_MIN;
+    const lg_stripe *stripe = lg_stripe_of(class_index);
     bool fence = (lg_load_relaxed_64(&lg_hot_flags) & LG_HOT_FENCE) != 0;
+    bool eager = LG_OPTION(eager_return) != 0;
     uint64_t item;
-    while (count-- != 0 && lg_deque_pop(&bin->deque, fence, &item))
-        send(out, lg_bin_region(bin, item, out->class_index + LG_CLASS_MIN));
+    while (count-- != 0 && lg_deque_pop(&lg_bin_of(self, class_index)->deque, fence, &item)) {
+        uint64_t index = (item - stripe->base) >> log2;
+        const lg_region *region = &stripe->regions[index];
+        if (LG_UNLIKELY(lg_load_relaxed_32(&region->state) == LG_CLEAN)) {
+            lg_pool_return(class_index, region); /* was never used since it left the clean pool */
+            continue;
+        }
+        uint64_t bit = (uint64_t)1 << index % 64;
+        if (index / 64 != batch.word || (batch.mask & bit) != 0) {
+            send_dirty(self, class_index, batch, eager);
+            batch = (lg_batch){index / 64, 0};
+        }
+        batch.mask |= bit;
+    }
+    send_dirty(self, class_index, batch, eager);
 }
 
 /* What stays dirty in the pools is bounded by idle_bytes. */
@@ -260,21 +249,16 @@ void lg_cache_give(lg_thread *self, unsigned class_index, lg_region *region)
                                                              lg_deque_push(&bin->deque, item))))
         return;
     lg_transit_enter(self);
-    outgoing out = {.self = self, .class_index = class_index, .eager = LG_OPTION(eager_return) != 0};
-    send(&out, region);
-    if (bin != NULL) {
-        uint64_t cached = lg_deque_count(&bin->deque);
-        uint64_t half = lg_load_relaxed_64(capacity) / 2;
-        if (cached > half)
-            send_from_cache(&out, cached - half);
-    }
-    send_batch(&out);
+    uint64_t cached = bin != NULL ? lg_deque_count(&bin->deque) : 0;
+    uint64_t half = lg_load_relaxed_64(capacity) / 2;
+    send(self, class_index, lg_batch_of(lg_region_index(class_index, region)), cached > half ? cached - half : 0);
     lg_transit_leave(self);
     respect_idle_bytes(self, class_index);
 }
 
 void lg_cache_reject(lg_thread *self, unsigned class_index, lg_region *region)
 {
+    lg_store_relaxed_32(&region->state, LG_DIRTY); /* some of its blocks may be there */
     lg_transit_enter(self);
     (void)lg_reclaim_batch(self, class_index, lg_batch_of(lg_region_index(class_index, region)), true);
     lg_transit_leave(self);
@@ -286,9 +270,7 @@ void lg_cache_flush(lg_thread *self)
         if (lg_deque_count(&lg_bin_of(self, c)->deque) == 0)
             continue;
         lg_transit_enter(self);
-        outgoing out = {.self = self, .class_index = c, .eager = LG_OPTION(eager_return) != 0};
-        send_from_cache(&out, LG_DEQUE_ITEMS);
-        send_batch(&out);
+        send(self, c, (lg_batch){0, 0}, LG_DEQUE_ITEMS);
         lg_transit_leave(self);
         respect_idle_bytes(self, c);
     }

@@ -71,8 +71,5 @@ void lg_transit_admit(void)
 
 void lg_transit_forked(void)
 {
-    is_shutter = false;
-    lg_lock_reset(&room);
-    lg_store_release_32(&shut, 0);
     lg_store_release_32(&movers_without_record, 0);
 }

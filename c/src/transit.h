@@ -24,7 +24,7 @@ LG_HIDDEN void lg_transit_leave(lg_thread *self);
 LG_HIDDEN void lg_transit_shut(void);
 LG_HIDDEN void lg_transit_admit(void);
 
-/* In the child of a fork, of which lg_transit_shut() was called before: nobody moves. */
+/* In the child of a fork, before lg_transit_admit(): nobody else is there. */
 LG_HIDDEN void lg_transit_forked(void);
 
 #endif

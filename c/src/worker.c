@@ -138,14 +138,13 @@ void lg_worker_fork_prepare(void)
     lg_lock_acquire(&worker_lock);
 }
 
-void lg_worker_fork_parent(void)
+void lg_worker_fork_done(void)
 {
     lg_lock_release(&worker_lock);
 }
 
-void lg_worker_fork_child(void)
+void lg_worker_forked(void)
 {
-    lg_lock_reset(&worker_lock);
     orders_ready = false; /* its waiter vanished; a fresh one is made when needed */
     /* A restart that was still to come, in a child's child, stays to come. */
     bool wanted = (running && !stopping) || lg_load_relaxed_32(&vanished) != 0;

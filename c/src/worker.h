@@ -17,7 +17,8 @@ LG_HIDDEN void lg_worker_tick(lg_thread *self);
 LG_HIDDEN void lg_worker_wake_after_fork(void);
 
 LG_HIDDEN void lg_worker_fork_prepare(void);
-LG_HIDDEN void lg_worker_fork_parent(void);
-LG_HIDDEN void lg_worker_fork_child(void);
+LG_HIDDEN void lg_worker_fork_done(void);
+/* In the child, with the lock still held. */
+LG_HIDDEN void lg_worker_forked(void);
 
 #endif
