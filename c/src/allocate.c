@@ -12,10 +12,12 @@
 #define SMALLEST_REQUEST (((size_t)1 << (LG_CLASS_MIN - 1)) + 1)
 #define LARGEST_REQUEST ((size_t)1 << LG_CLASS_MAX)
 
-/* Six arguments, which all fit registers, so that the hot path can jump to these with nothing on the stack. */
-static LG_COLD lgalloc_status allocate_cold(size_t capacity, size_t elem_size, size_t elem_align, void **out_ptr,
+/* Six arguments at most, which all fit registers, so that the hot path can jump to these with nothing on the
+ * stack. */
+static LG_COLD lgalloc_status refuse_overflow(void **out_ptr, size_t *out_capacity, lgalloc_handle *out_handle);
+static LG_COLD lgalloc_status allocate_cold(size_t bytes, size_t elem_size, size_t elem_align, void **out_ptr,
                                             size_t *out_capacity, lgalloc_handle *out_handle);
-static LG_COLD lgalloc_status allocate_zeroed_cold(size_t capacity, size_t elem_size, size_t elem_align,
+static LG_COLD lgalloc_status allocate_zeroed_cold(size_t bytes, size_t elem_size, size_t elem_align,
                                                    void **out_ptr, size_t *out_capacity,
                                                    lgalloc_handle *out_handle);
 static LG_COLD lgalloc_status allocate_from_elsewhere(size_t bytes, size_t elem_size, void **out_ptr,
@@ -53,8 +55,7 @@ LG_INLINE lgalloc_status allocate(size_t capacity, size_t elem_size, size_t elem
 {
     size_t bytes;
     if (LG_UNLIKELY(__builtin_mul_overflow(capacity, elem_size, &bytes)))
-        goto unusual;
-    LG_APART();
+        return refuse_overflow(out_ptr, out_capacity, out_handle);
     if (LG_UNLIKELY(((elem_align - 1) & elem_align) != 0))
         goto unusual;
     LG_APART();
@@ -77,7 +78,7 @@ LG_INLINE lgalloc_status allocate(size_t capacity, size_t elem_size, size_t elem
     return hand_out(lg_bin_region(bin, item, log2), (void *)(uintptr_t)item, bin->len, elem_size, out_ptr,
                     out_capacity, out_handle, zeroed);
 unusual:
-    return (zeroed ? allocate_zeroed_cold : allocate_cold)(capacity, elem_size, elem_align, out_ptr, out_capacity,
+    return (zeroed ? allocate_zeroed_cold : allocate_cold)(bytes, elem_size, elem_align, out_ptr, out_capacity,
                                                            out_handle);
 }
 
@@ -129,18 +130,12 @@ static lgalloc_status die_handed_out_twice(const lg_region *region)
            LG_TEXT(" was freed twice, or its descriptor overwritten"));
 }
 
-/* What is wrong with a request, or OK; *out_bytes is 0 if it needs no memory. */
-static lgalloc_status check_request(size_t capacity, size_t elem_size, size_t elem_align, size_t *out_bytes)
+/* What is wrong with a request that needs memory, or OK. */
+static lgalloc_status check_request(size_t bytes, size_t elem_align)
 {
-    if (elem_align == 0 || (elem_align & (elem_align - 1)) != 0)
-        return LGALLOC_STATUS_INVALID_ARGUMENT;
-    if (__builtin_mul_overflow(capacity, elem_size, out_bytes))
-        return LGALLOC_STATUS_INVALID_ARGUMENT;
-    if (*out_bytes == 0)
-        return LGALLOC_STATUS_OK;
-    if (*out_bytes < SMALLEST_REQUEST || *out_bytes > LARGEST_REQUEST)
+    if (bytes < SMALLEST_REQUEST || bytes > LARGEST_REQUEST)
         return LGALLOC_STATUS_INVALID_SIZE_CLASS;
-    if (elem_align > (size_t)1 << lg_log2_ceil(*out_bytes))
+    if (elem_align > (size_t)1 << lg_log2_ceil(bytes))
         return LGALLOC_STATUS_UNALIGNED_MEMORY;
     if ((lg_load_relaxed_64(&lg_hot_flags) & LG_HOT_DISABLED) != 0)
         return LGALLOC_STATUS_DISABLED;
@@ -181,15 +176,21 @@ static lgalloc_status find_region(lg_thread *self, unsigned class_index, lg_regi
     return LGALLOC_STATUS_OK;
 }
 
+static void set_nothing(size_t elem_align, void **out_ptr, size_t *out_capacity, lgalloc_handle *out_handle)
+{
+    if (out_ptr != NULL)
+        *out_ptr = lg_empty_handle(elem_align).ptr;
+    if (out_capacity != NULL)
+        *out_capacity = 0;
+    if (out_handle != NULL)
+        *out_handle = lg_empty_handle(elem_align);
+}
+
 /* The own cache has nothing, or may not be used just like that. The alignment is fine. */
 static lgalloc_status allocate_from_elsewhere(size_t bytes, size_t elem_size, void **out_ptr, size_t *out_capacity,
                                               lgalloc_handle *out_handle, bool zeroed)
 {
-    if (out_ptr != NULL)
-        *out_ptr = lg_empty_handle(1).ptr;
-    if (out_capacity != NULL)
-        *out_capacity = 0;
-    *out_handle = lg_empty_handle(1);
+    set_nothing(1, out_ptr, out_capacity, out_handle);
     if (bytes < SMALLEST_REQUEST || bytes > LARGEST_REQUEST)
         return LGALLOC_STATUS_INVALID_SIZE_CLASS;
     if (!lg_ready() && lg_init() != 0)
@@ -209,38 +210,39 @@ static lgalloc_status allocate_from_elsewhere(size_t bytes, size_t elem_size, vo
                     out_handle, zeroed);
 }
 
-static lgalloc_status allocate_checked(size_t capacity, size_t elem_size, size_t elem_align, void **out_ptr,
+static lgalloc_status refuse_overflow(void **out_ptr, size_t *out_capacity, lgalloc_handle *out_handle)
+{
+    set_nothing(1, out_ptr, out_capacity, out_handle);
+    return LGALLOC_STATUS_INVALID_ARGUMENT;
+}
+
+static lgalloc_status allocate_checked(size_t bytes, size_t elem_size, size_t elem_align, void **out_ptr,
                                        size_t *out_capacity, lgalloc_handle *out_handle, bool zeroed)
 {
-    if (out_ptr != NULL)
-        *out_ptr = lg_empty_handle(elem_align).ptr;
-    if (out_capacity != NULL)
-        *out_capacity = 0;
-    if (out_handle == NULL)
+    set_nothing(elem_align, out_ptr, out_capacity, out_handle);
+    if (out_handle == NULL || elem_align == 0 || (elem_align & (elem_align - 1)) != 0)
         return LGALLOC_STATUS_INVALID_ARGUMENT;
-    *out_handle = lg_empty_handle(elem_align);
-    size_t bytes;
-    lgalloc_status status = check_request(capacity, elem_size, elem_align, &bytes);
-    if (status != LGALLOC_STATUS_OK)
-        return status;
     if (bytes == 0) {
         if (elem_size == 0 && out_capacity != NULL)
             *out_capacity = SIZE_MAX;
         return LGALLOC_STATUS_OK;
     }
-    return allocate_from_elsewhere(bytes, elem_size, out_ptr, out_capacity, out_handle, zeroed);
+    lgalloc_status status = check_request(bytes, elem_align);
+    if (status == LGALLOC_STATUS_OK)
+        status = allocate_from_elsewhere(bytes, elem_size, out_ptr, out_capacity, out_handle, zeroed);
+    return status;
 }
 
-static lgalloc_status allocate_cold(size_t capacity, size_t elem_size, size_t elem_align, void **out_ptr,
+static lgalloc_status allocate_cold(size_t bytes, size_t elem_size, size_t elem_align, void **out_ptr,
                                     size_t *out_capacity, lgalloc_handle *out_handle)
 {
-    return allocate_checked(capacity, elem_size, elem_align, out_ptr, out_capacity, out_handle, false);
+    return allocate_checked(bytes, elem_size, elem_align, out_ptr, out_capacity, out_handle, false);
 }
 
-static lgalloc_status allocate_zeroed_cold(size_t capacity, size_t elem_size, size_t elem_align, void **out_ptr,
+static lgalloc_status allocate_zeroed_cold(size_t bytes, size_t elem_size, size_t elem_align, void **out_ptr,
                                            size_t *out_capacity, lgalloc_handle *out_handle)
 {
-    return allocate_checked(capacity, elem_size, elem_align, out_ptr, out_capacity, out_handle, true);
+    return allocate_checked(bytes, elem_size, elem_align, out_ptr, out_capacity, out_handle, true);
 }
 
 /* From this size on, giving the pages back and taking zeroed ones is cheaper than writing zeros. */

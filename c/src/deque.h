@@ -83,18 +83,17 @@ LG_INLINE bool lg_deque_make_room(lg_deque *deque, const lg_a64 *capacity)
  * there may be fewer; lg_deque_pop() knows better. */
 LG_INLINE bool lg_deque_pop_of_many(lg_deque *deque, bool fence, uint64_t *out_item)
 {
-    uint64_t bottom = lg_load_relaxed_64(&deque->bottom);
-    if (LG_UNLIKELY(bottom == lg_load_relaxed_64(&deque->top)))
-        return false; /* top can only have grown up to bottom: it is empty for certain */
-    bottom--;
+    uint64_t bottom = lg_load_relaxed_64(&deque->bottom) - 1;
     /* Release, as in push: a thief may acquire through this store instead of the push's. */
     lg_store_release_64(&deque->bottom, bottom);
     if (fence)
         lg_fence_seq_cst(); /* Partner: the fence in lg_deque_steal() */
     else
         lg_fence_compiler(); /* Partner: the membarrier in lg_deque_steal() */
-    if (LG_UNLIKELY(lg_load_relaxed_64(&deque->top) >= bottom)) {
-        lg_store_release_64(&deque->bottom, bottom + 1);
+    /* Signed: the bottom of an empty deque goes below its top for a moment. */
+    if (LG_UNLIKELY((int64_t)lg_load_relaxed_64(&deque->top) >= (int64_t)bottom)) {
+        /* Read again, since keeping it would cost the usual case a register. */
+        lg_store_release_64(&deque->bottom, lg_load_relaxed_64(&deque->bottom) + 1);
         return false;
     }
     *out_item = lg_load_relaxed_64(&deque->ring[bottom % LG_DEQUE_ITEMS]);

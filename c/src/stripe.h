@@ -35,6 +35,9 @@ typedef struct LG_CACHE_ALIGNED lg_region {
     lg_a32 has_blocks; /* file backing: 1 if its disk blocks are known to be reserved; the owner's, as state */
 } lg_region;
 
+#define LG_REGION_LOG2 6
+_Static_assert(sizeof(lg_region) == (size_t)1 << LG_REGION_LOG2, "a shift finds a descriptor");
+
 typedef struct lg_stripe {
     uintptr_t base;        /* const after init: address of region 0 */
     lg_region *regions;    /* const after init: descriptors by index */

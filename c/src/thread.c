@@ -77,7 +77,7 @@ static void fill(lg_thread *thread)
         bin->len = lg_class_size(c);
         bin->deque.ring = thread->rings[c];
         bin->regions = lg_stripe_of(c)->regions;
-        bin->index_mask = lg_stripe_regions(c) - 1;
+        bin->offset_mask = (lg_stripe_regions(c) - 1) << LG_REGION_LOG2;
     }
 }
 

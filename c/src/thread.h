@@ -23,7 +23,7 @@ typedef struct LG_CACHE_ALIGNED lg_bin {
     /* What the hot path needs of the class, on the owner's cache line; const once a thread has owned it. */
     size_t len;           /* bytes per region; something that no length in this bin can be, if this is no class */
     lg_region *regions;   /* descriptors by index */
-    uint64_t index_mask;  /* the stripe's regions - 1: any address gives an index that has a descriptor */
+    uint64_t offset_mask; /* any address, shifted, gives an offset in bytes where there is a descriptor */
     lg_hot_counters hot;  /* written by the owner */
 } lg_bin;
 
@@ -31,7 +31,7 @@ _Static_assert(sizeof(lg_bin) == (size_t)2 * LG_CACHE_LINE,
                "a hot pair touches top, the owner's line, a ring slot and the descriptor");
 
 /* One for each log2 that a length may have, whatever a caller says it is: those that are no size class are
- * empty and stay so, and their `len` matches nothing. So the hot path need not check for them. Length 0 comes to
+ * empty and have no room, and their `len` matches nothing. So the hot path need not check for them. Length 0 comes to
  * the first bin, whose `len` therefore isn't 0. */
 #define LG_BINS 65
 #define LG_FIRST_BIN_LEN 2
@@ -50,7 +50,8 @@ _Static_assert(sizeof(lg_thread) <= LG_THREAD_BYTES, "a record fits its slot");
 /* The descriptor that belongs to an address of the bin's class: of its own region, if that is what it is. */
 LG_INLINE lg_region *lg_bin_region(const lg_bin *bin, uint64_t address, unsigned log2)
 {
-    return bin->regions + ((address >> log2) & bin->index_mask);
+    /* Index times 64 in one shift; the mask takes off what is below the index, and the stripe's number above. */
+    return (lg_region *)((char *)bin->regions + ((address >> (log2 - LG_REGION_LOG2)) & bin->offset_mask));
 }
 
 LG_INLINE lg_bin *lg_bin_of(lg_thread *thread, unsigned class_index)
