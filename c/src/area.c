@@ -277,7 +277,8 @@ int lg_area_map(unsigned class_index, uint64_t *out_first, uint64_t *out_count)
     if (error != 0)
         return error;
     areas->last_len = area.len;
-    lg_poison(address_of(class_index, area.start), area.len);
+    for (uint64_t at = area.start; LG_ASAN && at < area.start + area.len; at += lg_class_size(class_index))
+        lg_poison(address_of(class_index, at), lg_class_size(class_index));
     *out_first = area.start >> (class_index + LG_CLASS_MIN);
     *out_count = area.len >> (class_index + LG_CLASS_MIN);
     return 0;
@@ -347,7 +348,7 @@ static void unclaim(unsigned class_index, uint64_t first, uint64_t count)
 {
     for (uint64_t i = first; i < first + count; i++) {
         bool clean = lg_load_relaxed_32(&lg_region_at(class_index, i)->state) == LG_CLEAN;
-        lg_pool_give(clean ? &lg_clean[class_index] : &lg_dirty[class_index], class_index, lg_batch_of(i));
+        lg_pool_give(NULL, clean ? &lg_clean[class_index] : &lg_dirty[class_index], class_index, lg_batch_of(i));
     }
 }
 
@@ -361,15 +362,15 @@ static bool claim_all(unsigned class_index, const lg_area *area, uint64_t *out_d
     while (left != 0) {
         uint64_t done = count - left;
         lg_batch all = lg_batch_split(&next, &left);
-        lg_batch dirty = lg_pool_claim_mask(&lg_dirty[class_index], all);
+        lg_batch dirty = lg_pool_claim_mask(NULL, &lg_dirty[class_index], class_index, all);
         lg_batch rest = {all.word, all.mask & ~dirty.mask};
         lg_batch clean = {all.word, 0};
         if (rest.mask != 0)
-            clean = lg_pool_claim_mask(&lg_clean[class_index], rest);
+            clean = lg_pool_claim_mask(NULL, &lg_clean[class_index], class_index, rest);
         *out_dirty += lg_batch_count(dirty);
         if (clean.mask != rest.mask) {
-            lg_pool_give(&lg_dirty[class_index], class_index, dirty);
-            lg_pool_give(&lg_clean[class_index], class_index, clean);
+            lg_pool_give(NULL, &lg_dirty[class_index], class_index, dirty);
+            lg_pool_give(NULL, &lg_clean[class_index], class_index, clean);
             unclaim(class_index, first, done);
             return false;
         }
@@ -499,9 +500,9 @@ static bool settle(unsigned class_index, const lg_area *area, uint64_t index, ui
     bool in_clean = lg_bitmap_has(&lg_clean[class_index].regions, index);
     if (area->kind == LG_AREA_FILE) {
         if (in_dirty)
-            (void)lg_pool_claim_mask(&lg_dirty[class_index], one);
+            (void)lg_pool_claim_mask(NULL, &lg_dirty[class_index], class_index, one);
         if (in_clean)
-            (void)lg_pool_claim_mask(&lg_clean[class_index], one);
+            (void)lg_pool_claim_mask(NULL, &lg_clean[class_index], class_index, one);
         lg_store_relaxed_32(&region->state, state == LG_IN_USE ? LG_LOST : LG_CLEAN);
         lg_store_relaxed_32(&region->has_blocks, 0);
         return false;
@@ -512,7 +513,7 @@ static bool settle(unsigned class_index, const lg_area *area, uint64_t index, ui
     }
     /* A thread that vanished had it in its hands. */
     if (!in_dirty && !in_clean)
-        lg_pool_give(state == LG_CLEAN ? &lg_clean[class_index] : &lg_dirty[class_index], class_index, one);
+        lg_pool_give(NULL, state == LG_CLEAN ? &lg_clean[class_index] : &lg_dirty[class_index], class_index, one);
     if (state != LG_CLEAN)
         *charge += lg_class_size(class_index);
     return false;
@@ -542,7 +543,9 @@ uint64_t lg_area_forked(unsigned class_index, uint64_t counted_in_use)
         /* The parent's pages are not in this process (or must not stay there); nobody else may get the
          * addresses as long as somebody may touch or free what was lost. */
         (void)lg_os_unmap(address_of(class_index, area->start), area->len);
-        lg_unpoison(address_of(class_index, area->start), area->len);
+        for (uint64_t at_region = area->start; LG_ASAN && at_region < area->start + area->len;
+             at_region += lg_class_size(class_index))
+            lg_unpoison(address_of(class_index, at_region), lg_class_size(class_index));
         int fd = area->fd;
         for (size_t i = at; i < areas->records; i++)
             if (areas->table[i].fd == fd)

@@ -158,6 +158,11 @@ bool lg_bitmap_has(const lg_bitmap *bitmap, uint64_t member)
     return (lg_load_relaxed_64(&bitmap->level[0][member / 64]) >> (member % 64) & 1) != 0;
 }
 
+bool lg_bitmap_is_empty(const lg_bitmap *bitmap)
+{
+    return lg_load_relaxed_64(&bitmap->level[bitmap->top][0]) == 0;
+}
+
 uint64_t lg_bitmap_word(const lg_bitmap *bitmap, uint64_t word)
 {
     return lg_load_relaxed_64(&bitmap->level[0][word]);

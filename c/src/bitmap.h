@@ -49,6 +49,9 @@ LG_HIDDEN LG_MUST_USE uint64_t lg_bitmap_give(lg_bitmap *bitmap, lg_batch batch)
 /* Whether a member is in the set; a moment later it may not be. */
 LG_HIDDEN bool lg_bitmap_has(const lg_bitmap *bitmap, uint64_t member);
 
+/* Whether the summary says that the set is empty. */
+LG_HIDDEN bool lg_bitmap_is_empty(const lg_bitmap *bitmap);
+
 /* One word of the set, a moment ago. */
 LG_HIDDEN uint64_t lg_bitmap_word(const lg_bitmap *bitmap, uint64_t word);
 

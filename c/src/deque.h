@@ -1,24 +1,27 @@
 /*
- * A work-stealing deque of words with a fixed ring: D. Chase and Y. Lev, "Dynamic Circular
- * Work-Stealing Deque", SPAA 2005; orders as in N. M. Lê et al., "Correct and Efficient Work-Stealing for
- * Weak Memory Models", PPoPP 2013, with the owner's fence paid by the thief.
+ * A work-stealing deque of words with a fixed ring, after D. Chase and Y. Lev, "Dynamic Circular Work-Stealing
+ * Deque", SPAA 2005. The owner pushes and pops at the bottom; thieves take runs of items from the top.
  *
- * The owner pushes and pops at the bottom, thieves take single items from the top. `top` only grows;
- * `bottom` goes up and down, but never below `top`. Neither is ever reset, so a late thief can do no harm.
+ * Two things differ from the paper, since pops are thousands of times more frequent than thefts.
  *
- * The one race is for the last item. The owner announces its pop by storing bottom, then looks at top; a
- * thief looks at top, then at bottom, then moves top by compare-and-swap. If both looked past the other's
- * store, both would take the item. So each needs a full barrier between its own two steps:
+ * First, the owner runs no fence. The race is for the last items: the owner announces a pop by storing bottom, then
+ * looks at top; a thief announces a theft at top, then looks at bottom. If both looked past the other's store,
+ * both would take the item. So each needs a full barrier between its own two steps:
  *
- *   owner   bottom := b        | barrier |   t := top      takes item b freely if t < b, else puts bottom back
- *                                                          and competes for the item at top like a thief
- *   thief   t := top           | barrier |   b := bottom   competes for item t if t < b
+ *   owner   bottom := b          | barrier |   t := top         takes item b if t < b, else puts bottom back
+ *   thief   top := t, locked     | barrier |   b := bottom      takes items from t on, below b, then unlocks
  *
- * Pops are thousands of times more frequent than thefts. Therefore the thief runs membarrier, which puts a
- * barrier into every running thread of the process: either it comes after the owner's store, then the thief
- * sees it; or before, then the owner's look at top comes after it too, and sees the top that the thief has
- * seen. The owner needs only to keep the compiler from swapping its two steps. Where the system has no
- * membarrier, LG_HOT_FENCE makes both sides use fences.
+ * The thief pays for both by membarrier, which puts a barrier into every running thread of the process: either
+ * it comes after the owner's store of bottom, then the thief sees that; or before, then the owner's look at top
+ * comes after it too, and sees the lock. The owner needs only to keep the compiler from swapping its two
+ * steps. Where the system has no membarrier, LG_HOT_FENCE makes both sides use fences.
+ *
+ * Second, a thief locks the top, by setting LG_TOP_LOCKED in it, so that one membarrier serves for a run of items. To
+ * the owner a locked top looks like one above any bottom: its pops find nothing for that moment and it looks
+ * elsewhere; its pushes go on. Nobody waits for a thief but another thief that wants the same deque.
+ *
+ * `top` without its lock only grows; `bottom` goes up and down, and ends no operation below `top`. Neither is
+ * ever reset, so a late thief can do no harm.
  */
 #ifndef LG_DEQUE_H
 #define LG_DEQUE_H
@@ -28,7 +31,7 @@
 #define LG_DEQUE_ITEMS 1024 /* the ring; a power of two */
 
 typedef struct lg_deque {
-    lg_a64 top; /* thieves and owner, by compare-and-swap */
+    lg_a64 top; /* by compare-and-swap, or by the thief that has locked it */
     char other_line[LG_CACHE_LINE - sizeof(lg_a64)];
     /* The owner's line; what follows the struct may be the owner's too. */
     lg_a64 bottom; /* written by the owner alone */
@@ -39,10 +42,13 @@ typedef struct lg_deque {
     lg_a64 *ring; /* const once set: LG_DEQUE_ITEMS slots */
 } lg_deque;
 
+/* Above any index, also as a signed number. */
+#define LG_TOP_LOCKED ((uint64_t)1 << 62)
+
 /* The number of items, as the owner knows it, or as anybody else may guess it. */
 LG_INLINE uint64_t lg_deque_count(const lg_deque *deque)
 {
-    uint64_t top = lg_load_relaxed_64(&deque->top);
+    uint64_t top = lg_load_relaxed_64(&deque->top) & ~LG_TOP_LOCKED;
     int64_t count = (int64_t)(lg_load_relaxed_64(&deque->bottom) - top);
     return count > 0 ? (uint64_t)count : 0;
 }
@@ -51,8 +57,7 @@ LG_INLINE uint64_t lg_deque_count(const lg_deque *deque)
 LG_INLINE bool lg_deque_push(lg_deque *deque, uint64_t item)
 {
     uint64_t bottom = lg_load_relaxed_64(&deque->bottom);
-    /* An old top makes the deque look fuller than it is, never emptier. A thief that still reads the slot that
-     * is overwritten here fails to move top, since top has passed it. */
+    /* An old top makes the deque look fuller than it is, never emptier, so no item is overwritten. */
     if (LG_UNLIKELY(bottom >= lg_load_relaxed_64(&deque->room)))
         return false;
     lg_store_relaxed_64(&deque->ring[bottom % LG_DEQUE_ITEMS], item);
@@ -70,7 +75,8 @@ LG_INLINE bool lg_deque_make_room(lg_deque *deque, const lg_a64 *capacity)
 {
     uint64_t items = lg_load_seq_cst_64(capacity);
     for (;;) {
-        uint64_t top = lg_load_relaxed_64(&deque->top);
+        /* Acquire: thieves have read the slots below top. Partner: the release of top in lg_deque_steal(). */
+        uint64_t top = lg_load_acquire_64(&deque->top) & ~LG_TOP_LOCKED;
         lg_store_seq_cst_64(&deque->room, top + items);
         uint64_t now = lg_load_seq_cst_64(capacity);
         if (now == items)
@@ -100,15 +106,15 @@ LG_INLINE bool lg_deque_pop_of_many(lg_deque *deque, bool fence, uint64_t *out_i
     return true;
 }
 
-/* Owner only. False if there is no item. */
+/* Owner only. False if there is no item, or a thief is at work. */
 LG_INLINE bool lg_deque_pop(lg_deque *deque, bool fence, uint64_t *out_item)
 {
     if (LG_LIKELY(lg_deque_pop_of_many(deque, fence, out_item)))
         return true;
-    /* At most one item: compete for it like a thief, from the top. Without the compare-and-swap a thief that has
-     * looked already would take it as well. */
+    /* At most one item: compete for it at the top. Without the compare-and-swap a thief that has locked the top
+     * already would take it as well. */
     uint64_t top = lg_load_relaxed_64(&deque->top);
-    while (top != lg_load_relaxed_64(&deque->bottom)) {
+    while ((int64_t)top < (int64_t)lg_load_relaxed_64(&deque->bottom)) {
         *out_item = lg_load_relaxed_64(&deque->ring[top % LG_DEQUE_ITEMS]);
         if (lg_cas_seq_cst_64(&deque->top, &top, top + 1))
             return true;
@@ -116,24 +122,65 @@ LG_INLINE bool lg_deque_pop(lg_deque *deque, bool fence, uint64_t *out_item)
     return false;
 }
 
-enum lg_theft {
-    LG_THEFT_EMPTY, /* nothing there */
-    LG_THEFT_LOST,  /* somebody else took it; there may be more */
-    LG_THEFT_DONE
-};
-
-/* Any thread. `barrier` makes the barrier between the two looks: membarrier, or a fence with LG_HOT_FENCE. */
-LG_INLINE enum lg_theft lg_deque_steal(lg_deque *deque, void (*barrier)(void), uint64_t *out_item)
+/* Owner only. Whether a thief is at work, so that an empty-looking deque may not be empty. */
+LG_INLINE bool lg_deque_is_locked(const lg_deque *deque)
 {
-    if (lg_deque_count(deque) == 0)
-        return LG_THEFT_EMPTY; /* a guess, but it saves a system call for every idle thread */
-    uint64_t top = lg_load_acquire_64(&deque->top);
-    barrier(); /* Partner: the fence in lg_deque_pop() */
-    uint64_t bottom = lg_load_acquire_64(&deque->bottom); /* Partner: the releases of bottom */
-    if ((int64_t)(bottom - top) <= 0)
-        return LG_THEFT_EMPTY;
-    *out_item = lg_load_relaxed_64(&deque->ring[top % LG_DEQUE_ITEMS]);
-    return lg_cas_seq_cst_64(&deque->top, &top, top + 1) ? LG_THEFT_DONE : LG_THEFT_LOST;
+    return (lg_load_relaxed_64(&deque->top) & LG_TOP_LOCKED) != 0;
+}
+
+/* Owner only: a slot that is not published, or not any more: those above `bottom`. */
+LG_INLINE lg_a64 *lg_deque_slot(lg_deque *deque, uint64_t index)
+{
+    return &deque->ring[index % LG_DEQUE_ITEMS];
+}
+
+/* Owner only. Publishes `n` items that were written to the slots from bottom on; there is room for them. */
+LG_INLINE void lg_deque_push_run(lg_deque *deque, uint64_t n)
+{
+    lg_store_release_64(&deque->bottom, lg_load_relaxed_64(&deque->bottom) + n); /* as in lg_deque_push() */
+}
+
+/* Owner only. Pops `n` items at once, which are then in the slots from bottom on until the next push. False, and
+ * nothing done, if there may not be more than that. The argument is that of lg_deque_pop_of_many() for the lowest
+ * of them: no thief gets to the ones above before that one. */
+LG_INLINE bool lg_deque_pop_run(lg_deque *deque, bool fence, uint64_t n)
+{
+    uint64_t bottom = lg_load_relaxed_64(&deque->bottom) - n;
+    lg_store_release_64(&deque->bottom, bottom);
+    if (fence)
+        lg_fence_seq_cst();
+    else
+        lg_fence_compiler();
+    if ((int64_t)lg_load_relaxed_64(&deque->top) < (int64_t)bottom)
+        return true;
+    lg_store_release_64(&deque->bottom, bottom + n);
+    return false;
+}
+
+/* Any thread. Takes items from the top, at most `most` (at least 1) and at most half of what is there, rounded up;
+ * all with `all`. `barrier` makes the barrier between the thief's two steps. Returns how many it wrote to
+ * `out_items`; 0 if there is nothing, or another thief is at work. */
+LG_INLINE uint64_t lg_deque_steal(lg_deque *deque, void (*barrier)(void), uint64_t most, bool all,
+                                  uint64_t *out_items)
+{
+    uint64_t top = lg_load_relaxed_64(&deque->top);
+    /* A guess, but it saves a system call for every idle thread. */
+    if ((top & LG_TOP_LOCKED) != 0 || lg_deque_count(deque) == 0)
+        return 0;
+    if (!lg_cas_seq_cst_64(&deque->top, &top, top | LG_TOP_LOCKED))
+        return 0;
+    barrier(); /* Partner: the fence in lg_deque_pop_of_many() */
+    /* Acquire: the items, and what they stand for. Partner: the releases of bottom. */
+    int64_t count = (int64_t)(lg_load_acquire_64(&deque->bottom) - top);
+    uint64_t n = count <= 0 ? 0 : all ? (uint64_t)count : ((uint64_t)count + 1) / 2;
+    if (n > most)
+        n = most;
+    for (uint64_t i = 0; i < n; i++)
+        out_items[i] = lg_load_relaxed_64(&deque->ring[(top + i) % LG_DEQUE_ITEMS]);
+    /* Release: the slots were read. Partner: the acquire of top in lg_deque_make_room(). Without it the owner
+     * could overwrite a slot that is still to be read. */
+    lg_store_release_64(&deque->top, top + n);
+    return n;
 }
 
 #endif

@@ -61,9 +61,11 @@ static void drain(unsigned class_index)
 {
     uint32_t count = lg_threads_high();
     for (uint32_t id = 0; id < count; id++) {
-        lg_region *region;
-        while (lg_thread_steal(lg_thread_at(id), class_index, &region) == LG_THEFT_DONE)
-            lg_pool_return(class_index, region);
+        lg_region *regions[LG_LOOT];
+        uint64_t n;
+        while ((n = lg_thread_steal(lg_thread_at(id), class_index, LG_LOOT, true, regions)) != 0)
+            for (uint64_t i = 0; i < n; i++)
+                lg_pool_return(NULL, class_index, regions[i]);
     }
 }
 

@@ -20,6 +20,13 @@ bool lg_charge(uint64_t bytes)
     return true;
 }
 
+bool lg_charge_fits(uint64_t bytes)
+{
+    uint64_t limit = LG_OPTION(limit_bytes);
+    uint64_t now = lg_charged();
+    return limit == 0 || (now <= limit && bytes <= limit - now);
+}
+
 bool lg_charge_possible(uint64_t bytes)
 {
     uint64_t limit = LG_OPTION(limit_bytes);
@@ -49,6 +56,7 @@ void lg_pools_init(void)
         size_t regions = lg_stripe_regions(c);
         lg_a64 *words = lg_layout_.bitmap_words[c];
         lg_bitmap_init(&lg_dirty[c].regions, words, regions);
+        lg_clean[c].side = 1;
         lg_bitmap_init(&lg_clean[c].regions, words + lg_bitmap_words(regions), regions);
     }
 }
@@ -61,32 +69,40 @@ int lg_pools_commit(unsigned class_index)
                               2 * lg_bitmap_words(lg_stripe_regions(class_index)) * sizeof(lg_a64));
 }
 
-lg_batch lg_pool_claim(lg_pool *pool, unsigned class_index, unsigned most, bool scan)
+static void count(lg_thread *self, lg_pool *pool, unsigned class_index, uint64_t n)
+{
+    if (self != NULL)
+        lg_bump(&self->pooled[pool->side][class_index], n);
+    else
+        lg_add_relaxed_64(&pool->pooled, n);
+}
+
+lg_batch lg_pool_claim(lg_thread *self, lg_pool *pool, unsigned class_index, unsigned most, bool scan)
 {
     /* Before the first area the bitmap can't be written yet, but reads as empty. */
     uint64_t limit = lg_load_relaxed_64(&lg_stripe_of(class_index)->limit);
     lg_batch batch = scan ? lg_bitmap_claim_scan(&pool->regions, most, limit)
                           : lg_bitmap_claim(&pool->regions, most);
     if (batch.mask != 0)
-        lg_sub_relaxed_64(&pool->count, lg_batch_count(batch));
+        count(self, pool, class_index, (uint64_t)0 - lg_batch_count(batch));
     return batch;
 }
 
-lg_batch lg_pool_claim_mask(lg_pool *pool, lg_batch batch)
+lg_batch lg_pool_claim_mask(lg_thread *self, lg_pool *pool, unsigned class_index, lg_batch batch)
 {
     if ((lg_bitmap_word(&pool->regions, batch.word) & batch.mask) == 0)
         return (lg_batch){batch.word, 0};
     batch.mask = lg_bitmap_claim_mask(&pool->regions, batch);
     if (batch.mask != 0)
-        lg_sub_relaxed_64(&pool->count, lg_batch_count(batch));
+        count(self, pool, class_index, (uint64_t)0 - lg_batch_count(batch));
     return batch;
 }
 
-void lg_pool_give(lg_pool *pool, unsigned class_index, lg_batch batch)
+void lg_pool_give(lg_thread *self, lg_pool *pool, unsigned class_index, lg_batch batch)
 {
     if (batch.mask == 0)
         return;
-    lg_add_relaxed_64(&pool->count, lg_batch_count(batch));
+    count(self, pool, class_index, lg_batch_count(batch));
     uint64_t twice = lg_bitmap_give(&pool->regions, batch);
     if (LG_UNLIKELY(twice != 0)) {
         lg_batch seen = {batch.word, twice};
@@ -95,32 +111,41 @@ void lg_pool_give(lg_pool *pool, unsigned class_index, lg_batch batch)
     }
 }
 
-void lg_pool_give_range(lg_pool *pool, unsigned class_index, uint64_t first, uint64_t count)
+void lg_pool_give_range(lg_thread *self, lg_pool *pool, unsigned class_index, uint64_t first, uint64_t n)
 {
-    while (count != 0)
-        lg_pool_give(pool, class_index, lg_batch_split(&first, &count));
+    while (n != 0)
+        lg_pool_give(self, pool, class_index, lg_batch_split(&first, &n));
 }
 
-void lg_pool_return(unsigned class_index, const lg_region *region)
+void lg_pool_return(lg_thread *self, unsigned class_index, const lg_region *region)
 {
     lg_batch one = lg_batch_of(lg_region_index(class_index, region));
     if (lg_load_relaxed_32(&region->state) == LG_CLEAN) {
-        lg_pool_give(&lg_clean[class_index], class_index, one);
+        lg_pool_give(self, &lg_clean[class_index], class_index, one);
         lg_discharge(lg_class_size(class_index));
     } else {
-        lg_pool_give(&lg_dirty[class_index], class_index, one);
+        lg_pool_give(self, &lg_dirty[class_index], class_index, one);
     }
 }
 
-uint64_t lg_pool_count(const lg_pool *pool)
+uint64_t lg_pool_count(const lg_pool *pool, unsigned class_index)
 {
-    return lg_load_relaxed_64(&pool->count);
+    uint64_t sum = lg_load_relaxed_64(&pool->pooled);
+    uint32_t threads = lg_threads_high();
+    for (uint32_t id = 0; id < threads; id++)
+        sum += lg_load_relaxed_64(&lg_thread_at(id)->pooled[pool->side][class_index]);
+    return (int64_t)sum > 0 ? sum : 0; /* while others move, the parts may not fit each other */
+}
+
+bool lg_pool_is_empty(const lg_pool *pool)
+{
+    return lg_bitmap_is_empty(&pool->regions);
 }
 
 uint64_t lg_pool_dirty_bytes(void)
 {
     uint64_t bytes = 0;
     for (unsigned c = 0; c < lg_layout_.stripes; c++)
-        bytes += lg_pool_count(&lg_dirty[c]) << (c + LG_CLASS_MIN);
+        bytes += lg_pool_count(&lg_dirty[c], c) << (c + LG_CLASS_MIN);
     return bytes;
 }

@@ -9,12 +9,14 @@
 #ifndef LG_POOL_H
 #define LG_POOL_H
 
-#include "bitmap.h"
-#include "stripe.h"
+#include "thread.h"
 
+/* How many regions a pool holds is counted by those who give and claim, each in its own record: what it has given
+ * less what it has claimed. The sum is the count, exact whenever nobody moves. */
 typedef struct lg_pool {
     lg_bitmap regions;
-    LG_CACHE_ALIGNED lg_a64 count; /* at least the members; more while a give or claim is under way */
+    uint32_t side; /* const: 0 dirty, 1 clean */
+    lg_a64 pooled; /* the share of threads without a record */
 } lg_pool;
 
 extern LG_HIDDEN lg_pool lg_dirty[LG_CLASS_COUNT];
@@ -23,6 +25,8 @@ extern LG_HIDDEN lg_pool lg_clean[LG_CLASS_COUNT];
 /* Charges the bytes, unless that would exceed limit_bytes. */
 LG_HIDDEN LG_MUST_USE bool lg_charge(uint64_t bytes);
 LG_HIDDEN void lg_discharge(uint64_t bytes);
+/* Whether so much could be charged now. */
+LG_HIDDEN bool lg_charge_fits(uint64_t bytes);
 /* Whether so much could ever be charged. */
 LG_HIDDEN bool lg_charge_possible(uint64_t bytes);
 LG_HIDDEN uint64_t lg_charged(void);
@@ -34,20 +38,23 @@ LG_HIDDEN void lg_pools_init(void);
 /* Makes the bitmaps of a class usable; once they are, again is harmless. Under the class's lock. */
 LG_HIDDEN int lg_pools_commit(unsigned class_index);
 
-/* Claims up to `most` (at least 1) regions. Clean ones must have been charged before. `scan`: finds what is
+/* In all of these `self` is the calling thread's record or NULL. Claims up to `most` (at least 1) regions. Clean ones must have been charged before. `scan`: finds what is
  * there all the time, also while other threads give and claim. */
-LG_HIDDEN lg_batch lg_pool_claim(lg_pool *pool, unsigned class_index, unsigned most, bool scan);
+LG_HIDDEN lg_batch lg_pool_claim(lg_thread *self, lg_pool *pool, unsigned class_index, unsigned most, bool scan);
 /* Claims those of the batch that are there. */
-LG_HIDDEN lg_batch lg_pool_claim_mask(lg_pool *pool, lg_batch batch);
+LG_HIDDEN lg_batch lg_pool_claim_mask(lg_thread *self, lg_pool *pool, unsigned class_index, lg_batch batch);
 /* The caller's regions go into the pool; their states say which. Dies if one is there already. */
-LG_HIDDEN void lg_pool_give(lg_pool *pool, unsigned class_index, lg_batch batch);
+LG_HIDDEN void lg_pool_give(lg_thread *self, lg_pool *pool, unsigned class_index, lg_batch batch);
 /* Regions [first, first + count) of a new area go into the pool. */
-LG_HIDDEN void lg_pool_give_range(lg_pool *pool, unsigned class_index, uint64_t first, uint64_t count);
+LG_HIDDEN void lg_pool_give_range(lg_thread *self, lg_pool *pool, unsigned class_index, uint64_t first,
+                                  uint64_t count);
 
 /* A charged free region goes to the pool that its state names; a clean one is discharged. */
-LG_HIDDEN void lg_pool_return(unsigned class_index, const lg_region *region);
+LG_HIDDEN void lg_pool_return(lg_thread *self, unsigned class_index, const lg_region *region);
 
-LG_HIDDEN uint64_t lg_pool_count(const lg_pool *pool);
+LG_HIDDEN uint64_t lg_pool_count(const lg_pool *pool, unsigned class_index);
+/* Whether it looks empty, without counting. */
+LG_HIDDEN bool lg_pool_is_empty(const lg_pool *pool);
 /* Bytes in all dirty pools. */
 LG_HIDDEN uint64_t lg_pool_dirty_bytes(void);
 

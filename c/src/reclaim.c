@@ -21,7 +21,7 @@ static uint64_t clear_run(lg_thread *self, unsigned class_index, lg_area *area, 
         area->clear_backoff = (uint32_t)lg_min(2 * (uint64_t)area->clear_backoff + 1, LONGEST_BACKOFF);
         area->clear_wait = area->clear_backoff;
         lg_area_note(class_index, area);
-        lg_pool_give(&lg_dirty[class_index], class_index, batch);
+        lg_pool_give(self, &lg_dirty[class_index], class_index, batch);
         return 0;
     }
     if (area->clear_backoff != 0) {
@@ -30,7 +30,7 @@ static uint64_t clear_run(lg_thread *self, unsigned class_index, lg_area *area, 
     }
     for (uint64_t i = from; i < from + n; i++)
         lg_store_relaxed_32(&lg_region_at(class_index, i)->state, LG_CLEAN);
-    lg_pool_give(&lg_clean[class_index], class_index, batch);
+    lg_pool_give(self, &lg_clean[class_index], class_index, batch);
     /* Only now: the memory is gone and the region in its place, so the charge covered it all the time. */
     lg_discharge((uint64_t)n << log2);
     if (eager)
@@ -89,10 +89,10 @@ static uint64_t clear_area(lg_thread *self, unsigned class_index, lg_area *area,
             continue;
         uint64_t most = lg_min(*regions_left, lg_max(*bytes_left >> log2, 1));
         lg_transit_enter(self);
-        lg_batch batch = lg_pool_claim_mask(&lg_dirty[class_index], wanted);
+        lg_batch batch = lg_pool_claim_mask(self, &lg_dirty[class_index], class_index, wanted);
         while (lg_batch_count(batch) > most) {
             lg_batch over = lg_batch_of(lg_batch_pop_highest(&batch));
-            lg_pool_give(&lg_dirty[class_index], class_index, over);
+            lg_pool_give(self, &lg_dirty[class_index], class_index, over);
         }
         *regions_left -= lg_batch_count(batch);
         *bytes_left -= lg_min(*bytes_left, (uint64_t)lg_batch_count(batch) << log2);
@@ -110,7 +110,7 @@ uint64_t lg_reclaim_dirty(lg_thread *self, unsigned class_index, uint64_t most_r
     uint64_t total = 0;
     uint64_t offset = 0;
     lg_area area;
-    while (most_regions != 0 && most_bytes != 0 && lg_pool_count(&lg_dirty[class_index]) != 0 &&
+    while (most_regions != 0 && most_bytes != 0 && !lg_pool_is_empty(&lg_dirty[class_index]) &&
            lg_area_next(class_index, offset, &area)) {
         offset = area.start + area.len;
         if (patient && area.clear_wait != 0) {
@@ -128,15 +128,17 @@ uint64_t lg_reclaim_dirty(lg_thread *self, unsigned class_index, uint64_t most_r
 void lg_reclaim_cache(lg_thread *self, lg_thread *victim, unsigned class_index)
 {
     /* At most what a cache holds, so that a busy owner can't keep us here. */
-    for (unsigned i = 0; i < LG_DEQUE_ITEMS && lg_deque_count(&lg_bin_of(victim, class_index)->deque) != 0; i++) {
-        lg_region *region;
+    uint64_t left = LG_DEQUE_ITEMS;
+    while (left != 0 && lg_deque_count(&lg_bin_of(victim, class_index)->deque) != 0) {
+        lg_region *regions[LG_LOOT];
         lg_transit_enter(self);
-        enum lg_theft theft = lg_thread_steal(victim, class_index, &region);
-        if (theft == LG_THEFT_DONE)
-            lg_pool_return(class_index, region);
+        uint64_t n = lg_thread_steal(victim, class_index, lg_min(left, LG_LOOT), true, regions);
+        for (uint64_t i = 0; i < n; i++)
+            lg_pool_return(self, class_index, regions[i]);
         lg_transit_leave(self);
-        if (theft == LG_THEFT_EMPTY)
+        if (n == 0)
             return;
+        left -= n;
     }
 }
 

@@ -45,16 +45,18 @@ LG_API lgalloc_status lgalloc_region_new_mmap(size_t capacity, size_t elem_size,
 {
     if (out_region == NULL)
         return LGALLOC_STATUS_INVALID_ARGUMENT;
+    /* Field by field: copying a struct that was just written in parts makes the processor wait. */
     lgalloc_handle handle;
-    lgalloc_region region = {.elem_size = elem_size};
     lgalloc_status status =
-        lgalloc_allocate(capacity, elem_size, elem_align, &region.ptr, &region.capacity, &handle);
-    region.mapped = handle.len;
-    if (status == LGALLOC_STATUS_OK)
-        *out_region = region;
-    else
+        lgalloc_allocate(capacity, elem_size, elem_align, &out_region->ptr, &out_region->capacity, &handle);
+    if (LG_UNLIKELY(status != LGALLOC_STATUS_OK)) {
         make_empty(elem_size, elem_align, out_region);
-    return status;
+        return status;
+    }
+    out_region->len = 0;
+    out_region->elem_size = elem_size;
+    out_region->mapped = handle.len;
+    return LGALLOC_STATUS_OK;
 }
 
 LG_API lgalloc_status lgalloc_region_new_auto(size_t capacity, size_t elem_size, size_t elem_align,
@@ -62,7 +64,8 @@ LG_API lgalloc_status lgalloc_region_new_auto(size_t capacity, size_t elem_size,
 {
     int before = errno;
     lgalloc_status status = lgalloc_region_new_mmap(capacity, elem_size, elem_align, out_region);
-    bool limited = status == LGALLOC_STATUS_OUT_OF_MEMORY && LG_OPTION(limit_bytes) != 0;
+    /* Where there is room below the limit, the size class's addresses are what has run out. */
+    bool limited = status == LGALLOC_STATUS_OUT_OF_MEMORY && !lg_charge_fits((uint64_t)capacity * elem_size);
     if (status == LGALLOC_STATUS_OK || status == LGALLOC_STATUS_INVALID_ARGUMENT || limited)
         return status;
     errno = before;

@@ -64,8 +64,8 @@ static void class_stats(unsigned class_index, lgalloc_size_class_stats *out)
     out->areas = lg_area_count(class_index);
     out->area_total_bytes = lg_area_bytes(class_index);
     out->areas_released = lg_area_released(class_index);
-    out->global_regions = lg_pool_count(&lg_dirty[class_index]);
-    out->clean_regions = lg_pool_count(&lg_clean[class_index]);
+    out->global_regions = lg_pool_count(&lg_dirty[class_index], class_index);
+    out->clean_regions = lg_pool_count(&lg_clean[class_index], class_index);
     out->free_regions = out->thread_regions + out->global_regions + out->clean_regions;
     out->in_use_regions =
         less(out->allocations, out->deallocations + lg_load_relaxed_64(&lg_in_use_lost[class_index]));

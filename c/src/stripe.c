@@ -124,8 +124,8 @@ int lg_stripe_extend(unsigned class_index, uint64_t limit)
 
 #if LG_ASAN
 
-#define POISON_WHOLE (64 * LG_MIB)
-#define POISON_END (1 * LG_MIB)
+#define POISON_WHOLE (2 * LG_MIB)
+#define POISON_END (256 * LG_KIB)
 
 void lg_poison(void *addr, size_t len)
 {
@@ -139,7 +139,12 @@ void lg_poison(void *addr, size_t len)
 
 void lg_unpoison(void *addr, size_t len)
 {
-    __asan_unpoison_memory_region(addr, len);
+    if (len <= POISON_WHOLE) {
+        __asan_unpoison_memory_region(addr, len);
+    } else {
+        __asan_unpoison_memory_region(addr, POISON_END);
+        __asan_unpoison_memory_region((char *)addr + len - POISON_END, POISON_END);
+    }
 }
 
 #endif

@@ -109,7 +109,7 @@ LG_INLINE uint64_t lg_stripe_regions(unsigned class_index)
 }
 
 #if LG_ASAN
-/* Free regions are poisoned, so that a use after free or an overrun into a free neighbour is reported. Of very
+/* One region. Free ones are poisoned, so that a use after free or an overrun into a free neighbour is reported; of
  * large ones only the ends, since the shadow takes an eighth of what is poisoned. */
 LG_HIDDEN void lg_poison(void *addr, size_t len);
 LG_HIDDEN void lg_unpoison(void *addr, size_t len);

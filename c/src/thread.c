@@ -115,12 +115,25 @@ void lg_thread_detach(bool for_good)
     give_id(id_of(thread));
 }
 
+/* A pop that its vanished owner didn't end: what it popped is found by its state, see fork.c. */
+static void end_pops(lg_thread *thread)
+{
+    for (unsigned c = 0; c < LG_CLASS_COUNT; c++) {
+        lg_deque *deque = &lg_bin_of(thread, c)->deque;
+        uint64_t top = lg_load_relaxed_64(&deque->top);
+        if ((int64_t)lg_load_relaxed_64(&deque->bottom) < (int64_t)top)
+            lg_store_relaxed_64(&deque->bottom, top);
+    }
+}
+
 void lg_threads_forked(void)
 {
     uint32_t count = lg_threads_high();
     for (uint32_t id = 0; id < count; id++) {
         lg_thread *thread = lg_thread_at(id);
         lg_store_relaxed_32(&thread->transit, 0);
+        if (thread != lg_self())
+            end_pops(thread);
         /* Ids that were claimed or given at the moment of the fork are free now, whatever the bitmap says. */
         if (thread != lg_self() && !lg_bitmap_has(&free_ids, id)) {
             lg_store_relaxed_32(&thread->taken, 0);
@@ -151,14 +164,15 @@ void lg_heavy_barrier(void)
         lg_os_membarrier();
 }
 
-enum lg_theft lg_thread_steal(lg_thread *victim, unsigned class_index, lg_region **out_region)
+uint64_t lg_thread_steal(lg_thread *victim, unsigned class_index, uint64_t most, bool all, lg_region **out_regions)
 {
-    uint64_t item = 0;
-    enum lg_theft theft =
-        lg_deque_steal(&lg_bin_of(victim, class_index)->deque, lg_heavy_barrier, &item);
-    if (theft == LG_THEFT_DONE) /* the index, from the address: all addresses in a stripe are aligned to it */
-        *out_region = lg_bin_region(lg_bin_of(victim, class_index), item, class_index + LG_CLASS_MIN);
-    return theft;
+    uint64_t items[LG_LOOT];
+    LG_ASSERT(most <= LG_LOOT);
+    const lg_bin *bin = lg_bin_of(victim, class_index);
+    uint64_t n = lg_deque_steal(&lg_bin_of(victim, class_index)->deque, lg_heavy_barrier, most, all, items);
+    for (uint64_t i = 0; i < n; i++)
+        out_regions[i] = lg_bin_region(bin, items[i], class_index + LG_CLASS_MIN);
+    return n;
 }
 
 /* ---- capacity */

@@ -42,6 +42,10 @@ typedef struct lg_thread {
     lg_a32 taken;                     /* 1 while a thread owns the record */
     lg_a64 idle_mark[LG_CLASS_COUNT]; /* the worker's: activity at its last tick */
     lg_rare_counters rare[LG_CLASS_COUNT]; /* written by the owner */
+    /* The owner's: deallocations at its last refill, allocations at its last overflow. */
+    uint64_t refilled_at[LG_CLASS_COUNT];
+    uint64_t overflowed_at[LG_CLASS_COUNT];
+    lg_a64 pooled[2][LG_CLASS_COUNT]; /* the owner's share of the pools' counts, modulo 2^64; see pool.h */
     LG_CACHE_ALIGNED lg_a64 rings[LG_CLASS_COUNT][LG_DEQUE_ITEMS];
 } lg_thread;
 
@@ -91,8 +95,13 @@ LG_HIDDEN void lg_threads_forked(void);
 LG_HIDDEN uint32_t lg_threads_high(void);
 LG_HIDDEN lg_thread *lg_thread_at(uint32_t id);
 
-/* Takes one region from the top of another thread's (or the own) cache. */
-LG_HIDDEN enum lg_theft lg_thread_steal(lg_thread *victim, unsigned class_index, lg_region **out_region);
+/* Regions that one theft takes at most. */
+#define LG_LOOT 64
+
+/* Takes regions from the top of any thread's cache: at most `most` of LG_LOOT, half of what is there, or all with
+ * `all`. Returns how many. */
+LG_HIDDEN uint64_t lg_thread_steal(lg_thread *victim, unsigned class_index, uint64_t most, bool all,
+                                   lg_region **out_regions);
 
 /* The barrier of the rare side of an asymmetric pair: membarrier, or a fence where there is none. */
 LG_HIDDEN void lg_heavy_barrier(void);

@@ -7,41 +7,56 @@ lg_a64 lg_limit_failures;
 
 /* ---- taking; the caller is in transit */
 
-/* The lowest of the batch is handed out; the rest goes to the own cache, lowest on top, or where a new
- * configuration has left no room for it, to the shared pool. */
+/* The lowest of the batch is handed out; the rest goes to the own cache, which is empty, lowest on top. */
 static lg_region *keep(lg_thread *self, unsigned class_index, lg_batch batch)
 {
     unsigned log2 = class_index + LG_CLASS_MIN;
     const lg_stripe *stripe = lg_stripe_of(class_index);
     lg_region *regions = stripe->regions + batch.word * 64;
     uintptr_t base = stripe->base + (batch.word * 64 << log2);
-    lg_bin *bin = self != NULL ? lg_bin_of(self, class_index) : NULL;
-    uint64_t mask = batch.mask;
-    for (;;) {
+    lg_deque *deque = self != NULL ? &lg_bin_of(self, class_index)->deque : NULL;
+    uint64_t bottom = deque != NULL ? lg_load_relaxed_64(&deque->bottom) : 0;
+    uint64_t n = 0;
+    for (uint64_t mask = batch.mask;;) {
         unsigned bit = 63 ^ (unsigned)__builtin_clzll(mask);
         uintptr_t address = base + ((uintptr_t)bit << log2);
         regions[bit].address = (void *)address;
         mask &= ~((uint64_t)1 << bit);
-        if (mask == 0)
+        if (mask == 0) {
+            if (n != 0)
+                lg_deque_push_run(deque, n);
             return &regions[bit];
-        if (!lg_deque_push(&bin->deque, address) &&
-            !(lg_deque_make_room(&bin->deque, &stripe->cache_capacity) && lg_deque_push(&bin->deque, address)))
-            lg_pool_return(class_index, &regions[bit]);
+        }
+        /* A batch is much smaller than the ring. It may be more than a new configuration has room for; then
+         * the next one that is freed moves the rest on. */
+        lg_store_relaxed_64(lg_deque_slot(deque, bottom + n), address);
+        n++;
     }
 }
 
-/* How many regions to take at once: one for the caller, and half a cache. */
-static unsigned batch_size(const lg_thread *self, unsigned class_index)
+/* How many regions to exchange with the pools at once: half a cache, so that neither direction is far from
+ * the next exchange. But a thread that has only gone one way since the last one is in a long run of it (`same`:
+ * its count of the other way hasn't changed), and exchanges a whole cache: half as many trips. */
+static uint64_t exchange_size(uint64_t capacity, uint64_t *same, uint64_t now)
+{
+    bool long_run = *same == now;
+    *same = now;
+    return long_run ? capacity : capacity / 2;
+}
+
+/* How many regions to take at once: one for the caller, the rest for the cache. */
+static unsigned batch_size(lg_thread *self, unsigned class_index)
 {
     if (self == NULL)
         return 1;
     uint64_t capacity = lg_load_relaxed_64(&lg_stripe_of(class_index)->cache_capacity);
-    return (unsigned)lg_min(1 + capacity / 2, 64);
+    uint64_t freed = lg_load_relaxed_64(&lg_bin_of(self, class_index)->hot.deallocations);
+    return (unsigned)lg_min(1 + exchange_size(capacity, &self->refilled_at[class_index], freed), 64);
 }
 
-static bool take_dirty(lg_thread *self, unsigned class_index, bool scan, lg_region **out_region)
+static bool take_dirty(lg_thread *self, unsigned class_index, unsigned many, bool scan, lg_region **out_region)
 {
-    lg_batch batch = lg_pool_claim(&lg_dirty[class_index], class_index, batch_size(self, class_index), scan);
+    lg_batch batch = lg_pool_claim(self, &lg_dirty[class_index], class_index, many, scan);
     if (batch.mask == 0)
         return false;
     *out_region = keep(self, class_index, batch);
@@ -49,9 +64,8 @@ static bool take_dirty(lg_thread *self, unsigned class_index, bool scan, lg_regi
 }
 
 /* Charges a batch, or one region, or nothing: returns how many. */
-static unsigned charge_batch(const lg_thread *self, unsigned class_index)
+static unsigned charge_batch(unsigned class_index, unsigned many)
 {
-    unsigned many = batch_size(self, class_index);
     if (lg_charge((uint64_t)many << (class_index + LG_CLASS_MIN)))
         return many;
     return many > 1 && lg_charge(lg_class_size(class_index)) ? 1 : 0;
@@ -61,7 +75,7 @@ static unsigned charge_batch(const lg_thread *self, unsigned class_index)
 static bool take_clean(lg_thread *self, unsigned class_index, unsigned charged, bool scan, bool keep_one,
                        lg_region **out_region)
 {
-    lg_batch batch = lg_pool_claim(&lg_clean[class_index], class_index, charged, scan);
+    lg_batch batch = lg_pool_claim(self, &lg_clean[class_index], class_index, charged, scan);
     unsigned found = lg_batch_count(batch);
     unsigned kept = found == 0 && keep_one ? 1 : found;
     if (charged != kept)
@@ -72,21 +86,31 @@ static bool take_clean(lg_thread *self, unsigned class_index, unsigned charged, 
     return true;
 }
 
+/* Half of another thread's cache, if that fits the own one; the first is handed out. */
 static bool take_from_others(lg_thread *self, unsigned class_index, lg_region **out_region)
 {
+    uint64_t most = 1;
+    if (self != NULL)
+        most += lg_load_relaxed_64(&lg_stripe_of(class_index)->cache_capacity) / 2;
     uint32_t count = lg_threads_high();
     for (uint32_t id = 0; id < count; id++) {
         lg_thread *victim = lg_thread_at(id);
         if (victim == self)
             continue;
-        enum lg_theft theft;
-        do {
-            theft = lg_thread_steal(victim, class_index, out_region);
-        } while (theft == LG_THEFT_LOST); /* somebody else has made progress */
-        if (theft == LG_THEFT_DONE) {
-            LG_COUNT(self, class_index, steals, 1);
-            return true;
+        lg_region *regions[LG_LOOT];
+        uint64_t n = lg_thread_steal(victim, class_index, lg_min(most, LG_LOOT), false, regions);
+        if (n == 0)
+            continue;
+        LG_COUNT(self, class_index, steals, n);
+        if (n > 1) {
+            lg_deque *deque = &lg_bin_of(self, class_index)->deque;
+            uint64_t bottom = lg_load_relaxed_64(&deque->bottom);
+            for (uint64_t i = 1; i < n; i++)
+                lg_store_relaxed_64(lg_deque_slot(deque, bottom + i - 1), (uintptr_t)regions[i]->address);
+            lg_deque_push_run(deque, n - 1);
         }
+        *out_region = regions[0];
+        return true;
     }
     return false;
 }
@@ -98,7 +122,8 @@ static lgalloc_status take_locked(lg_thread *self, unsigned class_index, lg_regi
     uint64_t size = lg_class_size(class_index);
     lgalloc_status status = LGALLOC_STATUS_OK;
     lg_lock_acquire(lg_class_lock(class_index));
-    if (take_dirty(self, class_index, true, out_region)) {
+    unsigned many = batch_size(self, class_index);
+    if (take_dirty(self, class_index, many, true, out_region)) {
         lg_discharge(size);
     } else if (!take_clean(self, class_index, 1, true, true, out_region)) {
         uint64_t first, count;
@@ -106,12 +131,12 @@ static lgalloc_status take_locked(lg_thread *self, unsigned class_index, lg_regi
         int error = lg_area_map(class_index, &first, &count);
         if (error == 0) {
             /* With a batch, not one: the last region of a cache takes longer to pop. */
-            uint64_t kept = lg_min(lg_min(count, batch_size(self, class_index)), 64 - first % 64);
+            uint64_t kept = lg_min(lg_min(count, many), 64 - first % 64);
             if (kept > 1 && !lg_charge((kept - 1) * size))
                 kept = 1;
             uint64_t next = first + kept, left = count - kept;
             *out_region = keep(self, class_index, lg_batch_split(&first, &kept));
-            lg_pool_give_range(&lg_clean[class_index], class_index, next, left);
+            lg_pool_give_range(self, &lg_clean[class_index], class_index, next, left);
         } else {
             lg_discharge(size);
             *out_error = error;
@@ -127,9 +152,10 @@ static lgalloc_status search(lg_thread *self, unsigned class_index, lg_region **
                              bool *out_no_room)
 {
     *out_no_room = false;
-    if (take_dirty(self, class_index, false, out_region))
+    unsigned many = batch_size(self, class_index);
+    if (take_dirty(self, class_index, many, false, out_region))
         return LGALLOC_STATUS_OK;
-    unsigned charged = charge_batch(self, class_index);
+    unsigned charged = charge_batch(class_index, many);
     if (charged != 0 && take_clean(self, class_index, charged, false, false, out_region))
         return LGALLOC_STATUS_OK;
     if (take_from_others(self, class_index, out_region))
@@ -148,7 +174,7 @@ static lgalloc_status search_alone(lg_thread *self, unsigned class_index, lg_reg
 {
     lg_transit_shut();
     lg_transit_enter(self);
-    bool found = take_dirty(self, class_index, true, out_region) ||
+    bool found = take_dirty(self, class_index, 1, true, out_region) ||
                  take_from_others(self, class_index, out_region);
     lg_transit_leave(self);
     lgalloc_status status = LGALLOC_STATUS_OK;
@@ -200,33 +226,60 @@ static void send_dirty(lg_thread *self, unsigned class_index, lg_batch batch, bo
     if (eager)
         (void)lg_reclaim_batch(self, class_index, batch, true);
     else
-        lg_pool_give(&lg_dirty[class_index], class_index, batch);
+        lg_pool_give(self, &lg_dirty[class_index], class_index, batch);
 }
 
-/* Pops up to `count` regions of the own cache and sends them to the shared pools, together with the dirty ones of
- * the batch: neighbours in one word of the bitmap in one go. The caller is in transit. */
-static void send(lg_thread *self, unsigned class_index, lg_batch batch, uint64_t count)
+/* Regions on their way to the dirty pool, gathered as long as they are in one word of the bitmap. */
+typedef struct outgoing {
+    lg_thread *self;
+    unsigned class_index;
+    bool eager;
+    lg_batch batch;
+} outgoing;
+
+LG_INLINE void send(outgoing *out, const lg_stripe *stripe, uint64_t address)
 {
-    unsigned log2 = class_index + LG_CLASS_MIN;
+    uint64_t index = (address - stripe->base) >> (out->class_index + LG_CLASS_MIN);
+    const lg_region *region = &stripe->regions[index];
+    if (LG_UNLIKELY(lg_load_relaxed_32(&region->state) == LG_CLEAN)) {
+        lg_pool_return(out->self, out->class_index, region); /* never used since it left the clean pool */
+        return;
+    }
+    uint64_t bit = (uint64_t)1 << index % 64;
+    if (index / 64 != out->batch.word || (out->batch.mask & bit) != 0) {
+        send_dirty(out->self, out->class_index, out->batch, out->eager);
+        out->batch = (lg_batch){index / 64, 0};
+    }
+    out->batch.mask |= bit;
+}
+
+/* Sends `count` regions of the own cache, or all, to the shared pools, together with the dirty ones of the batch.
+ * The caller is in transit. */
+static void send_from_cache(lg_thread *self, unsigned class_index, lg_batch batch, uint64_t count)
+{
+    outgoing out = {self, class_index, LG_OPTION(eager_return) != 0, batch};
     const lg_stripe *stripe = lg_stripe_of(class_index);
     bool fence = (lg_load_relaxed_64(&lg_hot_flags) & LG_HOT_FENCE) != 0;
-    bool eager = LG_OPTION(eager_return) != 0;
-    uint64_t item;
-    while (count-- != 0 && lg_deque_pop(&lg_bin_of(self, class_index)->deque, fence, &item)) {
-        uint64_t index = (item - stripe->base) >> log2;
-        const lg_region *region = &stripe->regions[index];
-        if (LG_UNLIKELY(lg_load_relaxed_32(&region->state) == LG_CLEAN)) {
-            lg_pool_return(class_index, region); /* was never used since it left the clean pool */
-            continue;
+    lg_deque *deque = self != NULL ? &lg_bin_of(self, class_index)->deque : NULL;
+    uint64_t address;
+    if (count != 0 && lg_deque_pop_run(deque, fence, count)) {
+        uint64_t bottom = lg_load_relaxed_64(&deque->bottom);
+        for (uint64_t i = count; i-- > 0;)
+            send(&out, stripe, lg_load_relaxed_64(lg_deque_slot(deque, bottom + i)));
+    } else {
+        unsigned round = 0;
+        while (count != 0) {
+            if (lg_deque_pop(deque, fence, &address)) {
+                send(&out, stripe, address);
+                count--;
+            } else if (lg_deque_is_locked(deque)) {
+                lg_os_pause(round++); /* a thief hides what it leaves, and a flush must not leave anything */
+            } else {
+                break;
+            }
         }
-        uint64_t bit = (uint64_t)1 << index % 64;
-        if (index / 64 != batch.word || (batch.mask & bit) != 0) {
-            send_dirty(self, class_index, batch, eager);
-            batch = (lg_batch){index / 64, 0};
-        }
-        batch.mask |= bit;
     }
-    send_dirty(self, class_index, batch, eager);
+    send_dirty(self, class_index, out.batch, out.eager);
 }
 
 /* What stays dirty in the pools is bounded by idle_bytes. */
@@ -249,9 +302,16 @@ void lg_cache_give(lg_thread *self, unsigned class_index, lg_region *region)
                                                              lg_deque_push(&bin->deque, item))))
         return;
     lg_transit_enter(self);
-    uint64_t cached = bin != NULL ? lg_deque_count(&bin->deque) : 0;
-    uint64_t half = lg_load_relaxed_64(capacity) / 2;
-    send(self, class_index, lg_batch_of(lg_region_index(class_index, region)), cached > half ? cached - half : 0);
+    uint64_t count = 0;
+    if (bin != NULL) {
+        /* All but what may stay; a smaller configuration may have come meanwhile. */
+        uint64_t most = lg_load_relaxed_64(capacity);
+        uint64_t taken = lg_load_relaxed_64(&bin->hot.allocations);
+        uint64_t stay = most - exchange_size(most, &self->overflowed_at[class_index], taken);
+        uint64_t cached = lg_deque_count(&bin->deque);
+        count = cached > stay ? cached - stay : 0;
+    }
+    send_from_cache(self, class_index, lg_batch_of(lg_region_index(class_index, region)), count);
     lg_transit_leave(self);
     respect_idle_bytes(self, class_index);
 }
@@ -270,7 +330,7 @@ void lg_cache_flush(lg_thread *self)
         if (lg_deque_count(&lg_bin_of(self, c)->deque) == 0)
             continue;
         lg_transit_enter(self);
-        send(self, c, (lg_batch){0, 0}, LG_DEQUE_ITEMS);
+        send_from_cache(self, c, (lg_batch){0, 0}, LG_DEQUE_ITEMS);
         lg_transit_leave(self);
         respect_idle_bytes(self, c);
     }

@@ -61,7 +61,7 @@ static const char *count_pool(unsigned c, lg_pool *pool, unsigned char where, ui
         seen->place[i] = where;
         *out_count += 1;
     }
-    if (lg_pool_count(pool) != *out_count)
+    if (lg_pool_count(pool, c) != *out_count)
         return "a pool's count is wrong";
     return lg_bitmap_sound(&pool->regions, lg_stripe_regions(c)) ? NULL : "a bitmap's summary hides a region";
 }

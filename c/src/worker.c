@@ -99,7 +99,6 @@ int lg_worker_configure(uint64_t interval_ns)
     int error = 0;
     bool join = false;
     lg_lock_acquire(&worker_lock);
-    lg_store_relaxed_32(&vanished, 0);
     uint64_t before = interval;
     interval = interval_ns;
     generation++;
@@ -112,6 +111,8 @@ int lg_worker_configure(uint64_t interval_ns)
         join = stopping;
         pthread_cond_signal(&orders);
     }
+    if (error == 0)
+        lg_store_relaxed_32(&vanished, 0);
     lg_lock_release(&worker_lock);
     if (join) {
         lg_os_thread_join(worker_thread); /* the config lock keeps others from starting it meanwhile */

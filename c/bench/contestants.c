@@ -1,0 +1,17 @@
+/*
+ * The table of contestants, put together from its parts.
+ */
+#include "bench.h"
+
+const struct contestant *contestant_get(unsigned id)
+{
+    if (id >= PEER_FIRST)
+        return peer_get(id - PEER_FIRST);
+    if (id >= MMAP)
+        return &hand_contestants[id - MMAP];
+    if (id >= GLIBC)
+        return &malloc_contestants[id - GLIBC];
+    if (id >= FLOOR)
+        return &floor_contestants[id - FLOOR];
+    return &lgalloc_contestants[id];
+}

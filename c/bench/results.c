@@ -1,0 +1,122 @@
+/*
+ * From rounds to figures, and from figures to verdicts.
+ */
+#include "bench.h"
+
+#include "measure.h"
+
+#include <string.h>
+
+static unsigned collect(const struct results *results, unsigned id, unsigned value, double *values)
+{
+    const struct contestant_results *of = &results->of[id];
+    unsigned count = 0;
+
+    for (unsigned round = 0; round < of->rounds; round++)
+        if (of->samples[round].ok)
+            values[count++] = of->samples[round].values[value];
+    return count;
+}
+
+bool results_median(const struct results *results, unsigned id, unsigned value, double *out)
+{
+    double values[MAX_ROUNDS];
+    const unsigned count = collect(results, id, value, values);
+
+    if (count == 0)
+        return false;
+    *out = quantile(values, count, 0.5);
+    return true;
+}
+
+bool results_range(const struct results *results, unsigned id, unsigned value, double *out_min,
+                   double *out_max)
+{
+    double values[MAX_ROUNDS];
+    const unsigned count = collect(results, id, value, values);
+
+    if (count == 0)
+        return false;
+    *out_min = quantile(values, count, 0);
+    *out_max = quantile(values, count, 1);
+    return true;
+}
+
+unsigned results_fastest(const struct results *results, uint32_t set, unsigned value)
+{
+    unsigned fastest = CONTESTANTS;
+    double least = 0;
+
+    for (unsigned id = 0; id < CONTESTANTS; id++) {
+        double median = 0;
+        if ((set & SET(id)) == 0 || !results_median(results, id, value, &median))
+            continue;
+        if (fastest == CONTESTANTS || median < least) {
+            fastest = id;
+            least = median;
+        }
+    }
+    return fastest;
+}
+
+/* The crate's first version of the comparison, 0.1.6, by the name that it was given. */
+static unsigned old_crate(const struct results *results, unsigned value)
+{
+    double median = 0;
+
+    for (unsigned id = PEER_FIRST; id < CONTESTANTS; id++)
+        if (contestant_get(id) != NULL && strstr(contestant_get(id)->name, "0.1.6") != NULL &&
+            results_median(results, id, value, &median))
+            return id;
+    return CONTESTANTS;
+}
+
+struct verdict judge(const struct results *results, const struct bound *bound, unsigned id)
+{
+    struct verdict verdict = {.ratio = 0};
+    const struct workload *workload = results->workload;
+    unsigned other = id;
+    unsigned other_value = bound->value;
+    double mine = 0;
+    double base = 1;
+
+    if (bound->against == AGAINST_CONTESTANT)
+        other = bound->other;
+    else if (bound->against == AGAINST_BEST_MALLOC)
+        other = results_fastest(results, SET_MALLOC, bound->value);
+    else if (bound->against == AGAINST_CRATE)
+        other = results_fastest(results, SET_PEERS, bound->value);
+    else if (bound->against == AGAINST_OLD_CRATE)
+        other = old_crate(results, bound->value);
+    else if (bound->against == AGAINST_SELF)
+        other_value = bound->other;
+
+    if (bound->against == ABSOLUTE)
+        snprintf(verdict.against, sizeof verdict.against, "%s",
+                 workload_values(workload) > 1 ? workload->value_names[bound->value] : workload->unit);
+    else if (bound->against == AGAINST_SELF)
+        snprintf(verdict.against, sizeof verdict.against, "x its own '%s'",
+                 workload->value_names[other_value]);
+    else
+        snprintf(verdict.against, sizeof verdict.against, "x %s",
+                 other < CONTESTANTS                      ? contestant_get(other)->name
+                 : bound->against == AGAINST_BEST_MALLOC  ? "the best malloc"
+                 : bound->against == AGAINST_OLD_CRATE    ? "the crate 0.1.6"
+                                                          : "the faster crate");
+
+    if (!results_median(results, id, bound->value, &mine))
+        snprintf(verdict.why_not, sizeof verdict.why_not, "it has no figure");
+    else if (other == CONTESTANTS && bound->against == AGAINST_BEST_MALLOC)
+        snprintf(verdict.why_not, sizeof verdict.why_not, "no malloc has a figure");
+    else if (other == CONTESTANTS)
+        snprintf(verdict.why_not, sizeof verdict.why_not, "it takes no part; --peer");
+    else if (bound->against != ABSOLUTE && !results_median(results, other, other_value, &base))
+        snprintf(verdict.why_not, sizeof verdict.why_not, "%s has no figure", contestant_get(other)->name);
+    else
+        verdict.measured = true;
+    if (verdict.measured) {
+        verdict.ratio = base > 0 ? mine / base : 0;
+        verdict.reached = verdict.ratio <= bound->factor;
+    }
+    return verdict;
+}

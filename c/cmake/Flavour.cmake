@@ -1,0 +1,50 @@
+# What a build directory is for: LGALLOC_FLAVOUR names it, the target lgalloc_flavour carries its flags.
+set(LGALLOC_FLAVOUR release CACHE STRING "release, plain, asan, tsan, valgrind, fuzz or coverage")
+set_property(CACHE LGALLOC_FLAVOUR PROPERTY STRINGS release plain asan tsan valgrind fuzz coverage)
+
+set(LGALLOC_WARNINGS -Wall -Wextra -Wpedantic)
+# In one translation unit a local name may well be another file's static; what shadows within a file is
+# found where each file is compiled alone.
+set(LGALLOC_LIBRARY_WARNINGS -Wstrict-prototypes -Wmissing-prototypes -Wvla)
+set(LGALLOC_PROGRAM_WARNINGS -Wshadow)
+set(LGALLOC_SANITIZERS "")
+
+add_library(lgalloc_flavour INTERFACE)
+
+set(flags -g)
+if(LGALLOC_FLAVOUR STREQUAL "release")
+  # A build type that the user chose brings its own optimisation.
+  if(NOT CMAKE_BUILD_TYPE)
+    list(APPEND flags -O2 -DNDEBUG)
+  endif()
+elseif(LGALLOC_FLAVOUR STREQUAL "plain")
+  list(APPEND flags -O2)
+elseif(LGALLOC_FLAVOUR STREQUAL "valgrind")
+  # -O1: above it, vectorised loads past the end of a string look like errors.
+  list(APPEND flags -O1)
+elseif(LGALLOC_FLAVOUR STREQUAL "asan")
+  list(APPEND flags -O1)
+  set(LGALLOC_SANITIZERS address,undefined)
+elseif(LGALLOC_FLAVOUR STREQUAL "tsan")
+  list(APPEND flags -O1)
+  set(LGALLOC_SANITIZERS thread)
+elseif(LGALLOC_FLAVOUR STREQUAL "fuzz")
+  list(APPEND flags -O1)
+  set(LGALLOC_SANITIZERS address,undefined,fuzzer-no-link)
+elseif(LGALLOC_FLAVOUR STREQUAL "coverage")
+  list(APPEND flags -O0 --coverage)
+  target_link_options(lgalloc_flavour INTERFACE --coverage)
+else()
+  message(FATAL_ERROR "LGALLOC_FLAVOUR: ${LGALLOC_FLAVOUR} is not a flavour")
+endif()
+
+if(LGALLOC_SANITIZERS)
+  list(APPEND flags -fno-omit-frame-pointer -fsanitize=${LGALLOC_SANITIZERS} -fno-sanitize-recover=all)
+  target_link_options(lgalloc_flavour INTERFACE -fsanitize=${LGALLOC_SANITIZERS})
+endif()
+# A release must build with whatever compiler comes; the tests tolerate no warning.
+if(NOT LGALLOC_FLAVOUR STREQUAL "release")
+  list(APPEND flags -Werror)
+endif()
+
+target_compile_options(lgalloc_flavour INTERFACE ${flags})

@@ -1,0 +1,12 @@
+/*
+ * What the kernel says about this process's memory.
+ */
+#ifndef DEMO_PROCESS_H
+#define DEMO_PROCESS_H
+
+#include <stddef.h>
+
+/* Bytes of memory that are mapped and present; 0 where the system does not say. */
+size_t process_resident_bytes(void);
+
+#endif

@@ -1,0 +1,22 @@
+/*
+ * What is done to 8-byte words: sorting, merging, checking. Pure functions on memory of the caller.
+ */
+#ifndef DEMO_WORDS_H
+#define DEMO_WORDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Sorts `count` words from `from` into `to`; what is left in `from` is undefined. No overlap. */
+void words_sort(uint64_t *from, uint64_t *to, size_t count);
+
+/* Merges two sorted runs into `to`, which overlaps neither. */
+void words_merge(const uint64_t *a, size_t a_count, const uint64_t *b, size_t b_count, uint64_t *to);
+
+/* A sum over the words that does not depend on their order. */
+uint64_t words_fingerprint(const uint64_t *words, size_t count);
+
+bool words_are_sorted(const uint64_t *words, size_t count);
+
+#endif
