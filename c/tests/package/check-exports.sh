@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# The shared library exports what the header declares and nothing else, under its soname, and needs libc
+# alone; the static one takes no names but the library's own.
+#   check-exports.sh CC LIBRARY.so LIBRARY.a
+set -euo pipefail
+export LC_ALL=C
+cc=$1 shared=$2 static=$3
+c=$(cd "$(dirname "$0")/../.." && pwd)
+count=0
+failed=0
+
+# same WHAT EXPECTED FOUND
+same() {
+  count=$((count + 1))
+  if [[ $2 == "$3" ]]; then
+    echo "ok: $1"
+  else
+    echo "failed: $1 (< expected, > found)"
+    diff <(echo "$2") <(echo "$3") || true
+    failed=$((failed + 1))
+  fi
+}
+
+declared=$("$cc" -E -P "$c/../include/lgalloc.h" | tr '\n' ' ' | grep -oE '\blgalloc_[a-z0-9_]+ *\(' | tr -d ' (' | sort -u)
+listed=$(sed -n 's/^ *\(lgalloc_[a-z0-9_]*\);$/\1/p' "$c/lgalloc.map" | sort)
+exported=$(nm -D --defined-only "$shared" | awk '{print $NF}' | sort)
+same "c/lgalloc.map lists what the header declares" "$declared" "$listed"
+same "the shared library exports it and nothing else" "$declared" "$exported"
+
+dynamic=$(readelf -dW "$shared")
+major=$(sed -n 's/^#define LGALLOC_VERSION_MAJOR \([0-9]*\)$/\1/p' "$c/../include/lgalloc.h")
+same "soname" "liblgalloc.so.$major" "$(sed -n 's/.*(SONAME).*\[\(.*\)\]/\1/p' <<<"$dynamic")"
+# Before glibc 2.34 threads were a library of their own.
+same "needs libc alone" "libc.so.6" \
+  "$(sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' <<<"$dynamic" | grep -v '^libpthread\.so\.0$')"
+same "no path to search for libraries, no relocation of code" "" "$(grep -E 'RPATH|RUNPATH|TEXTREL' <<<"$dynamic" || true)"
+# The thread's record is found without a call: that is what the initial-exec model is for.
+same "no call to find thread-local data" "" "$(nm -D --undefined-only "$shared" | grep -o '__tls_get_addr' || true)"
+
+globals=$(nm -g --defined-only "$static" | awk 'NF == 3 {print $3}' | sort -u)
+same "the static library's public names" "$declared" "$(grep '^lgalloc_' <<<"$globals" || true)"
+same "the static library has no names but lgalloc_ and lg_" "" "$(grep -vE '^(lgalloc|lg)_' <<<"$globals" || true)"
+echo "exports: $((count - failed)) passed, $failed failed"
+((failed == 0))

@@ -1,0 +1,305 @@
+/*
+ * Misuse is found in every build: one line on standard error names what was seen, then the process
+ * aborts. Nothing goes to standard output.
+ */
+
+#include "support.h"
+
+#include <ctype.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+/* ---------------------------------------------------------------- what goes wrong */
+
+#define BYTES (2 * MIB)
+
+/* Each ends in a child, which inherits the configuration. */
+
+static void free_twice(void *arg)
+{
+    (void)arg;
+    lgalloc_handle handle = test_take(BYTES);
+    lgalloc_deallocate(handle);
+    lgalloc_deallocate(handle);
+}
+
+static void free_twice_with_others_between(void *arg)
+{
+    (void)arg;
+    lgalloc_handle handles[4];
+    test_take_all(handles, 4, BYTES);
+    test_free_all(handles, 4);
+    lgalloc_deallocate(handles[1]);
+}
+
+static void *free_handle(void *arg)
+{
+    lgalloc_deallocate(*(lgalloc_handle *)arg);
+    return NULL;
+}
+
+static void free_twice_on_another_thread(void *arg)
+{
+    (void)arg;
+    lgalloc_handle handle = test_take(BYTES);
+    lgalloc_deallocate(handle);
+    pthread_t thread;
+    test_spawn(&thread, free_handle, &handle);
+    test_join(thread);
+}
+
+static void free_after_another_thread_did(void *arg)
+{
+    (void)arg;
+    lgalloc_handle handle = test_take(BYTES);
+    pthread_t thread;
+    test_spawn(&thread, free_handle, &handle);
+    test_join(thread);
+    lgalloc_deallocate(handle);
+}
+
+static void free_what_is_in_the_shared_pool(void *arg)
+{
+    (void)arg;
+    lgalloc_handle handle = test_take(BYTES);
+    lgalloc_deallocate(handle);
+    lgalloc_thread_flush();
+    lgalloc_deallocate(handle);
+}
+
+/* Another region keeps the area, so that this one is free and clean. */
+static void free_what_is_clean(void *arg)
+{
+    (void)arg;
+    lgalloc_handle other = test_take(BYTES);
+    lgalloc_handle handle = test_take(BYTES);
+    lgalloc_deallocate(handle);
+    TEST_REQUIRE(lgalloc_purge() > 0);
+    TEST_REQUIRE(test_class(BYTES).in_use_regions == 1);
+    (void)other;
+    lgalloc_deallocate(handle);
+}
+
+static void free_what_is_released(void *arg)
+{
+    (void)arg;
+    lgalloc_handle handle = test_take(BYTES);
+    lgalloc_deallocate(handle);
+    TEST_REQUIRE(lgalloc_purge() > 0);
+    lgalloc_deallocate(handle);
+}
+
+static void free_what_never_was_handed_out(void *arg)
+{
+    (void)arg;
+    lgalloc_handle handle = test_take(GIB);
+    handle.ptr = (char *)handle.ptr + 16 * GIB; /* in the size class's addresses, beyond all areas */
+    lgalloc_deallocate(handle);
+}
+
+static void free_inside_a_region(void *arg)
+{
+    lgalloc_handle handle = test_take(BYTES);
+    handle.ptr = (char *)handle.ptr + *(const size_t *)arg;
+    lgalloc_deallocate(handle);
+}
+
+static void free_from_the_stack(void *arg)
+{
+    char here[64];
+    (void)arg;
+    lgalloc_deallocate((lgalloc_handle){here, BYTES});
+}
+
+static void free_from_the_heap(void *arg)
+{
+    (void)arg;
+    void *heap = malloc(BYTES);
+    TEST_REQUIRE(heap != NULL);
+    lgalloc_deallocate((lgalloc_handle){heap, BYTES});
+}
+
+static void free_a_null_pointer(void *arg)
+{
+    (void)arg;
+    lgalloc_deallocate((lgalloc_handle){NULL, BYTES});
+}
+
+static void free_the_last_address(void *arg)
+{
+    (void)arg;
+    lgalloc_deallocate((lgalloc_handle){(void *)UINTPTR_MAX, BYTES});
+}
+
+static void free_with_length(void *arg)
+{
+    lgalloc_handle handle = test_take(BYTES);
+    handle.len = *(const size_t *)arg;
+    lgalloc_deallocate(handle);
+}
+
+static void drop_a_copy(void *arg)
+{
+    (void)arg;
+    lgalloc_region region;
+    TEST_REQUIRE(lgalloc_region_new_mmap(BYTES, 1, 1, &region) == LGALLOC_STATUS_OK);
+    lgalloc_region copy = region;
+    lgalloc_region_drop(&region);
+    lgalloc_region_drop(&copy);
+}
+
+static void free_twice_while_disabled(void *arg)
+{
+    (void)arg;
+    lgalloc_handle handle = test_take(BYTES);
+    lgalloc_config *config = test_config();
+    lgalloc_config_disable(config);
+    test_apply(config);
+    lgalloc_deallocate(handle);
+    lgalloc_deallocate(handle);
+}
+
+/* ---------------------------------------------------------------- what must come of it */
+
+static size_t inside_offsets[] = {1, 4096, 64 * KIB, MIB, BYTES - 1};
+static size_t wrong_lengths[] = {1, BYTES - 1, BYTES + 1, MIB, 2 * BYTES, 64 * KIB, 64 * GIB, SIZE_MAX};
+
+/* A word that tells this kind of misuse from the others. */
+static const char *const twice[] = {"double free", "twice", NULL};
+static const char *const foreign[] = {"foreign", "not a region", "not memory of", "never", NULL};
+static const char *const inside[] = {"inside", NULL};
+static const char *const length[] = {"length", NULL};
+
+static bool says_one_of(const char *text, const char *const *words)
+{
+    char lower[8192];
+    size_t i = 0;
+    for (; text[i] != '\0' && i + 1 < sizeof lower; i++) {
+        lower[i] = (char)tolower((unsigned char)text[i]);
+    }
+    lower[i] = '\0';
+    for (; *words != NULL; words++) {
+        if (strstr(lower, *words) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void assert_caught(const char *name, void (*misuse)(void *), void *arg, const char *const *words)
+{
+    struct test_child child;
+    test_run_child(misuse, arg, &child);
+    print_message("%s: %s", name, child.errors[0] != '\0' ? child.errors : "nothing said\n");
+    if (!WIFSIGNALED(child.status) || WTERMSIG(child.status) != SIGABRT) {
+        fail_msg("%s: ended with status %#x", name, (unsigned)child.status);
+    }
+    assert_string_equal(child.output, "");
+    const char *newline = strchr(child.errors, '\n');
+    assert_non_null(newline);
+    assert_true(newline > child.errors);
+    assert_int_equal(newline[1], '\0');
+    assert_non_null(strstr(child.errors, "lgalloc"));
+    if (!says_one_of(child.errors, words)) {
+        fail_msg("%s: the line does not name it: %s", name, child.errors);
+    }
+}
+
+static void assert_caught_everywhere(lgalloc_backing backing)
+{
+    test_configure(backing);
+    assert_caught("freed twice", free_twice, NULL, twice);
+    assert_caught("freed twice, others between", free_twice_with_others_between, NULL, twice);
+    assert_caught("freed twice, on another thread", free_twice_on_another_thread, NULL, twice);
+    assert_caught("freed after another thread did", free_after_another_thread_did, NULL, twice);
+    assert_caught("in the shared pool", free_what_is_in_the_shared_pool, NULL, twice);
+    assert_caught("free and clean", free_what_is_clean, NULL, twice);
+    assert_caught("freed twice while disabled", free_twice_while_disabled, NULL, twice);
+    assert_caught("copy of a region dropped", drop_a_copy, NULL, twice);
+    const char *gone[16] = {NULL};
+    size_t count = 0;
+    for (const char *const *word = twice; *word != NULL; word++) {
+        gone[count++] = *word;
+    }
+    for (const char *const *word = foreign; *word != NULL; word++) {
+        gone[count++] = *word;
+    }
+    assert_true(count < TEST_COUNT(gone));
+    assert_caught("area released", free_what_is_released, NULL, gone);
+    if (test_class_room(GIB) >= 64) {
+        assert_caught("never handed out", free_what_never_was_handed_out, NULL, gone);
+    }
+    for (size_t i = 0; i < TEST_COUNT(inside_offsets); i++) {
+        assert_caught("inside a region", free_inside_a_region, &inside_offsets[i], inside);
+    }
+    assert_caught("on the stack", free_from_the_stack, NULL, foreign);
+    assert_caught("on the heap", free_from_the_heap, NULL, foreign);
+    assert_caught("a null pointer with a length", free_a_null_pointer, NULL, foreign);
+    assert_caught("the last address", free_the_last_address, NULL, foreign);
+    for (size_t i = 0; i < TEST_COUNT(wrong_lengths); i++) {
+        assert_caught("wrong length", free_with_length, &wrong_lengths[i], length);
+    }
+}
+
+static void file_backing(void **state)
+{
+    (void)state;
+    assert_caught_everywhere(LGALLOC_BACKING_FILE);
+}
+
+static void anonymous_backing(void **state)
+{
+    (void)state;
+    assert_caught_everywhere(LGALLOC_BACKING_ANONYMOUS);
+}
+
+/* Before anything was configured every pointer is foreign. */
+static void without_configuration(void **state)
+{
+    (void)state;
+    assert_caught("on the stack, unconfigured", free_from_the_stack, NULL, foreign);
+}
+
+static void uses_everything(void *arg)
+{
+    test_configure(*(const lgalloc_backing *)arg);
+    lgalloc_handle handle = test_take(BYTES);
+    test_mark(handle, 1);
+    lgalloc_deallocate((lgalloc_handle){handle.ptr, 0}); /* holds nothing */
+    lgalloc_deallocate((lgalloc_handle){NULL, 0});
+    TEST_REQUIRE(test_marked(handle, 1));
+    lgalloc_deallocate(handle);
+    TEST_REQUIRE(lgalloc_allocate(1, 1, 1, NULL, NULL, &handle) != LGALLOC_STATUS_OK);
+    TEST_REQUIRE(lgalloc_discard((lgalloc_handle){&handle, BYTES}, 0, BYTES) == LGALLOC_STATUS_INVALID_ARGUMENT);
+    lgalloc_config *config = test_config();
+    lgalloc_config_with_path(config, "/nonexistent/directory");
+    lgalloc_config_with_background(config, 1000000, 0, 0);
+    test_apply(config);
+    (void)lgalloc_allocate(BYTES, 1, 1, NULL, NULL, &handle);
+    lgalloc_deallocate(handle);
+    test_set_background(0, 0, 0);
+    TEST_REQUIRE(test_not_quiet(false) == NULL);
+}
+
+/* Errors are statuses: without misuse nothing is ever printed. */
+static void otherwise_silent(void **state)
+{
+    (void)state;
+    for (lgalloc_backing backing = LGALLOC_BACKING_FILE; backing <= LGALLOC_BACKING_ANONYMOUS; backing++) {
+        test_child_succeeds(uses_everything, &backing);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        /* In this order: the first sees a process that has configured nothing. */
+        cmocka_unit_test(without_configuration),
+        cmocka_unit_test(otherwise_silent),
+        cmocka_unit_test(file_backing),
+        cmocka_unit_test(anonymous_backing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

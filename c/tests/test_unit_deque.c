@@ -1,0 +1,362 @@
+/*
+ * The work-stealing deque: against a plain sequence, with the two looks of a theft pulled apart, and with an
+ * owner and thieves that run at once. Every item comes out exactly once.
+ */
+
+#include "support.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "deque.h"
+#include "os.h"
+
+struct fixture {
+    lg_deque deque;
+    lg_a64 ring[LG_DEQUE_ITEMS];
+    lg_a64 capacity;
+    bool fence;
+};
+
+static void fixture_start(struct fixture *fixture, uint64_t first, uint64_t capacity)
+{
+    memset(fixture, 0, sizeof *fixture);
+    lg_store_relaxed_64(&fixture->deque.top, first);
+    lg_store_relaxed_64(&fixture->deque.bottom, first);
+    lg_store_relaxed_64(&fixture->capacity, capacity);
+    fixture->deque.ring = fixture->ring;
+    fixture->fence = true;
+}
+
+/* As whoever changes the configuration does. */
+static void set_capacity(struct fixture *fixture, uint64_t capacity)
+{
+    lg_store_seq_cst_64(&fixture->capacity, capacity);
+    lg_store_seq_cst_64(&fixture->deque.room, 0);
+}
+
+/* As a thread does that frees a region. */
+static bool push(struct fixture *fixture, uint64_t item)
+{
+    return lg_deque_push(&fixture->deque, item) ||
+           (lg_deque_make_room(&fixture->deque, &fixture->capacity) &&
+            lg_deque_push(&fixture->deque, item));
+}
+
+static bool pop(struct fixture *fixture, uint64_t *item)
+{
+    return lg_deque_pop(&fixture->deque, fixture->fence, item);
+}
+
+static enum lg_theft steal(struct fixture *fixture, uint64_t *item)
+{
+    return lg_deque_steal(&fixture->deque, lg_fence_seq_cst, item);
+}
+
+/* ---------------------------------------------------------------- one thread */
+
+/* A plain sequence: items [low, high) of `items`. */
+static void random_operations(uint64_t first, uint64_t capacity, size_t operations)
+{
+    static struct fixture fixture;
+    fixture_start(&fixture, first, capacity);
+    uint64_t *items = calloc(operations, sizeof *items);
+    assert_non_null(items);
+    size_t low = 0;
+    size_t high = 0;
+    uint64_t random = first + capacity;
+    uint64_t top = first;
+    for (size_t i = 0; i < operations; i++) {
+        uint64_t r = test_random(&random);
+        uint64_t item = 0;
+        fixture.fence = r % 2 == 0;
+        /* For a while it fills, then it empties. */
+        unsigned kind = (unsigned)(r >> 8) % 8;
+        if (kind < (i / 3000 % 2 == 0 ? 5u : 2u)) {
+            bool room = high - low < lg_load_relaxed_64(&fixture.capacity);
+            assert_int_equal(push(&fixture, r), room);
+            if (room) {
+                items[high++] = r;
+            }
+        } else if (kind < 6) {
+            assert_int_equal(pop(&fixture, &item), high != low);
+            if (high != low) {
+                bool last = --high == low;
+                assert_true(item == items[high]);
+                top += last;
+                if (last) {
+                    low = high = 0;
+                }
+            }
+        } else if (kind == 6 || r % 1024 != 7) {
+            assert_int_equal(steal(&fixture, &item), high != low ? LG_THEFT_DONE : LG_THEFT_EMPTY);
+            if (high != low) {
+                assert_true(item == items[low++]);
+                top++;
+            }
+        } else {
+            set_capacity(&fixture, test_random(&random) % (capacity + 1));
+        }
+        assert_int_equal(lg_deque_count(&fixture.deque), high - low);
+        /* The top only grows, and by what has left there. */
+        assert_true(lg_load_relaxed_64(&fixture.deque.top) == top);
+    }
+    free(items);
+}
+
+static void as_a_plain_sequence(void **state)
+{
+    static const uint64_t firsts[] = {
+        0,
+        1,
+        LG_DEQUE_ITEMS - 1,
+        (uint64_t)LG_DEQUE_ITEMS * 7 - 3,
+        ((uint64_t)1 << 32) - 100,
+        ((uint64_t)1 << 63) - 100, /* where differences of indices change their sign as numbers */
+        UINT64_MAX - 4000000,
+    };
+    static const uint64_t capacities[] = {1, 2, 3, 64, LG_DEQUE_ITEMS - 1, LG_DEQUE_ITEMS};
+    for (size_t i = 0; i < TEST_COUNT(firsts); i++) {
+        for (size_t j = 0; j < TEST_COUNT(capacities); j++) {
+            random_operations(firsts[i], capacities[j], test_scale(30000, 7000));
+        }
+    }
+}
+
+/* The ring is used all the way round, many times, with all its slots full. */
+static void round_the_ring(void **state)
+{
+    static struct fixture fixture;
+    fixture_start(&fixture, 0, LG_DEQUE_ITEMS);
+    uint64_t next_in = 0;
+    uint64_t next_out = 0;
+    while (push(&fixture, next_in)) {
+        next_in++;
+    }
+    assert_int_equal(next_in, LG_DEQUE_ITEMS);
+    for (size_t i = 0; i < (size_t)5 * LG_DEQUE_ITEMS; i++) {
+        uint64_t item;
+        assert_int_equal(steal(&fixture, &item), LG_THEFT_DONE);
+        assert_int_equal(item, next_out++);
+        assert_true(push(&fixture, next_in++));
+        assert_false(push(&fixture, 0));
+        assert_int_equal(lg_deque_count(&fixture.deque), LG_DEQUE_ITEMS);
+    }
+    for (uint64_t item; pop(&fixture, &item);) {
+        assert_int_equal(item, --next_in);
+    }
+    assert_int_equal(next_in, next_out);
+}
+
+static void nothing_fits_without_capacity(void **state)
+{
+    static struct fixture fixture;
+    uint64_t item;
+    fixture_start(&fixture, 12, 0);
+    assert_false(push(&fixture, 1));
+    assert_false(pop(&fixture, &item));
+    assert_int_equal(steal(&fixture, &item), LG_THEFT_EMPTY);
+    set_capacity(&fixture, 1);
+    assert_true(push(&fixture, 7));
+    assert_false(push(&fixture, 8));
+    assert_true(pop(&fixture, &item));
+    assert_int_equal(item, 7);
+}
+
+/* A new capacity counts from the next push on, in both directions. */
+static void capacity_that_changes(void **state)
+{
+    static struct fixture fixture;
+    fixture_start(&fixture, 5, 10);
+    for (uint64_t i = 0; i < 6; i++) {
+        assert_true(push(&fixture, i));
+    }
+    set_capacity(&fixture, 4);
+    assert_false(push(&fixture, 6));
+    assert_int_equal(lg_deque_count(&fixture.deque), 6);
+    set_capacity(&fixture, 8);
+    assert_true(push(&fixture, 6));
+    assert_true(push(&fixture, 7));
+    assert_false(push(&fixture, 8));
+    uint64_t item;
+    for (uint64_t i = 0; i < 8; i++) {
+        assert_int_equal(steal(&fixture, &item), LG_THEFT_DONE);
+        assert_int_equal(item, i);
+    }
+}
+
+/* ---------------------------------------------------------------- between the two looks of a theft */
+
+/* The barrier of a theft is called between its look at the top and its look at the bottom: what is done in
+ * it has happened in the one window that matters. */
+static struct fixture apart;
+static uint64_t apart_item;
+static bool apart_done;
+
+static void owner_pops(void)
+{
+    apart_done = pop(&apart, &apart_item);
+}
+
+static void other_thief_steals(void)
+{
+    apart_done = steal(&apart, &apart_item) == LG_THEFT_DONE;
+}
+
+static void owner_pops_and_pushes(void)
+{
+    apart_done = pop(&apart, &apart_item);
+    TEST_REQUIRE(push(&apart, 77));
+}
+
+/* The slot that the thief is about to read holds something else by then. */
+static void slot_is_overwritten(void)
+{
+    uint64_t item;
+    for (uint64_t i = 0; i < LG_DEQUE_ITEMS; i++) {
+        TEST_REQUIRE(steal(&apart, &item) == LG_THEFT_DONE);
+        TEST_REQUIRE(push(&apart, 1000 + i));
+    }
+}
+
+static void thefts_pulled_apart(void **state)
+{
+    uint64_t item = 0;
+
+    fixture_start(&apart, 3, LG_DEQUE_ITEMS);
+    assert_true(push(&apart, 41));
+    assert_int_equal(lg_deque_steal(&apart.deque, owner_pops, &item), LG_THEFT_LOST);
+    assert_true(apart_done && apart_item == 41);
+    assert_int_equal(lg_deque_count(&apart.deque), 0);
+
+    fixture_start(&apart, 3, LG_DEQUE_ITEMS);
+    assert_true(push(&apart, 41) && push(&apart, 42));
+    assert_int_equal(lg_deque_steal(&apart.deque, owner_pops, &item), LG_THEFT_DONE);
+    assert_true(apart_done && apart_item == 42 && item == 41);
+
+    fixture_start(&apart, 3, LG_DEQUE_ITEMS);
+    assert_true(push(&apart, 41) && push(&apart, 42));
+    assert_int_equal(lg_deque_steal(&apart.deque, other_thief_steals, &item), LG_THEFT_LOST);
+    assert_true(apart_done && apart_item == 41);
+    assert_int_equal(steal(&apart, &item), LG_THEFT_DONE);
+    assert_int_equal(item, 42);
+
+    /* The bottom is where it was, but the last item is another one: the top has moved on. */
+    fixture_start(&apart, 3, LG_DEQUE_ITEMS);
+    assert_true(push(&apart, 41));
+    assert_int_equal(lg_deque_steal(&apart.deque, owner_pops_and_pushes, &item), LG_THEFT_LOST);
+    assert_true(apart_done && apart_item == 41);
+    assert_true(pop(&apart, &item));
+    assert_int_equal(item, 77);
+
+    fixture_start(&apart, 3, LG_DEQUE_ITEMS);
+    for (uint64_t i = 0; i < LG_DEQUE_ITEMS; i++) {
+        assert_true(push(&apart, i));
+    }
+    assert_int_equal(lg_deque_steal(&apart.deque, slot_is_overwritten, &item), LG_THEFT_LOST);
+    assert_int_equal(steal(&apart, &item), LG_THEFT_DONE);
+    assert_int_equal(item, 1000);
+}
+
+/* ---------------------------------------------------------------- an owner and thieves */
+
+enum { THIEVES = 2 };
+
+static struct fixture contended;
+static void (*contended_barrier)(void);
+static atomic_uchar *taken; /* how often each item came out */
+static atomic_bool over;
+
+static void note(uint64_t item)
+{
+    TEST_REQUIRE(atomic_fetch_add_explicit(&taken[item], 1, memory_order_relaxed) == 0);
+}
+
+static void *thief(void *arg)
+{
+    while (!atomic_load_explicit(&over, memory_order_relaxed)) {
+        uint64_t item;
+        if (lg_deque_steal(&contended.deque, contended_barrier, &item) == LG_THEFT_DONE) {
+            note(item);
+        }
+    }
+    return NULL;
+}
+
+/* `few`: there is one item most of the time, which everybody wants. */
+static void contend(bool fence, void (*barrier)(void), size_t items, bool few)
+{
+    fixture_start(&contended, 100, few ? 2 : 200);
+    contended.fence = fence;
+    contended_barrier = barrier;
+    taken = calloc(items, sizeof *taken);
+    assert_non_null(taken);
+    atomic_store(&over, false);
+    pthread_t thieves[THIEVES];
+    for (size_t i = 0; i < THIEVES; i++) {
+        test_spawn(&thieves[i], thief, NULL);
+    }
+    uint64_t random = items;
+    uint64_t item;
+    for (size_t pushed = 0; pushed < items;) {
+        uint64_t r = test_random(&random);
+        for (uint64_t n = few ? 1 : r % 8; n != 0 && pushed < items && push(&contended, pushed); n--) {
+            pushed++;
+        }
+        for (uint64_t n = few ? 1 : r >> 8 & 7; n != 0; n--) {
+            if (pop(&contended, &item)) {
+                note(item);
+            }
+        }
+        if (!few && r % 512 == 1) {
+            set_capacity(&contended, 1 + (r >> 32) % LG_DEQUE_ITEMS);
+        }
+    }
+    while (pop(&contended, &item)) {
+        note(item);
+    }
+    atomic_store(&over, true);
+    for (size_t i = 0; i < THIEVES; i++) {
+        test_join(thieves[i]);
+    }
+    assert_int_equal(lg_deque_count(&contended.deque), 0);
+    size_t lost = 0;
+    for (size_t i = 0; i < items; i++) {
+        lost += taken[i] != 1;
+    }
+    free(taken);
+    assert_int_equal(lost, 0);
+}
+
+static void with_fences_on_both_sides(void **state)
+{
+    contend(true, lg_fence_seq_cst, test_scale(2000000, 20000), true);
+    contend(true, lg_fence_seq_cst, test_scale(1000000, 20000), false);
+}
+
+static void with_the_barrier_on_the_thiefs_side(void **state)
+{
+    if (TEST_TSAN) {
+        TEST_SKIP("ThreadSanitizer knows no membarrier");
+    }
+    if (lg_os_membarrier_register() != 0) {
+        TEST_SKIP("this system has no membarrier");
+    }
+    contend(false, lg_os_membarrier, test_scale(4000000, 20000), true);
+    contend(false, lg_os_membarrier, test_scale(2000000, 20000), false);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(as_a_plain_sequence),
+        cmocka_unit_test(round_the_ring),
+        cmocka_unit_test(nothing_fits_without_capacity),
+        cmocka_unit_test(capacity_that_changes),
+        cmocka_unit_test(thefts_pulled_apart),
+        cmocka_unit_test(with_fences_on_both_sides),
+        cmocka_unit_test(with_the_barrier_on_the_thiefs_side),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,280 @@
+/* The shared pools' counts, and the account of what is in use or dirty. */
+
+#include "internal.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+static void set_limit(uint64_t bytes)
+{
+    lg_store_relaxed_64(&lg_options[LG_OPTION_limit_bytes], bytes);
+}
+
+static void charges_and_limits(void **state)
+{
+    uint64_t before = lg_charged();
+    assert_true(lg_charge(0));
+    assert_int_equal(lg_charged(), before);
+    assert_true(lg_charge_possible(UINT64_MAX));
+    set_limit(before + 100);
+    assert_false(lg_charge(101));
+    assert_false(lg_charge(UINT64_MAX));
+    assert_false(lg_charge(UINT64_MAX - before));
+    assert_true(lg_charge(100));
+    assert_int_equal(lg_charged(), before + 100);
+    assert_false(lg_charge(1));
+    assert_true(lg_charge(0));
+    assert_true(lg_charge_possible(before + 100));
+    assert_false(lg_charge_possible(before + 101));
+    lg_discharge(40);
+    assert_false(lg_charge(41));
+    assert_true(lg_charge(40));
+    /* A limit that was lowered below the charge lets nothing in until there is room. */
+    set_limit(before + 50);
+    assert_false(lg_charge(1));
+    lg_discharge(60);
+    assert_true(lg_charge(10));
+    assert_false(lg_charge(1));
+    set_limit(0);
+    assert_true(lg_charge(1));
+    lg_discharge(51);
+    assert_int_equal(lg_charged(), before);
+}
+
+/* ---------------------------------------------------------------- racing for the last room */
+
+enum { RACERS = 4, ROOM = 10 };
+
+static atomic_int inside; /* units that the racers hold: never more than the limit has room for */
+static atomic_ulong granted;
+static uint64_t room_before;
+static size_t tries;
+
+static void *races_for_room(void *arg)
+{
+    uint64_t random = (uintptr_t)arg;
+    for (size_t i = 0; i < tries; i++) {
+        int want = 1 + (int)(test_random(&random) % 4);
+        if (lg_charge((uint64_t)want)) {
+            TEST_REQUIRE(atomic_fetch_add(&inside, want) + want <= ROOM);
+            TEST_REQUIRE(lg_charged() <= room_before + ROOM);
+            atomic_fetch_add(&granted, 1);
+            atomic_fetch_sub(&inside, want);
+            lg_discharge((uint64_t)want);
+        }
+    }
+    return NULL;
+}
+
+static void no_more_than_the_limit(void **state)
+{
+    room_before = lg_charged();
+    tries = test_scale(200000, 3000);
+    set_limit(room_before + ROOM);
+    pthread_t threads[RACERS];
+    for (uintptr_t i = 0; i < RACERS; i++) {
+        test_spawn(&threads[i], races_for_room, (void *)(i + 1));
+    }
+    for (size_t i = 0; i < RACERS; i++) {
+        test_join(threads[i]);
+    }
+    set_limit(0);
+    assert_int_equal(lg_charged(), room_before);
+    assert_true(atomic_load(&granted) != 0);
+}
+
+/* ---------------------------------------------------------------- counts */
+
+static void counts_what_is_there(void **state)
+{
+    unsigned c = unit_class(64 * KIB);
+    lg_area area;
+    (void)unit_self();
+    (void)lgalloc_purge();
+    /* Before the first area there is nothing to look at. */
+    unsigned last = (unsigned)lg_layout_.stripes - 1;
+    if (lg_load_relaxed_64(&lg_stripe_of(last)->limit) == 0) {
+        assert_int_equal(lg_pool_claim(&lg_clean[last], last, 64, false).mask, 0);
+        assert_int_equal(lg_pool_claim(&lg_dirty[last], last, 64, true).mask, 0);
+    }
+    assert_int_equal(unit_map_area(c, &area), 0);
+    uint64_t regions = area.len / (64 * KIB);
+    assert_int_equal(unit_clean(c), regions);
+    assert_int_equal(unit_dirty(c), 0);
+
+    assert_true(lg_charge(10 * 64 * KIB));
+    lg_batch batch = lg_pool_claim(&lg_clean[c], c, 10, false);
+    assert_int_equal(batch.word, 0);
+    assert_int_equal(batch.mask, 0x3ff);
+    assert_int_equal(unit_clean(c), regions - 10);
+    lg_batch scanned = lg_pool_claim(&lg_clean[c], c, 1, true);
+    assert_int_equal(scanned.mask, 0x400);
+    lg_pool_give(&lg_clean[c], c, scanned);
+
+    /* Part of a batch is there, or none of it. */
+    lg_batch part = lg_pool_claim_mask(&lg_clean[c], (lg_batch){0, 0xf00});
+    assert_int_equal(part.mask, 0xc00);
+    assert_int_equal(unit_clean(c), regions - 12);
+    lg_pool_give(&lg_clean[c], c, part);
+    assert_int_equal(lg_pool_claim_mask(&lg_clean[c], (lg_batch){0, 0x3ff}).mask, 0);
+    assert_int_equal(lg_pool_claim_mask(&lg_dirty[c], (lg_batch){0, ~(uint64_t)0}).mask, 0);
+    assert_int_equal(unit_clean(c), regions - 10);
+    lg_pool_give(&lg_clean[c], c, (lg_batch){5, 0});
+    assert_int_equal(unit_clean(c), regions - 10);
+
+    /* They go to the pool that their state names; the clean are discharged. */
+    uint64_t charged = lg_charged();
+    uint64_t dirty_bytes = lg_pool_dirty_bytes();
+    for (uint64_t i = 0; i < 4; i++) {
+        lg_store_relaxed_32(&lg_region_at(c, i)->state, LG_DIRTY);
+    }
+    for (uint64_t i = 0; i < 10; i++) {
+        lg_pool_return(c, lg_region_at(c, i));
+    }
+    assert_int_equal(unit_clean(c), regions - 4);
+    assert_int_equal(unit_dirty(c), 4);
+    assert_int_equal(lg_charged(), charged - 6 * 64 * KIB);
+    assert_int_equal(lg_pool_dirty_bytes(), dirty_bytes + 4 * 64 * KIB);
+    unit_assert_sound(false);
+    (void)lgalloc_purge();
+    assert_int_equal(unit_clean(c), 0);
+    assert_int_equal(unit_dirty(c), 0);
+}
+
+static void ranges_of_any_length(void **state)
+{
+    unsigned c = unit_class(64 * KIB);
+    lg_area area;
+    assert_int_equal(unit_map_area(c, &area), 0);
+    uint64_t regions = area.len / (64 * KIB);
+    uint64_t random = 5;
+    for (size_t i = 0; i < 50; i++) {
+        uint64_t first = test_random(&random) % regions;
+        uint64_t count = test_random(&random) % (regions - first + 1);
+        uint64_t next = first, left = count;
+        while (left != 0) {
+            lg_batch batch = lg_batch_split(&next, &left);
+            assert_int_equal(lg_pool_claim_mask(&lg_clean[c], batch).mask, batch.mask);
+        }
+        assert_int_equal(unit_clean(c), regions - count);
+        lg_pool_give_range(&lg_clean[c], c, first, count);
+        assert_int_equal(unit_clean(c), regions);
+    }
+    unit_assert_sound(false);
+}
+
+static void commits_once(void **state)
+{
+    unsigned c = unit_class(32 * MIB);
+    (void)unit_self();
+    if (c >= lg_layout_.stripes) {
+        TEST_SKIP("too little address space for large regions");
+    }
+    assert_int_equal(unit_map_area(c, NULL), 0);
+    uint64_t before = lg_load_relaxed_64(&lg_metadata_bytes);
+    lg_lock_acquire(lg_class_lock(c));
+    assert_int_equal(lg_pools_commit(c), 0);
+    lg_lock_release(lg_class_lock(c));
+    assert_int_equal(lg_load_relaxed_64(&lg_metadata_bytes), before);
+}
+
+/* ---------------------------------------------------------------- what must not happen */
+
+static void gives_twice(void *arg)
+{
+    lgalloc_handle handle = test_take(MIB);
+    unsigned c = unit_class(MIB);
+    uint64_t index = unit_index(handle);
+    lgalloc_deallocate(handle);
+    lgalloc_thread_flush();
+    lg_pool_give(&lg_dirty[c], c, lg_batch_of(index));
+}
+
+static void discharges_too_much(void *arg)
+{
+    lg_discharge(lg_charged() + 1);
+}
+
+static void found_out(void **state)
+{
+    struct test_child child;
+    test_run_child(gives_twice, NULL, &child);
+    assert_true(WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGABRT);
+    assert_non_null(strstr(child.errors, "lgalloc: double free: region 0x"));
+    test_run_child(discharges_too_much, NULL, &child);
+    assert_true(WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGABRT);
+    assert_non_null(strstr(child.errors, "lgalloc: internal check failed: "));
+}
+
+/* The verifier sees each of these, which nothing else would tell apart from order. */
+static void breaks_a_state(void)
+{
+    lg_store_relaxed_32(&lg_region_at(unit_class(MIB), 1)->state, LG_IN_USE);
+}
+
+static void breaks_a_count(void)
+{
+    lg_add_relaxed_64(&lg_dirty[unit_class(MIB)].count, 1);
+}
+
+static void breaks_the_charge(void)
+{
+    TEST_REQUIRE(lg_charge(1));
+}
+
+static void loses_a_region(void)
+{
+    (void)lg_pool_claim(&lg_clean[unit_class(MIB)], unit_class(MIB), 1, false);
+}
+
+static void puts_one_in_two_pools(void)
+{
+    unsigned c = unit_class(MIB);
+    TEST_REQUIRE(lg_pool_count(&lg_dirty[c]) != 0);
+    lg_batch batch = lg_pool_claim(&lg_dirty[c], c, 1, false);
+    lg_pool_give(&lg_dirty[c], c, batch);
+    lg_pool_give(&lg_clean[c], c, batch);
+}
+
+static void writes_to_a_clean_one(void)
+{
+    unsigned c = unit_class(MIB);
+    lg_batch batch = lg_pool_claim(&lg_clean[c], c, 1, false);
+    lg_pool_give(&lg_clean[c], c, batch);
+    char *address = lg_region_address(c, lg_batch_pop_lowest(&batch));
+    lg_unpoison(address, MIB);
+    address[5000] = 1;
+}
+
+static void breaks_and_verifies(void *arg)
+{
+    void (*const *breaks)(void) = arg;
+    unit_make_dirty(6, MIB);
+    unit_require_sound(true);
+    (*breaks)();
+    unsigned class_index = 99;
+    const char *wrong = lg_verify(true, &class_index);
+    TEST_REQUIRE(wrong != NULL && wrong[0] != '\0');
+    TEST_REQUIRE(class_index == unit_class(MIB) || class_index == 0);
+}
+
+static void the_verifier_sees_it(void **state)
+{
+    static void (*breaks[])(void) = {breaks_a_state,        breaks_a_count, breaks_the_charge, loses_a_region,
+                                     puts_one_in_two_pools, writes_to_a_clean_one};
+    for (size_t i = 0; i < TEST_COUNT(breaks); i++) {
+        test_child_succeeds(breaks_and_verifies, &breaks[i]);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        UNIT_ANONYMOUS(charges_and_limits),  UNIT_ANONYMOUS(no_more_than_the_limit),
+        UNIT_BOTH(counts_what_is_there),     UNIT_ANONYMOUS(ranges_of_any_length),
+        UNIT_ANONYMOUS(commits_once),        UNIT_ANONYMOUS(found_out),
+        UNIT_ANONYMOUS(the_verifier_sees_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

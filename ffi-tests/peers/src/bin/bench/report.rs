@@ -1,0 +1,190 @@
+//! The table, and the raw figures.
+
+use lgalloc_peers::contestant::{Contestant, Nothing};
+
+use crate::machine;
+use crate::workload::{Kind, Workload};
+use crate::PAIRS;
+
+/// The middle one.
+pub fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(|a, b| a.partial_cmp(b).expect("figures are numbers"));
+    match sorted.len() {
+        0 => f64::NAN,
+        n if n % 2 == 1 => sorted[n / 2],
+        n => (sorted[n / 2 - 1] + sorted[n / 2]) / 2.0,
+    }
+}
+
+/// All rounds of a workload.
+pub struct Row {
+    workload: Workload,
+    /// By contestant, in the order of their first round.
+    rounds: Vec<(&'static str, Vec<f64>)>,
+}
+
+impl Row {
+    pub fn new(workload: Workload) -> Row {
+        Row { workload, rounds: Vec::new() }
+    }
+
+    pub fn add(&mut self, name: &'static str, measured: f64) {
+        match self.rounds.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, rounds)) => rounds.push(measured),
+            None => self.rounds.push((name, vec![measured])),
+        }
+    }
+
+    fn median(&self, name: &str) -> f64 {
+        self.rounds.iter().find(|(known, _)| *known == name).map_or(f64::NAN, |(_, rounds)| median(rounds))
+    }
+}
+
+/// Everything measured.
+pub struct Report {
+    quick: bool,
+    rows: Vec<Row>,
+}
+
+/// A figure in three places, with a unit that keeps it short.
+fn short(nanoseconds: f64) -> String {
+    match nanoseconds {
+        t if t.is_nan() => "-".to_string(),
+        t if t < 99.95 => format!("{:.1} ns", t),
+        t if t < 9_999.5 => format!("{:.0} ns", t),
+        t if t < 999_950.0 => format!("{:.1} us", t / 1e3),
+        t => format!("{:.2} ms", t / 1e6),
+    }
+}
+
+fn size(bytes: usize) -> String {
+    if bytes < 1 << 20 {
+        format!("{} KiB", bytes >> 10)
+    } else {
+        format!("{} MiB", bytes >> 20)
+    }
+}
+
+impl Report {
+    pub fn new(quick: bool) -> Report {
+        Report { quick, rows: Vec::new() }
+    }
+
+    /// What stands above the table.
+    pub fn head(&self) {
+        for (name, value) in machine::describe() {
+            println!("{}: {}", name, value);
+        }
+        println!(
+            "\nMedians per region; of thread churn per thread, of first touch per MiB. The ratio is this library's\n\
+             time by the version's: below 1 it is faster. It has the interface and backing of the version beside it:"
+        );
+        for (version, ours) in PAIRS {
+            println!("  {}: {}", version, ours);
+        }
+        println!();
+        print!("{:<22} {:>7} {:>2}", "workload", "size", "t");
+        for (version, _) in PAIRS {
+            print!(" | {:>9} {:>9} {:>5}", version, "ours", "ratio");
+        }
+        println!(" | {:>9}", Nothing::NAME);
+    }
+
+    /// A line of it, as soon as it is known.
+    pub fn row(&mut self, row: Row) {
+        let Workload { kind, bytes, threads } = row.workload;
+        print!("{:<22} {:>7} {:>2}", kind.name(), size(bytes), threads);
+        for (version, ours) in PAIRS {
+            let (theirs, ours) = (row.median(version), row.median(ours));
+            let ratio = ours / theirs;
+            // No figure where the version has no regions of this size.
+            let ratio = if ratio.is_nan() { "-".to_string() } else { format!("{:.2}", ratio) };
+            print!(" | {:>9} {:>9} {:>5}", short(theirs), short(ours), ratio);
+        }
+        println!(" | {:>9}", short(row.median(Nothing::NAME)));
+        self.rows.push(row);
+    }
+
+    /// What stands below: where each kind of work stands against the faster of two versions.
+    pub fn foot(&self) {
+        println!("\nagainst the faster of {} and {}, worst line of each workload:", PAIRS[0].0, PAIRS[2].0);
+        let mut kinds: Vec<Kind> = Vec::new();
+        for row in &self.rows {
+            if !kinds.contains(&row.workload.kind) {
+                kinds.push(row.workload.kind);
+            }
+        }
+        for kind in kinds {
+            // A NaN of a line that was left out loses every comparison.
+            let worst = self
+                .rows
+                .iter()
+                .filter(|row| row.workload.kind == kind)
+                .map(|row| {
+                    let fastest = |at: fn(&(&'static str, &'static str)) -> &'static str| {
+                        [PAIRS[0], PAIRS[2]].iter().map(|pair| row.median(at(pair))).fold(f64::INFINITY, f64::min)
+                    };
+                    fastest(|pair| pair.1) / fastest(|pair| pair.0)
+                })
+                .fold(f64::NEG_INFINITY, f64::max);
+            println!("  {:<22} {:.2}", kind.name(), worst);
+        }
+    }
+
+    /// All rounds, for other programs.
+    pub fn json(&self) -> String {
+        let text = |s: &str| {
+            let mut out = String::from("\"");
+            for c in s.chars() {
+                match c {
+                    '"' | '\\' => out.extend(['\\', c]),
+                    c if (c as u32) < 0x20 => out.push(' '),
+                    c => out.push(c),
+                }
+            }
+            out.push('"');
+            out
+        };
+        let number = |x: f64| if x.is_finite() { format!("{:.2}", x) } else { "null".to_string() };
+        let machine: Vec<String> =
+            machine::describe().iter().map(|(name, value)| format!("{}: {}", text(name), text(value))).collect();
+        let rows: Vec<String> = self
+            .rows
+            .iter()
+            .map(|row| {
+                let rounds: Vec<String> = row
+                    .rounds
+                    .iter()
+                    .map(|(name, rounds)| {
+                        let figures: Vec<String> = rounds.iter().map(|x| number(*x)).collect();
+                        format!("{}: [{}]", text(name), figures.join(", "))
+                    })
+                    .collect();
+                let medians: Vec<String> =
+                    row.rounds.iter().map(|(n, r)| format!("{}: {}", text(n), number(median(r)))).collect();
+                let ratios: Vec<String> = PAIRS
+                    .iter()
+                    .map(|(version, ours)| {
+                        format!("{}: {}", text(version), number(row.median(ours) / row.median(version)))
+                    })
+                    .collect();
+                format!(
+                    "    {{\"workload\": {}, \"bytes\": {}, \"threads\": {}, \"unit\": \"ns\",\n     \"medians\": {{{}}},\n     \"ratios\": {{{}}},\n     \"rounds\": {{{}}}}}",
+                    text(row.workload.kind.name()),
+                    row.workload.bytes,
+                    row.workload.threads,
+                    medians.join(", "),
+                    ratios.join(", "),
+                    rounds.join(", ")
+                )
+            })
+            .collect();
+        format!(
+            "{{\n  \"machine\": {{{}}},\n  \"quick\": {},\n  \"results\": [\n{}\n  ]\n}}\n",
+            machine.join(", "),
+            self.quick,
+            rows.join(",\n")
+        )
+    }
+}

@@ -1,0 +1,78 @@
+//! Large power-of-two memory regions: the C library `lgalloc`, with the names of the Rust crate
+//! `lgalloc`.
+//!
+//! The root mirrors version 0.1.6 of the crate: a program that was written for it compiles after its
+//! `use lgalloc::…` became `use lgalloc_c::…`. [`allocate`], [`deallocate`] and [`Handle`] are those of
+//! the later versions, whose remaining names are in [`later`]. What only the C library has is in
+//! [`Options`], [`stats`], [`purge`], [`thread_flush`], [`allocate_zeroed`], and in further methods of
+//! [`Region`] and [`Handle`]. [`sys`] has the bare declarations.
+//!
+//! ```
+//! use lgalloc_c::{lgalloc_set_config, LgAlloc, Region};
+//!
+//! # fn main() -> Result<(), lgalloc_c::AllocError> {
+//! lgalloc_set_config(LgAlloc::new().enable().with_path(std::env::temp_dir()));
+//!
+//! let mut region: Region<u64> = Region::new_mmap(1 << 18)?;
+//! region.extend_from_slice(&[1, 2, 3, 4]);
+//! assert_eq!(region.iter().sum::<u64>(), 10);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Where it differs from the crate
+//!
+//! - A region that is full panics, in every build and also on the heap. The crate asserts in debug
+//!   builds, and re-allocates in release builds, which for mapped memory is undefined behaviour.
+//! - A size that overflows is [`AllocError::InvalidSizeClass`], not a wrapped multiplication.
+//! - Nothing is printed: [`Region::new_auto`] falls back to the heap in silence and
+//!   [`stats::GlobalStats::heap_fallbacks`] counts it.
+//! - Allocating and freeing work in destructors of thread-local values, where the crate panics.
+//! - After `fork`, parent and child can both go on; the crate forbids it.
+//!
+//! The complete table, with statistics and configuration, is in the crate's `README.md`.
+
+#![warn(missing_docs)]
+
+mod config;
+mod error;
+mod handle;
+pub mod later;
+mod options;
+mod region;
+pub mod stats;
+pub mod sys;
+
+pub use config::{lgalloc_set_config, BackgroundWorkerConfig, LgAlloc};
+pub use error::{AllocError, HintError, PrefetchError};
+pub use handle::{allocate, allocate_zeroed, deallocate, Handle};
+pub use options::{Backing, Options};
+pub use region::{MMapRegion, Region};
+pub use stats::{lgalloc_stats, LgAllocStats, SizeClassStats};
+
+use std::ops::Range;
+
+/// The size classes, as powers of two: regions of 2^16 to 2^36 bytes.
+pub const VALID_SIZE_CLASS: Range<usize> =
+    sys::LGALLOC_SIZE_CLASS_MIN_LOG2 as usize..sys::LGALLOC_SIZE_CLASS_MAX_LOG2 as usize + 1;
+
+/// Clears every free region of the process, gives back the areas that hold no region in use, and returns
+/// the bytes given back. Safe while other threads allocate and free; slow.
+pub fn purge() -> usize {
+    // SAFETY: no arguments; touches free memory only.
+    unsafe { sys::lgalloc_purge() }
+}
+
+/// Gives the calling thread's cache of free regions to the shared pools, for a thread that will be idle
+/// for long.
+pub fn thread_flush() {
+    // SAFETY: no arguments; touches free memory only.
+    unsafe { sys::lgalloc_thread_flush() }
+}
+
+/// The version of the C library that runs: major, minor, patch.
+pub fn version() -> (u32, u32, u32) {
+    // SAFETY: returns a constant.
+    let version = unsafe { sys::lgalloc_version() };
+    (version >> 16, version >> 8 & 0xff, version & 0xff)
+}

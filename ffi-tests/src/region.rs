@@ -1,0 +1,376 @@
+//! Regions: vectors of fixed capacity.
+
+use std::mem::{align_of, size_of, ManuallyDrop, MaybeUninit};
+use std::ops::{Deref, DerefMut, Range};
+use std::os::raw::c_void;
+
+use crate::error::size_class_of;
+use crate::handle::{hint, Hint};
+use crate::{sys, AllocError, HintError};
+
+/// A vector of fixed capacity, on the heap or in mapped memory. It is never re-allocated, and does not drop
+/// its elements.
+pub enum Region<T> {
+    /// On the heap; also every region without memory.
+    Heap(Vec<T>),
+    /// In mapped memory.
+    MMap(MMapRegion<T>),
+}
+
+/// A region in mapped memory.
+pub struct MMapRegion<T> {
+    /// A vector over the mapped memory. It must never be dropped, grown or shrunk, since the memory is not
+    /// the heap's; only shared references to it leave this module.
+    inner: ManuallyDrop<Vec<T>>,
+    /// Bytes of the mapped region. With what the vector knows it makes the C library's region again; keeping
+    /// that one as well would double what is moved, and it is moved with every region.
+    mapped: usize,
+}
+
+impl<T> MMapRegion<T> {
+    /// Takes over a region that the C library mapped for elements of this type.
+    #[inline]
+    fn new(raw: &sys::lgalloc_region) -> MMapRegion<T> {
+        debug_assert!(raw.mapped > 0 && raw.capacity == raw.mapped / size_of::<T>());
+        // SAFETY: `capacity` elements of this size and alignment fit, and nobody else has the memory.
+        // The vector never reaches its allocator.
+        let inner = unsafe { Vec::from_raw_parts(raw.ptr.cast(), 0, raw.capacity) };
+        MMapRegion { inner: ManuallyDrop::new(inner), mapped: raw.mapped }
+    }
+
+    /// The region as the C library made it.
+    #[inline]
+    fn raw(&self) -> sys::lgalloc_region {
+        sys::lgalloc_region {
+            ptr: self.inner.as_ptr() as *mut c_void,
+            len: self.inner.len(),
+            capacity: self.inner.capacity(),
+            elem_size: size_of::<T>(),
+            mapped: self.mapped,
+        }
+    }
+}
+
+impl<T> Deref for MMapRegion<T> {
+    type Target = [T];
+
+    #[inline]
+    fn deref(&self) -> &[T] {
+        &self.inner
+    }
+}
+
+impl<T> Drop for MMapRegion<T> {
+    #[inline]
+    fn drop(&mut self) {
+        let mut raw = self.raw();
+        // SAFETY: the region owns its memory, which nobody uses after this.
+        unsafe { sys::lgalloc_region_drop(&mut raw) }
+    }
+}
+
+/// A region by one of the C library's constructors. The status must be looked at before anything else is
+/// called, for `errno`.
+type NewRegion =
+    unsafe extern "C" fn(usize, usize, usize, *mut sys::lgalloc_region) -> sys::lgalloc_status;
+
+/// A mapped region, or none where the C library took the heap.
+#[inline]
+fn new_mapped<T>(capacity: usize, call: NewRegion) -> Result<Option<MMapRegion<T>>, AllocError> {
+    let mut raw = MaybeUninit::uninit();
+    // SAFETY: the out pointer is valid, and written in any case. It is read where it lies, field by field:
+    // copying it whole right after it was written stalls the processor for longer than the call takes.
+    let (status, raw) = unsafe {
+        let status = call(capacity, size_of::<T>(), align_of::<T>(), raw.as_mut_ptr());
+        (status, &mut *raw.as_mut_ptr())
+    };
+    if status != sys::LGALLOC_STATUS_OK {
+        // An empty region, which need not be dropped.
+        return Err(failure(status, size_class_of(capacity, size_of::<T>())));
+    }
+    if raw.mapped > 0 {
+        return Ok(Some(MMapRegion::new(raw)));
+    }
+    // SAFETY: nobody has seen the region.
+    unsafe { sys::lgalloc_region_drop(raw) };
+    Ok(None)
+}
+
+#[cold]
+fn failure(status: sys::lgalloc_status, class: usize) -> AllocError {
+    match status {
+        // What is left to be an invalid argument is a size that overflows.
+        sys::LGALLOC_STATUS_INVALID_ARGUMENT => AllocError::InvalidSizeClass(class),
+        other => AllocError::from_status(other, class),
+    }
+}
+
+impl<T> Default for Region<T> {
+    fn default() -> Self {
+        Self::new_empty()
+    }
+}
+
+impl<T> Region<T> {
+    /// A region without memory.
+    #[inline]
+    #[must_use]
+    pub fn new_empty() -> Region<T> {
+        Region::Heap(Vec::new())
+    }
+
+    /// A region on the heap.
+    #[inline]
+    #[must_use]
+    pub fn new_heap(capacity: usize) -> Region<T> {
+        Region::Heap(Vec::with_capacity(capacity))
+    }
+
+    /// A region in mapped memory, for at least `capacity` elements: as many fit as the next power of two
+    /// has room for. Zero elements and zero-sized ones take no memory.
+    ///
+    /// # Errors
+    ///
+    /// See [`AllocError`]; no memory is handed out.
+    #[inline]
+    pub fn new_mmap(capacity: usize) -> Result<Region<T>, AllocError> {
+        if size_of::<T>() == 0 || capacity == 0 {
+            return Ok(Region::new_heap(capacity));
+        }
+        match new_mapped(capacity, sys::lgalloc_region_new_mmap)? {
+            Some(region) => Ok(Region::MMap(region)),
+            None => Ok(Region::new_heap(capacity)),
+        }
+    }
+
+    /// A region in mapped memory from 64 KiB to 64 GiB, else on the heap; on the heap also where mapped
+    /// memory is not to be had. [`Region::try_new_auto`] returns an error where this one panics.
+    ///
+    /// # Panics
+    ///
+    /// Where a configured limit is reached: the heap would only evade it.
+    #[inline]
+    #[must_use]
+    pub fn new_auto(capacity: usize) -> Region<T> {
+        match Self::try_new_auto(capacity) {
+            Ok(region) => region,
+            Err(error) => panic!("no region for {} elements: {}", capacity, error),
+        }
+    }
+
+    /// As [`Region::new_auto`], with an error where a configured limit is reached.
+    ///
+    /// # Errors
+    ///
+    /// [`AllocError::OutOfMemory`]. Where the heap is the place and has no more, the program ends as with
+    /// any vector.
+    pub fn try_new_auto(capacity: usize) -> Result<Region<T>, AllocError> {
+        let bytes = capacity.saturating_mul(size_of::<T>());
+        let smallest = 1 << sys::LGALLOC_SIZE_CLASS_MIN_LOG2;
+        let largest = 1 << sys::LGALLOC_SIZE_CLASS_MAX_LOG2;
+        if bytes < smallest || bytes > largest {
+            return Ok(Region::new_heap(capacity));
+        }
+        match new_mapped(capacity, sys::lgalloc_region_new_auto)? {
+            Some(region) => Ok(Region::MMap(region)),
+            // The C library decided for the heap and counted it. But `Region::Heap` is a vector, whose memory
+            // has to come from this program's own allocator.
+            None => Ok(Region::new_heap(capacity)),
+        }
+    }
+
+    /// Sets the length to 0 and keeps the memory.
+    ///
+    /// # Safety
+    ///
+    /// As in the crate. Elements are not dropped, which may leak what they own, and no more.
+    #[inline]
+    pub unsafe fn clear(&mut self) {
+        self.vec_mut().set_len(0);
+    }
+
+    /// How many elements fit; `usize::MAX` for zero-sized ones.
+    #[inline]
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.as_vec().capacity()
+    }
+
+    /// How many elements there are.
+    #[inline]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.as_vec().len()
+    }
+
+    /// Whether there is no element.
+    #[inline]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.as_vec().is_empty()
+    }
+
+    /// The elements as a vector.
+    #[inline]
+    #[must_use]
+    pub fn as_vec(&self) -> &Vec<T> {
+        match self {
+            Region::Heap(vec) => vec,
+            Region::MMap(region) => &region.inner,
+        }
+    }
+
+    /// Appends elements.
+    ///
+    /// # Panics
+    ///
+    /// Where they don't fit. If the iterator's length says so beforehand, nothing was appended; if it
+    /// lied, what fits was.
+    #[inline]
+    pub fn extend<I: IntoIterator<Item = T> + ExactSizeIterator>(&mut self, iter: I) {
+        let spare = self.capacity() - self.len();
+        assert!(iter.len() <= spare, "{} elements for a region with room for {}", iter.len(), spare);
+        // The length is a promise of safe code: what matters is that no more than `spare` are taken.
+        let mut iter = IntoIterator::into_iter(iter);
+        self.vec_mut().extend(iter.by_ref().take(spare));
+        assert!(self.capacity() > self.len() || iter.next().is_none(), "more elements than announced");
+    }
+
+    /// The memory behind the elements, to be filled before [`Region::set_len`].
+    #[inline]
+    pub fn spare_capacity_mut(&mut self) -> &mut [MaybeUninit<T>] {
+        self.vec_mut().spare_capacity_mut()
+    }
+
+    /// Says how many elements there are.
+    ///
+    /// # Safety
+    ///
+    /// The first `len` elements must be initialized.
+    ///
+    /// # Panics
+    ///
+    /// Where `len` exceeds the capacity.
+    #[inline]
+    pub unsafe fn set_len(&mut self, len: usize) {
+        assert!(len <= self.capacity(), "a length of {} in a region of {}", len, self.capacity());
+        self.vec_mut().set_len(len);
+    }
+
+    /// Whether the region is in mapped memory.
+    #[inline]
+    #[must_use]
+    pub fn is_mapped(&self) -> bool {
+        matches!(self, Region::MMap(_))
+    }
+
+    /// Tells the system that the elements of this range will be read soon; the range may reach to the
+    /// capacity. On the heap, hints do nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`HintError::OutOfBounds`], [`HintError::Io`].
+    pub fn prefetch(&self, range: Range<usize>) -> Result<(), HintError> {
+        self.hint(range, sys::lgalloc_prefetch)
+    }
+
+    /// Backs the elements of this range with memory, and disk blocks, now. Contents stay.
+    ///
+    /// # Errors
+    ///
+    /// [`HintError::OutOfBounds`], and [`HintError::Io`] where a disk is full.
+    pub fn populate(&self, range: Range<usize>) -> Result<(), HintError> {
+        self.hint(range, sys::lgalloc_populate)
+    }
+
+    /// Tells the system that the elements of this range will not be used soon. Contents stay.
+    ///
+    /// # Errors
+    ///
+    /// [`HintError::OutOfBounds`], [`HintError::Io`].
+    pub fn cold(&self, range: Range<usize>) -> Result<(), HintError> {
+        self.hint(range, sys::lgalloc_cold)
+    }
+
+    /// Gives back the memory and disk blocks of the whole pages behind the elements.
+    ///
+    /// # Errors
+    ///
+    /// [`HintError::Io`].
+    pub fn discard_spare(&mut self) -> Result<(), HintError> {
+        if let Region::MMap(region) = self {
+            let used = region.inner.len() * size_of::<T>();
+            // SAFETY: the region is in use, and what lies behind its elements is nobody's.
+            return unsafe {
+                let handle = sys::lgalloc_region_handle(&region.raw());
+                hint::<u8>(handle, used..handle.len, sys::lgalloc_discard)
+            };
+        }
+        Ok(())
+    }
+
+    fn hint(&self, range: Range<usize>, call: Hint) -> Result<(), HintError> {
+        let handle = match self {
+            // SAFETY: the region is in use.
+            Region::MMap(region) => unsafe { sys::lgalloc_region_handle(&region.raw()) },
+            Region::Heap(_) => return Ok(()),
+        };
+        // SAFETY: as above.
+        unsafe { hint::<T>(handle, range, call) }
+    }
+
+    /// The vector, for this module alone: it must not grow.
+    #[inline]
+    fn vec_mut(&mut self) -> &mut Vec<T> {
+        match self {
+            Region::Heap(vec) => vec,
+            Region::MMap(region) => &mut region.inner,
+        }
+    }
+}
+
+impl<T: Clone> Region<T> {
+    /// Appends copies of elements.
+    ///
+    /// # Panics
+    ///
+    /// Where they don't fit; nothing was appended.
+    #[inline]
+    pub fn extend_from_slice(&mut self, slice: &[T]) {
+        let spare = self.capacity() - self.len();
+        assert!(slice.len() <= spare, "{} elements for a region with room for {}", slice.len(), spare);
+        self.vec_mut().extend_from_slice(slice);
+    }
+}
+
+impl<T> Deref for Region<T> {
+    type Target = [T];
+
+    #[inline]
+    fn deref(&self) -> &[T] {
+        self.as_vec()
+    }
+}
+
+impl<T> DerefMut for Region<T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [T] {
+        self.vec_mut()
+    }
+}
+
+impl<T: std::fmt::Debug> std::fmt::Debug for Region<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.as_vec().fmt(f)
+    }
+}
+
+impl<T> Drop for Region<T> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Region::Heap(vec) = self {
+            // SAFETY: without elements the vector frees its memory and drops none of them.
+            unsafe { vec.set_len(0) }
+        }
+    }
+}
