@@ -4,7 +4,11 @@
  * everything may ask whether the allocator is up.
  */
 #include "src/lock.c"
+#ifndef LG_EXPLORE
 #include "src/os.c"
+#else
+#include "explore_os.c" /* from fuzz/: a system whose calls cost nothing */
+#endif
 #include "src/bitmap.c"
 #include "src/stripe.c"
 #include "src/thread.c"

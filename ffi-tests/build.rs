@@ -5,7 +5,7 @@
 //! | `CC_<target>`, `CC` | C compiler, with arguments if need be; default `cc` |
 //! | `AR_<target>`, `AR` | archiver; default `ar` |
 //! | `CFLAGS_<target>`, `CFLAGS`, `LGALLOC_CFLAGS` | further compiler arguments, split at spaces |
-//! | `LGALLOC_SANITIZE` | `address`, `thread` or `undefined`, several with commas: the C code and its tests run under these sanitizers |
+//! | `LGALLOC_SANITIZE` | `address`, `undefined`, or both with a comma: the C code, and with it the tests, runs under these sanitizers; `thread` for the C code of a build that `rustc` itself sanitizes |
 //! | `LGALLOC_SYSTEM=1` | link the library that `pkg-config` finds as `lgalloc` |
 //! | `LGALLOC_LIB_DIR` | link the library in this directory |
 //! | `LGALLOC_INCLUDE_DIR` | where the header of that library is |
@@ -152,21 +152,22 @@ impl Tool {
     fn link_sanitizers(&self) {
         println!("cargo:rustc-env=LGALLOC_SANITIZED={}", self.sanitizers.join(","));
         for sanitizer in &self.sanitizers {
+            if sanitizer == "thread" {
+                // It has to see Rust's synchronization too: `-Zsanitizer=thread` brings the runtime.
+                continue;
+            }
             if self.is_clang() {
                 // Only clang knows where its runtime is: it has to be rustc's linker as well.
                 println!("cargo:rustc-link-arg=-fsanitize={}", sanitizer);
                 continue;
             }
+            if sanitizer != "address" {
+                println!("cargo:rustc-link-arg=-lubsan");
+                continue;
+            }
             // rustc links with -nodefaultlibs, under which gcc leaves the runtime out. As a shared library it
             // would come behind libc, where it intercepts nothing.
-            let archive = match sanitizer.as_str() {
-                "address" => "libasan.a",
-                "thread" => "libtsan.a",
-                _ => {
-                    println!("cargo:rustc-link-arg=-lubsan");
-                    continue;
-                }
-            };
+            let archive = "libasan.a";
             let mut cc = Command::new(&self.cc[0]);
             let out = cc.args(&self.cc[1..]).arg(format!("-print-file-name={}", archive)).output();
             let path = match out {

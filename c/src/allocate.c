@@ -187,7 +187,7 @@ static void set_nothing(size_t elem_align, void **out_ptr, size_t *out_capacity,
 }
 
 /* The own cache has nothing, or may not be used just like that. The alignment is fine. */
-static lgalloc_status allocate_from_elsewhere(size_t bytes, size_t elem_size, void **out_ptr, size_t *out_capacity,
+static LG_WARM lgalloc_status allocate_slowly(size_t bytes, size_t elem_size, void **out_ptr, size_t *out_capacity,
                                               lgalloc_handle *out_handle, bool zeroed)
 {
     set_nothing(1, out_ptr, out_capacity, out_handle);
@@ -216,6 +216,12 @@ static lgalloc_status refuse_overflow(void **out_ptr, size_t *out_capacity, lgal
     return LGALLOC_STATUS_INVALID_ARGUMENT;
 }
 
+static lgalloc_status allocate_from_elsewhere(size_t bytes, size_t elem_size, void **out_ptr, size_t *out_capacity,
+                                              lgalloc_handle *out_handle, bool zeroed)
+{
+    return allocate_slowly(bytes, elem_size, out_ptr, out_capacity, out_handle, zeroed);
+}
+
 static lgalloc_status allocate_checked(size_t bytes, size_t elem_size, size_t elem_align, void **out_ptr,
                                        size_t *out_capacity, lgalloc_handle *out_handle, bool zeroed)
 {
@@ -229,7 +235,7 @@ static lgalloc_status allocate_checked(size_t bytes, size_t elem_size, size_t el
     }
     lgalloc_status status = check_request(bytes, elem_align);
     if (status == LGALLOC_STATUS_OK)
-        status = allocate_from_elsewhere(bytes, elem_size, out_ptr, out_capacity, out_handle, zeroed);
+        status = allocate_slowly(bytes, elem_size, out_ptr, out_capacity, out_handle, zeroed);
     return status;
 }
 

@@ -22,7 +22,14 @@
 #define LG_HIDDEN __attribute__((visibility("hidden")))
 /* One load from the thread pointer, also in a shared library: no call to find a thread-local. Stands in the
  * definition as well, since GCC forgets it otherwise. */
+#ifndef LG_EXPLORE
 #define LG_THREAD_LOCAL _Thread_local __attribute__((tls_model("initial-exec")))
+#else /* the schedule explorer's threads share one real thread: it swaps this section's contents */
+#define LG_THREAD_LOCAL __attribute__((section("lg_locals")))
+#endif
+/* Reached by way of a cold function, which would have it compiled for size, but often enough to be compiled for
+ * speed. */
+#define LG_WARM __attribute__((hot, noinline))
 #define LG_COLD __attribute__((cold, noinline))
 #define LG_INLINE static inline __attribute__((always_inline))
 #define LG_NORETURN __attribute__((noreturn))
@@ -45,7 +52,9 @@
 #define LG_MIB ((size_t)1 << 20)
 #define LG_GIB ((size_t)1 << 30)
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(LG_EXPLORE)
+#define LG_ASAN 0 /* regions have no memory there */
+#elif defined(__SANITIZE_ADDRESS__)
 #define LG_ASAN 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)

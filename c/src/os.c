@@ -265,12 +265,6 @@ int lg_os_read_lines(const char *path, void (*line)(void *context, const char *t
 
 /* ---- threads */
 
-#ifdef LG_EXPLORE
-
-#include "explore_os.h" /* from fuzz/: the barrier and the pause, as points of the schedule */
-
-#else
-
 int lg_os_membarrier_register(void)
 {
     FAULT(LG_SYS_MEMBARRIER);
@@ -294,8 +288,6 @@ void lg_os_pause(unsigned round)
         (void)CALL(nanosleep(&duration, NULL) == 0);
     }
 }
-
-#endif
 
 int lg_os_thread_start(pthread_t *out, const char *name, void *(*run)(void *), void *argument)
 {

@@ -69,7 +69,7 @@ int lg_pools_commit(unsigned class_index)
                               2 * lg_bitmap_words(lg_stripe_regions(class_index)) * sizeof(lg_a64));
 }
 
-static void count(lg_thread *self, lg_pool *pool, unsigned class_index, uint64_t n)
+LG_INLINE void count(lg_thread *self, lg_pool *pool, unsigned class_index, uint64_t n)
 {
     if (self != NULL)
         lg_bump(&self->pooled[pool->side][class_index], n);

@@ -8,7 +8,7 @@ lg_a64 lg_limit_failures;
 /* ---- taking; the caller is in transit */
 
 /* The lowest of the batch is handed out; the rest goes to the own cache, which is empty, lowest on top. */
-static lg_region *keep(lg_thread *self, unsigned class_index, lg_batch batch)
+static LG_WARM lg_region *keep(lg_thread *self, unsigned class_index, lg_batch batch)
 {
     unsigned log2 = class_index + LG_CLASS_MIN;
     const lg_stripe *stripe = lg_stripe_of(class_index);
@@ -201,6 +201,10 @@ lgalloc_status lg_cache_refill(lg_thread *self, unsigned class_index, lg_region 
     lg_transit_enter(self);
     lgalloc_status status = search(self, class_index, out_region, out_error, &no_room);
     lg_transit_leave(self);
+    if (LG_LIKELY(status == LGALLOC_STATUS_OK)) {
+        lg_worker_wake_after_fork();
+        return status;
+    }
     bool possible = lg_charge_possible(lg_class_size(class_index));
     if (no_room && possible && lg_reclaim_room(self, lg_class_size(class_index))) {
         /* The room is charged for; whoever was faster with it can't have taken it. */
@@ -229,57 +233,47 @@ static void send_dirty(lg_thread *self, unsigned class_index, lg_batch batch, bo
         lg_pool_give(self, &lg_dirty[class_index], class_index, batch);
 }
 
-/* Regions on their way to the dirty pool, gathered as long as they are in one word of the bitmap. */
-typedef struct outgoing {
-    lg_thread *self;
-    unsigned class_index;
-    bool eager;
-    lg_batch batch;
-} outgoing;
-
-LG_INLINE void send(outgoing *out, const lg_stripe *stripe, uint64_t address)
+/* Sends `count` regions of the own cache, or all, to the shared pools, together with the dirty ones of the batch:
+ * neighbours in one word of the bitmap in one go. The caller is in transit. */
+static LG_WARM void send_from_cache(lg_thread *self, unsigned class_index, lg_batch batch, uint64_t count)
 {
-    uint64_t index = (address - stripe->base) >> (out->class_index + LG_CLASS_MIN);
-    const lg_region *region = &stripe->regions[index];
-    if (LG_UNLIKELY(lg_load_relaxed_32(&region->state) == LG_CLEAN)) {
-        lg_pool_return(out->self, out->class_index, region); /* never used since it left the clean pool */
-        return;
-    }
-    uint64_t bit = (uint64_t)1 << index % 64;
-    if (index / 64 != out->batch.word || (out->batch.mask & bit) != 0) {
-        send_dirty(out->self, out->class_index, out->batch, out->eager);
-        out->batch = (lg_batch){index / 64, 0};
-    }
-    out->batch.mask |= bit;
-}
-
-/* Sends `count` regions of the own cache, or all, to the shared pools, together with the dirty ones of the batch.
- * The caller is in transit. */
-static void send_from_cache(lg_thread *self, unsigned class_index, lg_batch batch, uint64_t count)
-{
-    outgoing out = {self, class_index, LG_OPTION(eager_return) != 0, batch};
     const lg_stripe *stripe = lg_stripe_of(class_index);
+    const uintptr_t base = stripe->base;
+    const lg_region *regions = stripe->regions;
+    const unsigned log2 = class_index + LG_CLASS_MIN;
     bool fence = (lg_load_relaxed_64(&lg_hot_flags) & LG_HOT_FENCE) != 0;
+    bool eager = LG_OPTION(eager_return) != 0;
     lg_deque *deque = self != NULL ? &lg_bin_of(self, class_index)->deque : NULL;
-    uint64_t address;
-    if (count != 0 && lg_deque_pop_run(deque, fence, count)) {
-        uint64_t bottom = lg_load_relaxed_64(&deque->bottom);
-        for (uint64_t i = count; i-- > 0;)
-            send(&out, stripe, lg_load_relaxed_64(lg_deque_slot(deque, bottom + i)));
-    } else {
-        unsigned round = 0;
-        while (count != 0) {
-            if (lg_deque_pop(deque, fence, &address)) {
-                send(&out, stripe, address);
-                count--;
-            } else if (lg_deque_is_locked(deque)) {
-                lg_os_pause(round++); /* a thief hides what it leaves, and a flush must not leave anything */
-            } else {
+    /* In two variables: kept as a struct they go through memory at each step. */
+    uint64_t word = batch.word, mask = batch.mask;
+    bool in_run = count != 0 && lg_deque_pop_run(deque, fence, count);
+    uint64_t bottom = in_run ? lg_load_relaxed_64(&deque->bottom) : 0;
+    unsigned round = 0;
+    while (count != 0) {
+        uint64_t address;
+        if (in_run) {
+            address = lg_load_relaxed_64(lg_deque_slot(deque, bottom + count - 1));
+        } else if (!lg_deque_pop(deque, fence, &address)) {
+            if (!lg_deque_is_locked(deque))
                 break;
-            }
+            lg_os_pause(round++); /* a thief hides what it leaves, and a flush must not leave anything */
+            continue;
         }
+        count--;
+        uint64_t index = (address - base) >> log2;
+        if (LG_UNLIKELY(lg_load_relaxed_32(&regions[index].state) == LG_CLEAN)) {
+            lg_pool_return(self, class_index, &regions[index]); /* never used since it left the clean pool */
+            continue;
+        }
+        uint64_t bit = (uint64_t)1 << index % 64;
+        if (LG_UNLIKELY(index / 64 != word) || LG_UNLIKELY((mask & bit) != 0)) {
+            send_dirty(self, class_index, (lg_batch){word, mask}, eager);
+            word = index / 64;
+            mask = 0;
+        }
+        mask |= bit;
     }
-    send_dirty(self, class_index, out.batch, out.eager);
+    send_dirty(self, class_index, (lg_batch){word, mask}, eager);
 }
 
 /* What stays dirty in the pools is bounded by idle_bytes. */

@@ -301,5 +301,6 @@ int main(void)
         cmocka_unit_test(file_backing),
         cmocka_unit_test(anonymous_backing),
     };
+    (void)test_dir(); /* made by this process, so that it is removed by it */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -358,8 +358,9 @@ static void many_short_threads(void **state)
         before = now;
         metadata = round == rounds / 2 ? test_global().metadata_bytes : metadata;
     }
-    /* Half of the threads more, and not a byte more for them. */
-    assert_int_equal(test_global().metadata_bytes, metadata);
+    /* Half of the threads more, and hardly more bookkeeping for them: a record or two, if at last more threads
+     * than ever before were there at once. One for each would be several MiB. */
+    assert_true(test_global().metadata_bytes <= metadata + MIB);
     assert_int_equal(before.allocations, first.allocations + rounds * 20);
     assert_int_equal(before.area_total_bytes, 32 * MIB);
     test_assert_equations();

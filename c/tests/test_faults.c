@@ -174,7 +174,7 @@ static void *crew_member(void *arg)
     }
     for (size_t round = 0; round < 2; round++) {
         for (size_t i = 0; i < 12; i++) {
-            take(&own, i, 64 * KIB << (i % 6), i % 5 == 0);
+            take(&own, i, 64 * KIB << (i % 6), i % 6 == 1);
         }
         drop_all(&own);
     }
@@ -207,7 +207,7 @@ static void with_backing(struct scene *scene, lgalloc_backing backing)
 {
     set_backing(backing, false, false, 32 * MIB);
     for (size_t i = 0; i < 16; i++) {
-        take(scene, i, 64 * KIB << (i % 8), i % 3 == 0);
+        take(scene, i, 64 * KIB << (i % 8), i % 3 == 0 && i % 8 < 5);
     }
     hint(scene, 1);
     hint(scene, 5);
@@ -219,13 +219,13 @@ static void with_backing(struct scene *scene, lgalloc_backing backing)
     (void)lgalloc_purge();
     /* More than the first area has, so that the class grows. */
     for (size_t i = 0; i < HELD; i++) {
-        take(scene, i, 4 * MIB, i % 4 == 0);
+        take(scene, i, 4 * MIB, i % 12 == 0);
     }
     other_threads(scene);
     set_backing(backing, true, false, 2 * MIB);
     for (size_t i = 0; i < 8; i++) {
         drop(scene, i);
-        take(scene, i, MIB, i % 2 == 0);
+        take(scene, i, MIB, i % 4 == 0);
     }
     set_backing(backing, false, true, 2 * MIB);
     drop_all(scene);
