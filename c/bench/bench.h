@@ -37,6 +37,12 @@ enum contestant_id {
     MMAP_POPULATE,
     HAND_FILE,
     NOTHING,
+    ZERO_FILE,
+    ZERO_FILE_MEMSET,
+    ZERO_FILE_DISCARD,
+    ZERO_ANON,
+    ZERO_ANON_MEMSET,
+    ZERO_ANON_DISCARD,
     PEER_FIRST,
     PEER_LAST = PEER_FIRST + MAX_PEERS - 1,
     CONTESTANTS
@@ -68,6 +74,7 @@ extern const struct contestant lgalloc_contestants[3];
 extern const struct contestant floor_contestants[2];
 extern const struct contestant malloc_contestants[4];
 extern const struct contestant hand_contestants[6];
+extern const struct contestant zero_contestants[6];
 
 /* `NAME=FILE`: a contestant in a shared library, see contestant_peer.c. False: the text is not like that. */
 bool peer_add(const char *text);
@@ -135,6 +142,10 @@ void run_steal(const struct workload *, const struct contestant *, struct sample
 void run_written(const struct workload *, const struct contestant *, struct sample *);
 void run_first_touch(const struct workload *, const struct contestant *, struct sample *);
 void run_clear(const struct workload *, const struct contestant *, struct sample *);
+void run_clear_steps(const struct workload *, const struct contestant *, struct sample *);
+void run_clear_faults(const struct workload *, const struct contestant *, struct sample *);
+void run_zeroed(const struct workload *, const struct contestant *, struct sample *);
+void run_zeroed_only(const struct workload *, const struct contestant *, struct sample *);
 void run_million(const struct workload *, const struct contestant *, struct sample *);
 void run_stats(const struct workload *, const struct contestant *, struct sample *);
 void run_system_calls_pair(const struct workload *, const struct contestant *, struct sample *);
@@ -158,6 +169,7 @@ double memory_over_time_step(void);
 struct settings {
     bool quick;
     bool memory;
+    bool markdown;
     const char *json;
     const char *charts;
     const char *filter;
@@ -215,6 +227,15 @@ unsigned results_fastest(const struct results *results, uint32_t set, unsigned v
 void report_machine(FILE *to);
 void report_workload(FILE *to, const struct results *results);
 void report_summary(FILE *to, const struct results *results, size_t count);
+
+/* The same as Markdown. */
+void markdown_machine(FILE *to);
+void markdown_workload(FILE *to, const struct results *results);
+void markdown_summary(FILE *to, const struct results *results, size_t count);
+
+/* With as many digits as are worth reading. */
+const char *report_number(char text[16], double value);
+
 bool write_json(const char *path, const struct results *results, size_t count);
 void write_charts(const char *directory, const struct results *results, size_t count);
 

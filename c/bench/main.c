@@ -25,8 +25,9 @@ struct settings settings;
 static void usage(void)
 {
     puts("usage: lgalloc-bench [--quick] [--json FILE] [--charts DIR] [--filter NAME] [--rounds N]\n"
-         "                     [--path DIR] [--tmpfs DIR] [--input FILE] [--peer NAME=LIBRARY]...\n"
-         "       lgalloc-bench --memory [--path DIR]\n"
+         "                     [--markdown] [--path DIR] [--tmpfs DIR] [--input FILE]\n"
+         "                     [--peer NAME=LIBRARY]...\n"
+         "       lgalloc-bench --memory [--markdown] [--path DIR]\n"
          "       lgalloc-bench --list\n"
          "\n"
          "  --quick    fewer rounds and shorter ones\n"
@@ -34,6 +35,7 @@ static void usage(void)
          "  --charts   writes charts as SVG; needs gnuplot\n"
          "  --filter   only workloads whose name contains NAME, or equals it with '=' in front\n"
          "  --rounds   rounds; default: 9, or 3 with --quick\n"
+         "  --markdown prints Markdown tables\n"
          "  --path     directory for files; default: TMPDIR, or /var/tmp\n"
          "  --tmpfs    directory on tmpfs; default: /dev/shm where that is one\n"
          "  --input    the file to sort; default: the C compiler, or another large file of a toolchain\n"
@@ -90,7 +92,7 @@ static void parse(int argc, char **argv)
         {"filter", required_argument, NULL, 'f'},  {"rounds", required_argument, NULL, 'r'},
         {"path", required_argument, NULL, 'p'},    {"tmpfs", required_argument, NULL, 't'},
         {"input", required_argument, NULL, 'i'},   {"peer", required_argument, NULL, 'e'},
-        {NULL, 0, NULL, 0},
+        {"markdown", no_argument, NULL, 'd'},      {NULL, 0, NULL, 0},
     };
     const char *temporary = getenv("TMPDIR");
     static char name[] = "lgalloc-bench";
@@ -102,6 +104,7 @@ static void parse(int argc, char **argv)
         switch (option) {
         case 'q': settings.quick = true; break;
         case 'm': settings.memory = true; break;
+        case 'd': settings.markdown = true; break;
         case 'j': settings.json = optarg; break;
         case 'c': settings.charts = optarg; break;
         case 'f': settings.filter = optarg; break;
@@ -229,7 +232,7 @@ int main(int argc, char **argv)
     make_room_for_libraries(argv);
     parse(argc, argv);
     choose_sizes();
-    report_machine(stdout);
+    (settings.markdown ? markdown_machine : report_machine)(stdout);
     if (settings.memory) {
         report_memory(stdout);
         return EXIT_SUCCESS;
@@ -243,11 +246,11 @@ int main(int argc, char **argv)
         if (!matches(&workloads[i]))
             continue;
         measure(&workloads[i], &results[count]);
-        report_workload(stdout, &results[count]);
+        (settings.markdown ? markdown_workload : report_workload)(stdout, &results[count]);
         fflush(stdout);
         count++;
     }
-    report_summary(stdout, results, count);
+    (settings.markdown ? markdown_summary : report_summary)(stdout, results, count);
     if (settings.json != NULL && !write_json(settings.json, results, count))
         refuse("%s: it could not be written", settings.json);
     if (settings.charts != NULL)

@@ -108,24 +108,31 @@ void report_memory(FILE *to)
     static const unsigned who[] = {LGALLOC_FILE, LGALLOC_ANONYMOUS, GLIBC, JEMALLOC, MIMALLOC, TCMALLOC};
     static const char *const moments[MOMENTS] = {"all in use", "all free", "2 s later", "asked to give back"};
 
+    const bool markdown = settings.markdown;
+    /* Figures with and without bars between them. */
+    const char *const row = markdown ? "| %s | %s | %.1f | %.1f | %.0f | %.2f |\n"
+                                     : "  %-20s %-20s %12.1f %12.1f %9.0f %15.2f\n";
+
     fprintf(to, "\nmemory: %d threads, each %d regions of 64 KiB to 2 MiB written; when all is free, this\n",
             THREADS, REGIONS);
     fputs("library's worker is switched on, and the threads sleep from then on\n", to);
-    fprintf(to, "  %-20s %-20s %12s %12s %9s %15s\n", "", "", "resident MiB", "on disk MiB", "mappings",
-            "addresses GiB");
+    if (markdown)
+        fputs("\n| | | resident MiB | on disk MiB | mappings | addresses GiB |\n|---|---|---:|---:|---:|---:|\n", to);
+    else
+        fprintf(to, "  %-20s %-20s %12s %12s %9s %15s\n", "", "", "resident MiB", "on disk MiB", "mappings",
+                "addresses GiB");
     for (size_t i = 0; i < sizeof who / sizeof *who; i++) {
+        const char *const name = contestant_get(who[i])->name;
         struct sample sample;
         run_child(&workload, contestant_get(who[i]), &sample);
         if (!sample.ok) {
-            fprintf(to, "  %-20s not measured: %.60s\n", contestant_get(who[i])->name, sample.note);
+            fprintf(to, markdown ? "| %s | not measured: %s |\n" : "  %-20s not measured: %.60s\n", name, sample.note);
             continue;
         }
         for (unsigned moment = 0; moment < MOMENTS; moment++) {
             const double *figures = sample.series + moment * FIGURES;
-            fprintf(to, "  %-20s %-20s %12.1f %12.1f %9.0f %15.2f\n",
-                    moment == 0 ? contestant_get(who[i])->name : "", moments[moment],
-                    figures[0] / (double)MIB, figures[1] / (double)MIB, figures[2],
-                    figures[3] / (double)GIB);
+            fprintf(to, row, moment == 0 ? name : "", moments[moment], figures[0] / (double)MIB,
+                    figures[1] / (double)MIB, figures[2], figures[3] / (double)GIB);
         }
     }
 }

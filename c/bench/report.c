@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-static const char *number(char text[16], double value)
+const char *report_number(char text[16], double value)
 {
     const double size = value < 0 ? -value : value;
 
@@ -47,7 +47,7 @@ static void ratio_to(FILE *to, const struct results *results, unsigned other, do
     char text[16];
 
     if (other < CONTESTANTS && results_median(results, other, 0, &base) && base > 0)
-        fprintf(to, " %9s", number(text, median / base));
+        fprintf(to, " %9s", report_number(text, median / base));
     else
         fprintf(to, " %9s", "-");
 }
@@ -71,8 +71,8 @@ static void report_single(FILE *to, const struct results *results)
         if (results->of[id].rounds == 0)
             continue;
         if (results_median(results, id, 0, &median) && results_range(results, id, 0, &least, &most)) {
-            fprintf(to, "  %-22s %10s %10s %10s", contestant_get(id)->name, number(a, median),
-                    number(b, least), number(c, most));
+            fprintf(to, "  %-22s %10s %10s %10s", contestant_get(id)->name, report_number(a, median),
+                    report_number(b, least), report_number(c, most));
             if (has_floor)
                 ratio_to(to, results, floor_id, median);
             if (best < CONTESTANTS)
@@ -99,7 +99,7 @@ static void report_several(FILE *to, const struct results *results)
         if (results_median(results, id, 0, &median)) {
             fprintf(to, "  %-22s", contestant_get(id)->name);
             for (unsigned value = 0; value < values && results_median(results, id, value, &median); value++)
-                fprintf(to, " %*s", values > 6 ? 8 : 10, number(text, median));
+                fprintf(to, " %*s", values > 6 ? 8 : 10, report_number(text, median));
             fputc('\n', to);
         }
         report_missing(to, &results->of[id], contestant_get(id)->name);
@@ -115,11 +115,11 @@ static void report_bound(FILE *to, const struct results *results, const struct b
     char factor[16];
 
     fprintf(to, "%s%-20s %8s %-28.28s", prefix, contestant_get(id)->name,
-            verdict.measured ? number(ratio, verdict.ratio) : "-", verdict.against);
+            verdict.measured ? report_number(ratio, verdict.ratio) : "-", verdict.against);
     if (verdict.measured)
-        fprintf(to, " <= %-6s %s\n", number(factor, bound->factor), verdict.reached ? "reached" : "MISSED");
+        fprintf(to, " <= %-6s %s\n", report_number(factor, bound->factor), verdict.reached ? "reached" : "MISSED");
     else
-        fprintf(to, " <= %-6s %.26s\n", number(factor, bound->factor), verdict.why_not);
+        fprintf(to, " <= %-6s %.26s\n", report_number(factor, bound->factor), verdict.why_not);
 }
 
 void report_workload(FILE *to, const struct results *results)

@@ -1,16 +1,19 @@
 /*
  * Why no member stays hidden. Call a word *announced* if its summary bit is set, and so on up to the top.
  *
- *   give:   G1 word |= members          G2 for each level up: if the summary bit is clear, set it
- *   claim:  C1 word -= members, now 0   C2 summary bit := 0   C3 if the word isn't 0 any more: set it again,
- *                                                               on all levels up, as G2 does
+ *   give:   G1 word |= members        G2 for each level up: if the summary bit is clear, set it
+ *   find:   F1 the word is empty      F2 summary bit := 0   F3 if the word isn't empty any more: set it again, on
+ *                                                             all levels up, as G2 does
  *
- * All are sequentially consistent, so they have one order. When give and claim are both over, the word is
- * announced if it holds a member: the last C2 on this word is either before G2's look, then G2 sets
- * the bit; or after it, then C3 comes after G1 and sees the member (or another claim has taken it since), and
+ * A claim that empties a word leaves its announcement; the next one that is led there for nothing takes it back
+ * (F). So a member that is claimed and given over and over costs two read-modify-writes, not one per level.
+ *
+ * All are sequentially consistent, so they have one order. When give and find are both over, the word is
+ * announced if it holds a member: the last F2 on this word is either before G2's look, then G2 sets
+ * the bit; or after it, then F3 comes after G1 and sees the member (or a claim has taken it since), and
  * sets the bit. The same argument goes for each level above, with a summary word in place of the word.
- * Without C3, or with C3 read before C2, the member would be hidden for good: a leak that shows as an
- * early OUT_OF_MEMORY. While a give or claim is under way, emptiness may be seen that isn't.
+ * Without F3, or with F3 read before F2, the member would be hidden for good: a leak that shows as an
+ * early OUT_OF_MEMORY. While a give or find is under way, emptiness may be seen that isn't.
  *
  * What a member stands for (the state of a region) is published by the give's release and read after the
  * claim's acquire; both are part of sequential consistency. With less, the claimer could see a region's
@@ -61,14 +64,14 @@ static void announce(lg_bitmap *bitmap, uint32_t level, uint64_t word)
     }
 }
 
-/* Level `level`'s word was found or made empty: clears its summary bit, and further up where that empties a
+/* Level `level`'s word was found empty: clears its summary bit, and further up where that empties a
  * summary word. */
 static void retract(lg_bitmap *bitmap, uint32_t level, uint64_t word)
 {
     for (; level < bitmap->top; level++) {
         uint64_t bit = (uint64_t)1 << (word % 64);
         uint64_t before = lg_and_seq_cst_64(&bitmap->level[level + 1][word / 64], ~bit);
-        if (lg_load_seq_cst_64(&bitmap->level[level][word]) != 0) { /* C3 */
+        if (lg_load_seq_cst_64(&bitmap->level[level][word]) != 0) { /* F3 */
             announce(bitmap, level, word);
             return;
         }
@@ -102,19 +105,15 @@ static uint64_t claim_from(lg_bitmap *bitmap, uint64_t word, unsigned most, uint
             return 0;
         if (most < 64)
             want = lowest_bits(want, most);
-        if (lg_cas_seq_cst_64(at, &seen, seen & ~want)) {
-            if ((seen & ~want) == 0)
-                retract(bitmap, 0, word);
+        if (lg_cas_seq_cst_64(at, &seen, seen & ~want))
             return want;
-        }
     }
 }
 
 lg_batch lg_bitmap_claim(lg_bitmap *bitmap, unsigned most)
 {
-    /* Down from the top, the lowest bit each time. Where the summaries led to an empty word, its claimer is
-     * about to retract it or its giver has been robbed already: help to retract, and try again. Each round
-     * clears a bit that only a give sets again, so others have made progress if this goes on. */
+    /* Down from the top, the lowest bit each time. Where the summaries lead to an empty word, take that back and try
+     * again. Each round clears a bit that only a give sets again, so others have made progress if this goes on. */
     for (;;) {
         uint64_t word = 0;
         uint32_t level = bitmap->top;

@@ -27,6 +27,13 @@ int lg_init(void)
     return error;
 }
 
+/* When the library is loaded. Where a process has several threads already, the kernel takes some milliseconds to
+ * register it; lg_barrier_init() finds that it was done, or that it can't be. */
+__attribute__((constructor)) static void register_early(void)
+{
+    (void)lg_os_membarrier_register();
+}
+
 void lg_init_fork_prepare(void)
 {
     lg_lock_acquire(&init_lock);

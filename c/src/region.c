@@ -63,9 +63,13 @@ LG_API lgalloc_status lgalloc_region_new_auto(size_t capacity, size_t elem_size,
                                               lgalloc_region *out_region)
 {
     int before = errno;
+    size_t bytes;
+    /* What is rounded up to the smallest size class has one, but is better off on the heap. */
+    if (!__builtin_mul_overflow(capacity, elem_size, &bytes) && bytes != 0 && bytes < lg_class_size(0))
+        return lgalloc_region_new_heap(capacity, elem_size, elem_align, out_region);
     lgalloc_status status = lgalloc_region_new_mmap(capacity, elem_size, elem_align, out_region);
     /* Where there is room below the limit, the size class's addresses are what has run out. */
-    bool limited = status == LGALLOC_STATUS_OUT_OF_MEMORY && !lg_charge_fits((uint64_t)capacity * elem_size);
+    bool limited = status == LGALLOC_STATUS_OUT_OF_MEMORY && !lg_charge_fits(bytes);
     if (status == LGALLOC_STATUS_OK || status == LGALLOC_STATUS_INVALID_ARGUMENT || limited)
         return status;
     errno = before;

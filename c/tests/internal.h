@@ -236,7 +236,7 @@ static inline int unit_map_area(unsigned class_index, lg_area *out)
     lg_lock_acquire(lg_class_lock(class_index));
     int error = lg_area_map(class_index, &first, &count);
     if (error == 0) {
-        lg_pool_give_range(&lg_clean[class_index], class_index, first, count);
+        lg_pool_give_range(lg_self(), &lg_clean[class_index], class_index, first, count);
     }
     lg_lock_release(lg_class_lock(class_index));
     if (error == 0 && out != NULL) {
@@ -259,12 +259,12 @@ static inline uint64_t unit_cached(lg_thread *thread, unsigned class_index)
 
 static inline uint64_t unit_dirty(unsigned class_index)
 {
-    return lg_pool_count(&lg_dirty[class_index]);
+    return lg_pool_count(&lg_dirty[class_index], class_index);
 }
 
 static inline uint64_t unit_clean(unsigned class_index)
 {
-    return lg_pool_count(&lg_clean[class_index]);
+    return lg_pool_count(&lg_clean[class_index], class_index);
 }
 
 /* Takes `count` regions, writes to each, and frees them into the dirty pool. */

@@ -24,7 +24,7 @@ static bool can_mount;
 static int make_namespace(void **state)
 {
     (void)state;
-    can_mount = unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+    can_mount = unshare(CLONE_NEWNS) == 0 && mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0;
     if (can_mount) {
         char *dir = test_dir_make();
         can_mount = mount("none", dir, "tmpfs", 0, "size=1m") == 0;

@@ -17,7 +17,7 @@
 
 /* ---------------------------------------------------------------- one step of the scenario */
 
-enum { HELD = 24 };
+enum { HELD = 16 };
 
 struct scene {
     lgalloc_handle held[HELD];
@@ -172,12 +172,10 @@ static void *crew_member(void *arg)
     for (size_t i = 0; i < TEST_COUNT(crew->given); i++) {
         lgalloc_deallocate(crew->given[i]);
     }
-    for (size_t round = 0; round < 2; round++) {
-        for (size_t i = 0; i < 12; i++) {
-            take(&own, i, 64 * KIB << (i % 6), i % 6 == 1);
-        }
-        drop_all(&own);
+    for (size_t i = 0; i < 8; i++) {
+        take(&own, i, 64 * KIB << (i % 4), i % 4 == 1);
     }
+    drop_all(&own);
     lgalloc_thread_flush();
     take(&own, 0, MIB, false);
     drop_all(&own);
@@ -206,20 +204,20 @@ static void other_threads(struct scene *scene)
 static void with_backing(struct scene *scene, lgalloc_backing backing)
 {
     set_backing(backing, false, false, 32 * MIB);
-    for (size_t i = 0; i < 16; i++) {
+    for (size_t i = 0; i < 10; i++) {
         take(scene, i, 64 * KIB << (i % 8), i % 3 == 0 && i % 8 < 5);
     }
     hint(scene, 1);
     hint(scene, 5);
     region(scene);
     statistics(scene);
-    for (size_t i = 0; i < 16; i += 2) {
+    for (size_t i = 0; i < 10; i += 2) {
         drop(scene, i);
     }
     (void)lgalloc_purge();
     /* More than the first area has, so that the class grows. */
     for (size_t i = 0; i < HELD; i++) {
-        take(scene, i, 4 * MIB, i % 12 == 0);
+        take(scene, i, 4 * MIB, i == 1);
     }
     other_threads(scene);
     set_backing(backing, true, false, 2 * MIB);
@@ -336,12 +334,12 @@ static void require_all_well(unsigned calls)
     require_recovered();
 }
 
-/* The first dozen one by one, then in growing steps; in large ones where a tool makes it slow, or where each
- * try fails from then on and so what the ones before it did. */
+/* The first ones one by one, then in growing steps; in large ones where a tool makes it slow, or where all calls
+ * fail from then on, so that little differs from one try to the next. */
 static void skip_more(struct attempt *attempt)
 {
     bool coarse = test_slow_tool() || attempt->failures != 1;
-    attempt->skip += 1 + attempt->skip / (coarse ? 1 : 12);
+    attempt->skip += 1 + attempt->skip / (coarse ? 1 : 5);
 }
 
 static void one_attempt(void *arg)

@@ -49,9 +49,14 @@ static bool pop(struct fixture *fixture, uint64_t *item)
     return lg_deque_pop(&fixture->deque, fixture->fence, item);
 }
 
-static enum lg_theft steal(struct fixture *fixture, uint64_t *item)
+static uint64_t steal_many(struct fixture *fixture, uint64_t most, bool all, uint64_t *items)
 {
-    return lg_deque_steal(&fixture->deque, lg_fence_seq_cst, item);
+    return lg_deque_steal(&fixture->deque, lg_fence_seq_cst, most, all, items);
+}
+
+static bool steal(struct fixture *fixture, uint64_t *item)
+{
+    return steal_many(fixture, 1, false, item) == 1;
 }
 
 /* ---------------------------------------------------------------- one thread */
@@ -69,36 +74,58 @@ static void random_operations(uint64_t first, uint64_t capacity, size_t operatio
     uint64_t top = first;
     for (size_t i = 0; i < operations; i++) {
         uint64_t r = test_random(&random);
-        uint64_t item = 0;
+        uint64_t loot[64];
+        uint64_t n = 1 + (r >> 32) % TEST_COUNT(loot);
         fixture.fence = r % 2 == 0;
         /* For a while it fills, then it empties. */
-        unsigned kind = (unsigned)(r >> 8) % 8;
-        if (kind < (i / 3000 % 2 == 0 ? 5u : 2u)) {
+        unsigned kind = (unsigned)(r >> 8) % 16;
+        if (kind < (i / 3000 % 2 == 0 ? 11u : 4u)) {
             bool room = high - low < lg_load_relaxed_64(&fixture.capacity);
             assert_int_equal(push(&fixture, r), room);
             if (room) {
                 items[high++] = r;
             }
-        } else if (kind < 6) {
-            assert_int_equal(pop(&fixture, &item), high != low);
+        } else if (kind < 12) {
+            assert_int_equal(pop(&fixture, loot), high != low);
             if (high != low) {
-                bool last = --high == low;
-                assert_true(item == items[high]);
-                top += last;
-                if (last) {
+                /* The last one leaves at the top. */
+                top += high - low == 1;
+                assert_true(loot[0] == items[--high]);
+                if (high == low) {
                     low = high = 0;
                 }
             }
-        } else if (kind == 6 || r % 1024 != 7) {
-            assert_int_equal(steal(&fixture, &item), high != low ? LG_THEFT_DONE : LG_THEFT_EMPTY);
-            if (high != low) {
-                assert_true(item == items[low++]);
-                top++;
+        } else if (kind < 14) {
+            bool all = r >> 16 & 1;
+            uint64_t expected = lg_min(all ? high - low : (high - low + 1) / 2, n);
+            assert_int_equal(steal_many(&fixture, n, all, loot), expected);
+            for (uint64_t j = 0; j < expected; j++) {
+                assert_true(loot[j] == items[low++]);
             }
-        } else {
+            top += expected;
+        } else if (kind == 14) {
+            /* A run leaves at the bottom, if there is more than that; it may come back. */
+            bool more = high - low > n;
+            assert_int_equal(lg_deque_pop_run(&fixture.deque, fixture.fence, n), more);
+            if (more) {
+                uint64_t bottom = lg_load_relaxed_64(&fixture.deque.bottom);
+                for (uint64_t j = 0; j < n; j++) {
+                    assert_true(lg_load_relaxed_64(lg_deque_slot(&fixture.deque, bottom + j)) ==
+                                items[high - n + j]);
+                }
+                if (r >> 17 & 1) {
+                    lg_deque_push_run(&fixture.deque, n);
+                } else {
+                    high -= n;
+                }
+            }
+        } else if (r >> 40 & 1) {
             set_capacity(&fixture, test_random(&random) % (capacity + 1));
+        } else {
+            set_capacity(&fixture, capacity);
         }
         assert_int_equal(lg_deque_count(&fixture.deque), high - low);
+        assert_false(lg_deque_is_locked(&fixture.deque));
         /* The top only grows, and by what has left there. */
         assert_true(lg_load_relaxed_64(&fixture.deque.top) == top);
     }
@@ -113,8 +140,7 @@ static void as_a_plain_sequence(void **state)
         LG_DEQUE_ITEMS - 1,
         (uint64_t)LG_DEQUE_ITEMS * 7 - 3,
         ((uint64_t)1 << 32) - 100,
-        ((uint64_t)1 << 63) - 100, /* where differences of indices change their sign as numbers */
-        UINT64_MAX - 4000000,
+        ((uint64_t)1 << 62) - 4000000, /* as far as an index can ever come */
     };
     static const uint64_t capacities[] = {1, 2, 3, 64, LG_DEQUE_ITEMS - 1, LG_DEQUE_ITEMS};
     for (size_t i = 0; i < TEST_COUNT(firsts); i++) {
@@ -137,7 +163,7 @@ static void round_the_ring(void **state)
     assert_int_equal(next_in, LG_DEQUE_ITEMS);
     for (size_t i = 0; i < (size_t)5 * LG_DEQUE_ITEMS; i++) {
         uint64_t item;
-        assert_int_equal(steal(&fixture, &item), LG_THEFT_DONE);
+        assert_true(steal(&fixture, &item));
         assert_int_equal(item, next_out++);
         assert_true(push(&fixture, next_in++));
         assert_false(push(&fixture, 0));
@@ -156,7 +182,7 @@ static void nothing_fits_without_capacity(void **state)
     fixture_start(&fixture, 12, 0);
     assert_false(push(&fixture, 1));
     assert_false(pop(&fixture, &item));
-    assert_int_equal(steal(&fixture, &item), LG_THEFT_EMPTY);
+    assert_false(steal(&fixture, &item));
     set_capacity(&fixture, 1);
     assert_true(push(&fixture, 7));
     assert_false(push(&fixture, 8));
@@ -181,82 +207,83 @@ static void capacity_that_changes(void **state)
     assert_false(push(&fixture, 8));
     uint64_t item;
     for (uint64_t i = 0; i < 8; i++) {
-        assert_int_equal(steal(&fixture, &item), LG_THEFT_DONE);
+        assert_true(steal(&fixture, &item));
         assert_int_equal(item, i);
     }
 }
 
-/* ---------------------------------------------------------------- between the two looks of a theft */
+/* ---------------------------------------------------------------- between the two steps of a theft */
 
-/* The barrier of a theft is called between its look at the top and its look at the bottom: what is done in
- * it has happened in the one window that matters. */
+/* The barrier of a theft is called after it has locked the top and before it looks at the bottom: what is done
+ * in it has happened in the one window that matters. */
 static struct fixture apart;
 static uint64_t apart_item;
 static bool apart_done;
 
 static void owner_pops(void)
 {
-    apart_done = pop(&apart, &apart_item);
+    TEST_REQUIRE(lg_deque_is_locked(&apart.deque));
+    apart_done = pop(&apart, &apart_item) || lg_deque_pop_run(&apart.deque, true, 1);
 }
 
 static void other_thief_steals(void)
 {
-    apart_done = steal(&apart, &apart_item) == LG_THEFT_DONE;
+    apart_done = steal_many(&apart, 64, true, &apart_item) != 0;
 }
 
-static void owner_pops_and_pushes(void)
+static void owner_pushes(void)
 {
-    apart_done = pop(&apart, &apart_item);
-    TEST_REQUIRE(push(&apart, 77));
+    apart_done = push(&apart, 77);
 }
 
-/* The slot that the thief is about to read holds something else by then. */
-static void slot_is_overwritten(void)
+static void start_apart(uint64_t items)
 {
-    uint64_t item;
-    for (uint64_t i = 0; i < LG_DEQUE_ITEMS; i++) {
-        TEST_REQUIRE(steal(&apart, &item) == LG_THEFT_DONE);
-        TEST_REQUIRE(push(&apart, 1000 + i));
+    fixture_start(&apart, 3, LG_DEQUE_ITEMS);
+    for (uint64_t i = 0; i < items; i++) {
+        assert_true(push(&apart, 40 + i));
     }
 }
 
 static void thefts_pulled_apart(void **state)
 {
+    uint64_t loot[LG_DEQUE_ITEMS];
     uint64_t item = 0;
-
-    fixture_start(&apart, 3, LG_DEQUE_ITEMS);
-    assert_true(push(&apart, 41));
-    assert_int_equal(lg_deque_steal(&apart.deque, owner_pops, &item), LG_THEFT_LOST);
-    assert_true(apart_done && apart_item == 41);
-    assert_int_equal(lg_deque_count(&apart.deque), 0);
-
-    fixture_start(&apart, 3, LG_DEQUE_ITEMS);
-    assert_true(push(&apart, 41) && push(&apart, 42));
-    assert_int_equal(lg_deque_steal(&apart.deque, owner_pops, &item), LG_THEFT_DONE);
-    assert_true(apart_done && apart_item == 42 && item == 41);
-
-    fixture_start(&apart, 3, LG_DEQUE_ITEMS);
-    assert_true(push(&apart, 41) && push(&apart, 42));
-    assert_int_equal(lg_deque_steal(&apart.deque, other_thief_steals, &item), LG_THEFT_LOST);
-    assert_true(apart_done && apart_item == 41);
-    assert_int_equal(steal(&apart, &item), LG_THEFT_DONE);
-    assert_int_equal(item, 42);
-
-    /* The bottom is where it was, but the last item is another one: the top has moved on. */
-    fixture_start(&apart, 3, LG_DEQUE_ITEMS);
-    assert_true(push(&apart, 41));
-    assert_int_equal(lg_deque_steal(&apart.deque, owner_pops_and_pushes, &item), LG_THEFT_LOST);
-    assert_true(apart_done && apart_item == 41);
+    /* While a thief is at work the owner finds nothing, and loses nothing. */
+    for (uint64_t items = 1; items <= 4; items++) {
+        start_apart(items);
+        assert_int_equal(lg_deque_steal(&apart.deque, owner_pops, 64, false, loot), (items + 1) / 2);
+        assert_false(apart_done);
+        assert_int_equal(loot[0], 40);
+        assert_false(lg_deque_is_locked(&apart.deque));
+        assert_int_equal(lg_deque_count(&apart.deque), items / 2);
+        for (uint64_t i = items; i > (items + 1) / 2; i--) {
+            assert_true(pop(&apart, &item));
+            assert_int_equal(item, 40 + i - 1);
+        }
+        assert_false(pop(&apart, &item));
+    }
+    /* One thief at a time. */
+    start_apart(5);
+    assert_int_equal(lg_deque_steal(&apart.deque, other_thief_steals, 64, true, loot), 5);
+    assert_false(apart_done);
+    for (uint64_t i = 0; i < 5; i++) {
+        assert_int_equal(loot[i], 40 + i);
+    }
+    /* What is pushed meanwhile is there: for the thief or for the owner. */
+    start_apart(1);
+    assert_int_equal(lg_deque_steal(&apart.deque, owner_pushes, 1, true, loot), 1);
+    assert_true(apart_done);
     assert_true(pop(&apart, &item));
     assert_int_equal(item, 77);
-
-    fixture_start(&apart, 3, LG_DEQUE_ITEMS);
-    for (uint64_t i = 0; i < LG_DEQUE_ITEMS; i++) {
-        assert_true(push(&apart, i));
-    }
-    assert_int_equal(lg_deque_steal(&apart.deque, slot_is_overwritten, &item), LG_THEFT_LOST);
-    assert_int_equal(steal(&apart, &item), LG_THEFT_DONE);
-    assert_int_equal(item, 1000);
+    start_apart(1);
+    assert_int_equal(lg_deque_steal(&apart.deque, owner_pushes, 64, true, loot), 2);
+    assert_int_equal(loot[1], 77);
+    /* Slots that are still to be read are not overwritten. */
+    start_apart(LG_DEQUE_ITEMS);
+    assert_int_equal(lg_deque_steal(&apart.deque, owner_pushes, 64, false, loot), 64);
+    assert_false(apart_done);
+    assert_int_equal(loot[0], 40);
+    assert_true(push(&apart, 78));
 }
 
 /* ---------------------------------------------------------------- an owner and thieves */
@@ -275,10 +302,13 @@ static void note(uint64_t item)
 
 static void *thief(void *arg)
 {
+    uint64_t random = (uintptr_t)arg;
     while (!atomic_load_explicit(&over, memory_order_relaxed)) {
-        uint64_t item;
-        if (lg_deque_steal(&contended.deque, contended_barrier, &item) == LG_THEFT_DONE) {
-            note(item);
+        uint64_t loot[64];
+        uint64_t r = test_random(&random);
+        uint64_t n = lg_deque_steal(&contended.deque, contended_barrier, 1 + r % TEST_COUNT(loot), r >> 8 & 1, loot);
+        for (uint64_t i = 0; i < n; i++) {
+            note(loot[i]);
         }
     }
     return NULL;
@@ -294,8 +324,8 @@ static void contend(bool fence, void (*barrier)(void), size_t items, bool few)
     assert_non_null(taken);
     atomic_store(&over, false);
     pthread_t thieves[THIEVES];
-    for (size_t i = 0; i < THIEVES; i++) {
-        test_spawn(&thieves[i], thief, NULL);
+    for (uintptr_t i = 0; i < THIEVES; i++) {
+        test_spawn(&thieves[i], thief, (void *)i);
     }
     uint64_t random = items;
     uint64_t item;
@@ -309,16 +339,23 @@ static void contend(bool fence, void (*barrier)(void), size_t items, bool few)
                 note(item);
             }
         }
+        /* As a full cache is relieved of a part. */
+        if (!few && r % 64 == 2 && lg_deque_pop_run(&contended.deque, fence, 3)) {
+            uint64_t bottom = lg_load_relaxed_64(&contended.deque.bottom);
+            for (uint64_t i = 0; i < 3; i++) {
+                note(lg_load_relaxed_64(lg_deque_slot(&contended.deque, bottom + i)));
+            }
+        }
         if (!few && r % 512 == 1) {
             set_capacity(&contended, 1 + (r >> 32) % LG_DEQUE_ITEMS);
         }
     }
-    while (pop(&contended, &item)) {
-        note(item);
-    }
     atomic_store(&over, true);
     for (size_t i = 0; i < THIEVES; i++) {
         test_join(thieves[i]);
+    }
+    while (pop(&contended, &item)) {
+        note(item);
     }
     assert_int_equal(lg_deque_count(&contended.deque), 0);
     size_t lost = 0;

@@ -104,17 +104,6 @@ static void ranks_are_each_threads_own(void **state)
     lg_lock_release(&high);
 }
 
-/* The child of a fork may find a lock taken by a thread that is not there. */
-static void free_again_after_a_reset(void **state)
-{
-    lg_lock_acquire(&low);
-    lg_lock_reset(&low);
-    assert_false(lg_lock_held(LG_RANK_CLASS));
-    lg_lock_acquire(&low);
-    assert_true(lg_lock_held(LG_RANK_CLASS));
-    lg_lock_release(&low);
-}
-
 static void waiting_ends_in_time(void **state)
 {
     pthread_condattr_t attributes;
@@ -179,7 +168,6 @@ int main(void)
         cmocka_unit_test_setup(ranks_out_of_order_abort, setup),
         cmocka_unit_test_setup(every_class_has_its_own_rank, setup),
         cmocka_unit_test_setup(ranks_are_each_threads_own, setup),
-        cmocka_unit_test_setup(free_again_after_a_reset, setup),
         cmocka_unit_test_setup(waiting_ends_in_time, setup),
         cmocka_unit_test_setup(moments_ahead, setup),
         cmocka_unit_test_setup(one_at_a_time, setup),

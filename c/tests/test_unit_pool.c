@@ -95,8 +95,8 @@ static void counts_what_is_there(void **state)
     /* Before the first area there is nothing to look at. */
     unsigned last = (unsigned)lg_layout_.stripes - 1;
     if (lg_load_relaxed_64(&lg_stripe_of(last)->limit) == 0) {
-        assert_int_equal(lg_pool_claim(&lg_clean[last], last, 64, false).mask, 0);
-        assert_int_equal(lg_pool_claim(&lg_dirty[last], last, 64, true).mask, 0);
+        assert_int_equal(lg_pool_claim(lg_self(), &lg_clean[last], last, 64, false).mask, 0);
+        assert_int_equal(lg_pool_claim(lg_self(), &lg_dirty[last], last, 64, true).mask, 0);
     }
     assert_int_equal(unit_map_area(c, &area), 0);
     uint64_t regions = area.len / (64 * KIB);
@@ -104,23 +104,23 @@ static void counts_what_is_there(void **state)
     assert_int_equal(unit_dirty(c), 0);
 
     assert_true(lg_charge(10 * 64 * KIB));
-    lg_batch batch = lg_pool_claim(&lg_clean[c], c, 10, false);
+    lg_batch batch = lg_pool_claim(lg_self(), &lg_clean[c], c, 10, false);
     assert_int_equal(batch.word, 0);
     assert_int_equal(batch.mask, 0x3ff);
     assert_int_equal(unit_clean(c), regions - 10);
-    lg_batch scanned = lg_pool_claim(&lg_clean[c], c, 1, true);
+    lg_batch scanned = lg_pool_claim(lg_self(), &lg_clean[c], c, 1, true);
     assert_int_equal(scanned.mask, 0x400);
-    lg_pool_give(&lg_clean[c], c, scanned);
+    lg_pool_give(lg_self(), &lg_clean[c], c, scanned);
 
     /* Part of a batch is there, or none of it. */
-    lg_batch part = lg_pool_claim_mask(&lg_clean[c], (lg_batch){0, 0xf00});
+    lg_batch part = lg_pool_claim_mask(lg_self(), &lg_clean[c], c, (lg_batch){0, 0xf00});
     assert_int_equal(part.mask, 0xc00);
     assert_int_equal(unit_clean(c), regions - 12);
-    lg_pool_give(&lg_clean[c], c, part);
-    assert_int_equal(lg_pool_claim_mask(&lg_clean[c], (lg_batch){0, 0x3ff}).mask, 0);
-    assert_int_equal(lg_pool_claim_mask(&lg_dirty[c], (lg_batch){0, ~(uint64_t)0}).mask, 0);
+    lg_pool_give(lg_self(), &lg_clean[c], c, part);
+    assert_int_equal(lg_pool_claim_mask(lg_self(), &lg_clean[c], c, (lg_batch){0, 0x3ff}).mask, 0);
+    assert_int_equal(lg_pool_claim_mask(lg_self(), &lg_dirty[c], c, (lg_batch){0, ~(uint64_t)0}).mask, 0);
     assert_int_equal(unit_clean(c), regions - 10);
-    lg_pool_give(&lg_clean[c], c, (lg_batch){5, 0});
+    lg_pool_give(lg_self(), &lg_clean[c], c, (lg_batch){5, 0});
     assert_int_equal(unit_clean(c), regions - 10);
 
     /* They go to the pool that their state names; the clean are discharged. */
@@ -130,7 +130,7 @@ static void counts_what_is_there(void **state)
         lg_store_relaxed_32(&lg_region_at(c, i)->state, LG_DIRTY);
     }
     for (uint64_t i = 0; i < 10; i++) {
-        lg_pool_return(c, lg_region_at(c, i));
+        lg_pool_return(lg_self(), c, lg_region_at(c, i));
     }
     assert_int_equal(unit_clean(c), regions - 4);
     assert_int_equal(unit_dirty(c), 4);
@@ -155,10 +155,10 @@ static void ranges_of_any_length(void **state)
         uint64_t next = first, left = count;
         while (left != 0) {
             lg_batch batch = lg_batch_split(&next, &left);
-            assert_int_equal(lg_pool_claim_mask(&lg_clean[c], batch).mask, batch.mask);
+            assert_int_equal(lg_pool_claim_mask(lg_self(), &lg_clean[c], c, batch).mask, batch.mask);
         }
         assert_int_equal(unit_clean(c), regions - count);
-        lg_pool_give_range(&lg_clean[c], c, first, count);
+        lg_pool_give_range(lg_self(), &lg_clean[c], c, first, count);
         assert_int_equal(unit_clean(c), regions);
     }
     unit_assert_sound(false);
@@ -188,7 +188,7 @@ static void gives_twice(void *arg)
     uint64_t index = unit_index(handle);
     lgalloc_deallocate(handle);
     lgalloc_thread_flush();
-    lg_pool_give(&lg_dirty[c], c, lg_batch_of(index));
+    lg_pool_give(lg_self(), &lg_dirty[c], c, lg_batch_of(index));
 }
 
 static void discharges_too_much(void *arg)
@@ -215,7 +215,7 @@ static void breaks_a_state(void)
 
 static void breaks_a_count(void)
 {
-    lg_add_relaxed_64(&lg_dirty[unit_class(MIB)].count, 1);
+    lg_add_relaxed_64(&lg_dirty[unit_class(MIB)].pooled, 1);
 }
 
 static void breaks_the_charge(void)
@@ -225,23 +225,23 @@ static void breaks_the_charge(void)
 
 static void loses_a_region(void)
 {
-    (void)lg_pool_claim(&lg_clean[unit_class(MIB)], unit_class(MIB), 1, false);
+    (void)lg_pool_claim(lg_self(), &lg_clean[unit_class(MIB)], unit_class(MIB), 1, false);
 }
 
 static void puts_one_in_two_pools(void)
 {
     unsigned c = unit_class(MIB);
-    TEST_REQUIRE(lg_pool_count(&lg_dirty[c]) != 0);
-    lg_batch batch = lg_pool_claim(&lg_dirty[c], c, 1, false);
-    lg_pool_give(&lg_dirty[c], c, batch);
-    lg_pool_give(&lg_clean[c], c, batch);
+    TEST_REQUIRE(lg_pool_count(&lg_dirty[c], c) != 0);
+    lg_batch batch = lg_pool_claim(lg_self(), &lg_dirty[c], c, 1, false);
+    lg_pool_give(lg_self(), &lg_dirty[c], c, batch);
+    lg_pool_give(lg_self(), &lg_clean[c], c, batch);
 }
 
 static void writes_to_a_clean_one(void)
 {
     unsigned c = unit_class(MIB);
-    lg_batch batch = lg_pool_claim(&lg_clean[c], c, 1, false);
-    lg_pool_give(&lg_clean[c], c, batch);
+    lg_batch batch = lg_pool_claim(lg_self(), &lg_clean[c], c, 1, false);
+    lg_pool_give(lg_self(), &lg_clean[c], c, batch);
     char *address = lg_region_address(c, lg_batch_pop_lowest(&batch));
     lg_unpoison(address, MIB);
     address[5000] = 1;

@@ -104,7 +104,7 @@ static void not_across_areas(void **state)
     assert_int_equal(lg_area_count(c), 2);
     lg_batch batch = {0, 0};
     lg_transit_enter(lg_self());
-    batch = lg_pool_claim(&lg_dirty[c], c, 64, false);
+    batch = lg_pool_claim(lg_self(), &lg_dirty[c], c, 64, false);
     assert_int_equal(lg_batch_count(batch), 40);
     uint64_t eager = test_class(2 * MIB).clear_eager_total;
     unit_fault_watch();

@@ -288,17 +288,23 @@ static void any_thread_may_steal(void **state)
         }
     }
     assert_non_null(victim);
-    uint64_t cached = unit_cached(victim, c);
-    lg_region *region;
-    for (uint64_t i = 0; i < cached; i++) {
+    /* One, half of what there is, and all. */
+    lg_region *regions[LG_LOOT];
+    for (unsigned i = 0; i < 3; i++) {
+        uint64_t cached = unit_cached(victim, c);
+        uint64_t expected = i == 0 ? 1 : i == 1 ? (cached + 1) / 2 : cached;
         lg_transit_enter(own);
-        assert_int_equal(lg_thread_steal(victim, c, &region), LG_THEFT_DONE);
-        lg_pool_return(c, region);
+        uint64_t n = lg_thread_steal(victim, c, i == 0 ? 1 : LG_LOOT, i == 2, regions);
+        for (uint64_t j = 0; j < n; j++) {
+            lg_pool_return(own, c, regions[j]);
+        }
         lg_transit_leave(own);
-        assert_int_equal(unit_cached(victim, c), cached - i - 1);
+        assert_int_equal(n, expected);
+        assert_int_equal(unit_cached(victim, c), cached - n);
         unit_assert_sound(false);
     }
-    assert_int_equal(lg_thread_steal(victim, c, &region), LG_THEFT_EMPTY);
+    assert_int_equal(unit_cached(victim, c), 0);
+    assert_int_equal(lg_thread_steal(victim, c, LG_LOOT, true, regions), 0);
     test_actor_stop(&actor);
 }
 

@@ -160,8 +160,7 @@ fn allocate_by<T>(capacity: usize, call: Allocate) -> Result<(NonNull<T>, usize,
     let mut raw = MaybeUninit::uninit();
     // SAFETY: the out pointers are valid; all three are written in any case.
     let (status, raw) = unsafe {
-        let status =
-            call(capacity, size_of::<T>(), align_of::<T>(), &mut ptr, &mut actual, raw.as_mut_ptr());
+        let status = call(capacity, size_of::<T>(), align_of::<T>(), &mut ptr, &mut actual, raw.as_mut_ptr());
         (status, raw.assume_init())
     };
     match status {

@@ -71,8 +71,7 @@ impl<T> Drop for MMapRegion<T> {
 
 /// A region by one of the C library's constructors. The status must be looked at before anything else is
 /// called, for `errno`.
-type NewRegion =
-    unsafe extern "C" fn(usize, usize, usize, *mut sys::lgalloc_region) -> sys::lgalloc_status;
+type NewRegion = unsafe extern "C" fn(usize, usize, usize, *mut sys::lgalloc_region) -> sys::lgalloc_status;
 
 /// A mapped region, or none where the C library took the heap.
 #[inline]

@@ -54,21 +54,23 @@ pub struct SizeClassStats {
 /// Fills in the statistics of every size class that was ever used. Makes no system call and takes no lock.
 pub fn lgalloc_stats(stats: &mut LgAllocStats) {
     stats.size_class.clear();
-    stats.size_class.extend(size_classes().iter().filter(|class| class.areas > 0 || class.allocations > 0).map(|class| {
-        SizeClassStats {
-            size_class: class.size_class,
-            areas: class.areas,
-            area_total_bytes: class.area_total_bytes,
-            free_regions: class.free_regions,
-            clean_regions: class.clean_regions,
-            global_regions: class.global_regions,
-            thread_regions: class.thread_regions,
-            allocations: class.allocations,
-            slow_path: class.slow_path,
-            refill: class.refill,
-            deallocations: class.deallocations,
-        }
-    }));
+    stats.size_class.extend(
+        size_classes().iter().filter(|class| class.areas > 0 || class.allocations > 0).map(|class| {
+            SizeClassStats {
+                size_class: class.size_class,
+                areas: class.areas,
+                area_total_bytes: class.area_total_bytes,
+                free_regions: class.free_regions,
+                clean_regions: class.clean_regions,
+                global_regions: class.global_regions,
+                thread_regions: class.thread_regions,
+                allocations: class.allocations,
+                slow_path: class.slow_path,
+                refill: class.refill,
+                deallocations: class.deallocations,
+            }
+        }),
+    );
 }
 
 /// All counters of all size classes, smallest first. Makes no system call and takes no lock.

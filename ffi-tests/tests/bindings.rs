@@ -41,12 +41,7 @@ fn generate() -> Result<String, String> {
     }
     command.args(ARGUMENTS).args(["--", "-x", "c++", "-std=c++17"]);
     let out = command.output().map_err(|error| error.to_string())?;
-    assert!(
-        out.status.success(),
-        "{:?} failed: {}",
-        command,
-        String::from_utf8_lossy(&out.stderr)
-    );
+    assert!(out.status.success(), "{:?} failed: {}", command, String::from_utf8_lossy(&out.stderr));
     Ok(String::from_utf8(out.stdout).expect("bindgen writes UTF-8"))
 }
 
@@ -61,7 +56,8 @@ fn declarations(source: &str) -> Vec<String> {
         rest = &rest[start + end + 2..];
     }
     text.push_str(rest);
-    let text: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let text: String =
+        text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
 
     // Functions may stand in one block or in one each.
     let text = text.replace("unsafe extern \"C\"", "extern \"C\"");
@@ -85,7 +81,11 @@ fn declarations(source: &str) -> Vec<String> {
     for item in found {
         match item.strip_prefix("extern \"C\" { ") {
             Some(block) => flat.extend(
-                block.trim_end_matches("} ").split(" ; ").filter(|f| !f.trim().is_empty()).map(|f| format!("{} ; ", f)),
+                block
+                    .trim_end_matches("} ")
+                    .split(" ; ")
+                    .filter(|f| !f.trim().is_empty())
+                    .map(|f| format!("{} ; ", f)),
             ),
             // Releases before 0.61 also name libc's own types that they resolved.
             None if item.starts_with("pub type __") => {}
@@ -154,10 +154,14 @@ fn every_function_is_declared() {
         in_comment |= starts.starts_with("/*");
         if !in_comment && !starts.starts_with('#') && !starts.starts_with('*') {
             // A declaration begins at the left edge: `type lgalloc_name(`.
-            if let Some(at) = line.find("lgalloc_").filter(|_| !line.starts_with(' ') && !line.starts_with("typedef")) {
+            if let Some(at) =
+                line.find("lgalloc_").filter(|_| !line.starts_with(' ') && !line.starts_with("typedef"))
+            {
                 for (offset, _) in line[at..].match_indices("lgalloc_") {
-                    let name: String =
-                        line[at + offset..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                    let name: String = line[at + offset..]
+                        .chars()
+                        .take_while(|c| c.is_alphanumeric() || *c == '_')
+                        .collect();
                     if line[at + offset + name.len()..].starts_with('(') {
                         in_header.push(name);
                     }

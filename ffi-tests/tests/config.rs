@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use common::{check_accounts, class, defaults, eventually, in_child, set_up, Joined, Scratch, Stop, KIB, MIB};
+use common::{
+    check_accounts, class, defaults, eventually, in_child, set_up, Joined, Scratch, Stop, KIB, MIB,
+};
 use lgalloc_c::{
     lgalloc_set_config, purge, stats, AllocError, BackgroundWorkerConfig, Backing, LgAlloc, Options, Region,
 };
@@ -271,10 +273,10 @@ fn the_worker_cleans_and_stops() {
     make_dirty(16, MIB);
     assert_eq!(class(MIB).global_regions, 16);
     let slow = class(MIB).clear_slow_total;
-    lgalloc_set_config(LgAlloc::new().with_background_config(BackgroundWorkerConfig {
-        interval: Duration::from_millis(2),
-        batch: 3,
-    }));
+    lgalloc_set_config(
+        LgAlloc::new()
+            .with_background_config(BackgroundWorkerConfig { interval: Duration::from_millis(2), batch: 3 }),
+    );
     eventually("all regions clean", || class(MIB).global_regions == 0);
     // Counted when the tick that cleaned the last of them is over.
     eventually("sixteen counted", || class(MIB).clear_slow_total == slow + 16);

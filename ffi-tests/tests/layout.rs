@@ -106,7 +106,8 @@ fn fields_fill_their_structs() {
     let told = told_by_rust();
     for name in ["region", "handle", "size_class_stats", "global_stats", "file_stats", "map_stats"] {
         let prefix = format!("size lgalloc_{}.", name);
-        let fields: usize = told.iter().filter(|(key, _)| key.starts_with(&prefix)).map(|(_, value)| value).sum();
+        let fields: usize =
+            told.iter().filter(|(key, _)| key.starts_with(&prefix)).map(|(_, value)| value).sum();
         assert_eq!(fields, told[&format!("size lgalloc_{}", name)], "{}", name);
     }
 }
@@ -122,8 +123,5 @@ fn version_of_header_and_library_agree() {
     // SAFETY: takes and changes nothing.
     let version = unsafe { lgalloc_version() };
     assert_eq!(version, LGALLOC_VERSION);
-    assert_eq!(
-        version,
-        LGALLOC_VERSION_MAJOR << 16 | LGALLOC_VERSION_MINOR << 8 | LGALLOC_VERSION_PATCH
-    );
+    assert_eq!(version, LGALLOC_VERSION_MAJOR << 16 | LGALLOC_VERSION_MINOR << 8 | LGALLOC_VERSION_PATCH);
 }

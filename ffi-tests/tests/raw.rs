@@ -13,7 +13,12 @@ use lgalloc_c::sys::*;
 type NewRegion = unsafe extern "C" fn(usize, usize, usize, *mut lgalloc_region) -> lgalloc_status;
 
 /// Calls a constructor with an out parameter full of rubbish.
-fn new_region(call: NewRegion, capacity: usize, size: usize, align: usize) -> (lgalloc_status, lgalloc_region) {
+fn new_region(
+    call: NewRegion,
+    capacity: usize,
+    size: usize,
+    align: usize,
+) -> (lgalloc_status, lgalloc_region) {
     let mut region = MaybeUninit::<lgalloc_region>::uninit();
     // SAFETY: plain bytes, which the call overwrites.
     unsafe {
@@ -68,9 +73,14 @@ fn constructors_and_their_errors() {
         }
 
         // What is refused.
-        for (capacity, size, align) in
-            [(usize::MAX, 2, 1), (1 << 33, 1 << 33, 1), (10, 8, 0), (10, 8, 3), (10, 8, 24), (20_000, 8, usize::MAX)]
-        {
+        for (capacity, size, align) in [
+            (usize::MAX, 2, 1),
+            (1 << 33, 1 << 33, 1),
+            (10, 8, 0),
+            (10, 8, 3),
+            (10, 8, 24),
+            (20_000, 8, usize::MAX),
+        ] {
             let (status, mut region) = new_region(*call, capacity, size, align);
             assert_eq!(status, LGALLOC_STATUS_INVALID_ARGUMENT, "{} {} {} {}", i, capacity, size, align);
             assert!(!region.ptr.is_null());

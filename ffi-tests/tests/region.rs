@@ -197,7 +197,8 @@ fn an_iterator_that_panics_leaves_what_was_appended() {
 fn elements_are_not_dropped() {
     let _turn = set_up();
     let counted = Rc::new(());
-    for mut region in [Region::new_mmap(64 * KIB).unwrap(), Region::new_heap(10), Region::new_auto(64 * KIB)] {
+    for mut region in [Region::new_mmap(64 * KIB).unwrap(), Region::new_heap(10), Region::new_auto(64 * KIB)]
+    {
         let before = Rc::strong_count(&counted);
         region.extend_from_slice(&[counted.clone(), counted.clone()]);
         // Two were cloned into the region, those of the slice are gone.
@@ -216,7 +217,9 @@ fn elements_are_not_dropped() {
 fn zero_sized_types_take_no_memory() {
     let _turn = set_up();
     let before = class(64 * KIB).allocations;
-    for mut region in [Region::<()>::new_mmap(1 << 40).unwrap(), Region::new_auto(1 << 40), Region::new_heap(7)] {
+    for mut region in
+        [Region::<()>::new_mmap(1 << 40).unwrap(), Region::new_auto(1 << 40), Region::new_heap(7)]
+    {
         assert!(!region.is_mapped());
         assert_eq!(region.capacity(), usize::MAX);
         region.extend((0..100_000).map(|_| ()));

@@ -123,7 +123,7 @@ fn producers_and_consumers() {
                     let mut random = Random::new(100 + n);
                     for _ in 0..1000 {
                         let pattern = random.next();
-                        let capacity = 8 * KIB << random.below(4);
+                        let capacity = (8 * KIB) << random.below(4);
                         let mut region = Region::new_mmap(capacity).unwrap();
                         // The edges, where neighbours would meet, and a bit of the middle.
                         let written = if random.below(20) == 0 { capacity } else { 600 };
@@ -185,9 +185,8 @@ fn a_panic_unwinds_through_regions() {
 
     // While a panic is under way already, and in the middle of a collection.
     let result = catch_unwind(AssertUnwindSafe(|| {
-        let _regions: Vec<Region<u8>> = (0..5)
-            .map(|i| if i == 4 { panic!("at 4") } else { Region::new_mmap(MIB).unwrap() })
-            .collect();
+        let _regions: Vec<Region<u8>> =
+            (0..5).map(|i| if i == 4 { panic!("at 4") } else { Region::new_mmap(MIB).unwrap() }).collect();
     }));
     assert!(result.is_err());
 
@@ -281,7 +280,7 @@ fn many_threads_start_and_end() {
                 for i in 0..8 {
                     let together = &together;
                     threads.push(scope.spawn(move || {
-                        let mut region = Region::<u64>::new_mmap(8 * KIB << i % 3).unwrap();
+                        let mut region = Region::<u64>::new_mmap((8 * KIB) << (i % 3)).unwrap();
                         region.extend_from_slice(&[i; 10]);
                         together.wait();
                         assert_eq!(region[9], i);
@@ -315,7 +314,7 @@ fn purge_while_others_work() {
                 let mut held: Vec<Region<u64>> = Vec::new();
                 start.wait();
                 while !stop.load(Ordering::Relaxed) {
-                    let mut region = Region::new_mmap(8 * KIB << random.below(3)).unwrap();
+                    let mut region = Region::new_mmap((8 * KIB) << random.below(3)).unwrap();
                     region.extend((0..512).map(|_| n));
                     held.push(region);
                     if held.len() > 10 {

@@ -115,7 +115,10 @@ fn prepare_ours(path: &Path, backing: Backing) {
 }
 
 region_contestant!(OurRegions, ours, "ours, regions, files", |path| prepare_ours(path, Backing::File));
-handle_contestant!(OurHandles, ours, "ours, handles, files", 64 << 10, |path| prepare_ours(path, Backing::File));
+handle_contestant!(OurHandles, ours, "ours, handles, files", 64 << 10, |path| prepare_ours(
+    path,
+    Backing::File
+));
 handle_contestant!(OurAnonymous, ours, "ours, handles, anonymous", 64 << 10, |path| {
     prepare_ours(path, Backing::Anonymous)
 });

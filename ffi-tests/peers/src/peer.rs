@@ -208,9 +208,9 @@ macro_rules! region_peer {
                     $krate::lgalloc_set_config(&LgAlloc {
                         enabled: config.enabled,
                         path: config.path.clone(),
-                        background_config: config.background.map(|(interval, batch, _)| {
-                            $krate::BackgroundWorkerConfig { interval, batch }
-                        }),
+                        background_config: config
+                            .background
+                            .map(|(interval, batch, _)| $krate::BackgroundWorkerConfig { interval, batch }),
                     });
                 }
 
@@ -231,7 +231,12 @@ macro_rules! region_peer {
                         clear_eager_total: 0,
                         clear_slow_total: 0,
                     };
-                    stats.size_class.iter().filter(|s| s.areas > 0).map(|s| (s.size_class, class(s))).collect()
+                    stats
+                        .size_class
+                        .iter()
+                        .filter(|s| s.areas > 0)
+                        .map(|s| (s.size_class, class(s)))
+                        .collect()
                 }
 
                 fn size_classes(&self) -> std::ops::Range<usize> {
@@ -248,8 +253,8 @@ macro_rules! handle_peer {
         /// Handles, as the later versions have them.
         pub mod $module {
             use super::*;
-            use $root as $krate;
             use $krate::Handle;
+            use $root as $krate;
 
             /// The allocator.
             pub struct Allocator;
@@ -346,7 +351,12 @@ macro_rules! handle_peer {
                         clear_slow_total: s.clear_slow_total,
                     };
                     let stats = $krate::lgalloc_stats();
-                    stats.size_class.iter().filter(|(_, s)| s.areas > 0).map(|(c, s)| (*c, class(s))).collect()
+                    stats
+                        .size_class
+                        .iter()
+                        .filter(|(_, s)| s.areas > 0)
+                        .map(|(c, s)| (*c, class(s)))
+                        .collect()
                 }
 
                 fn size_classes(&self) -> std::ops::Range<usize> {

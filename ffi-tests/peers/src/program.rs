@@ -96,7 +96,7 @@ pub struct Vocabulary {
 /// The program of a seed.
 pub fn program(seed: u64, steps: usize, vocabulary: &Vocabulary) -> Vec<Step> {
     let mut random = Random::new(seed);
-    let mut used = vec![false; SLOTS];
+    let mut used = [false; SLOTS];
     let mut program = Vec::with_capacity(steps);
     let mut disabled = false;
     while program.len() < steps {
@@ -109,7 +109,9 @@ pub fn program(seed: u64, steps: usize, vocabulary: &Vocabulary) -> Vec<Step> {
                     // Nothing, too little, too much.
                     0 => 0,
                     1 => 1 + random.below(10),
-                    2 if element != Element::Unit => (64usize << 30) / element.size() + 1 + random.below(1 << 30),
+                    2 if element != Element::Unit => {
+                        (64usize << 30) / element.size() + 1 + random.below(1 << 30)
+                    }
                     _ => {
                         let class = vocabulary.size_classes[random.below(vocabulary.size_classes.len())];
                         // Any number of elements that the class is the smallest for.
@@ -121,7 +123,10 @@ pub fn program(seed: u64, steps: usize, vocabulary: &Vocabulary) -> Vec<Step> {
                 let class = bytes.next_power_of_two().trailing_zeros() as usize;
                 // Classes that only one of the two has are a difference; a test of its own looks at it.
                 let refused_by_both = class > 36 || (class < 16 && vocabulary.refuses_small);
-                if capacity * element.size() > 0 && !refused_by_both && !vocabulary.size_classes.contains(&class) {
+                if capacity * element.size() > 0
+                    && !refused_by_both
+                    && !vocabulary.size_classes.contains(&class)
+                {
                     continue;
                 }
                 // Whether it succeeds is for the run to see.
@@ -129,7 +134,7 @@ pub fn program(seed: u64, steps: usize, vocabulary: &Vocabulary) -> Vec<Step> {
                 Step::Allocate { thread, slot, element, capacity }
             }
             0..=39 => Step::Free { thread, slot },
-            40..=59 => Step::Write { thread, slot, pattern: random.next() },
+            40..=59 => Step::Write { thread, slot, pattern: random.draw() },
             60..=74 => Step::Read { thread, slot },
             75..=92 if used[slot] => {
                 used[slot] = false;

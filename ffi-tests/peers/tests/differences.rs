@@ -366,7 +366,9 @@ fn prefetching() {
         let (_, _, theirs) = lgalloc_0_7_0::allocate::<u64>(300_000).expect("memory");
         let (_, _, ours) = ours::allocate::<u64>(300_000).expect("memory");
         let max = usize::MAX;
-        for range in [0..0, 0..1, 5..524_288, 0..524_289, 524_288..524_289, 0..max, max - 1..max, 7..7, max..max] {
+        for range in
+            [0..0, 0..1, 5..524_288, 0..524_289, 524_288..524_289, 0..max, max - 1..max, 7..7, max..max]
+        {
             let theirs = theirs.prefetch::<u64>(range.clone()).map_err(|error| match error {
                 lgalloc_0_7_0::PrefetchError::OutOfBounds { byte_offset, byte_len, allocation_len } => {
                     (byte_offset, byte_len, allocation_len)

@@ -13,8 +13,7 @@ pub fn child(test: &str, argument: &str) -> (bool, String) {
         .env(SCENARIO, argument)
         .output()
         .expect("the test program runs");
-    let said =
-        format!("{}\n{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    let said = format!("{}\n{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     (out.status.success() && said.contains("1 passed"), said)
 }
 

@@ -89,7 +89,10 @@ fn child(words: &[String]) -> ! {
     let number = |at: usize| words[at].parse().expect("a number");
     let workload = Workload { kind: Kind::FirstTouch, bytes: number(1), threads: number(2) };
     let measure = contestants().into_iter().find(|entry| entry.0 == words[0]).expect("a contestant").2;
-    println!("{}", measure(&workload, &Effort { path: words[3].clone().into(), ..Effort::new(words[4] == "quick") }));
+    println!(
+        "{}",
+        measure(&workload, &Effort { path: words[3].clone().into(), ..Effort::new(words[4] == "quick") })
+    );
     exit(0)
 }
 

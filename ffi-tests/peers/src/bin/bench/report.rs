@@ -123,7 +123,10 @@ impl Report {
                 .filter(|row| row.workload.kind == kind)
                 .map(|row| {
                     let fastest = |at: fn(&(&'static str, &'static str)) -> &'static str| {
-                        [PAIRS[0], PAIRS[2]].iter().map(|pair| row.median(at(pair))).fold(f64::INFINITY, f64::min)
+                        [PAIRS[0], PAIRS[2]]
+                            .iter()
+                            .map(|pair| row.median(at(pair)))
+                            .fold(f64::INFINITY, f64::min)
                     };
                     fastest(|pair| pair.1) / fastest(|pair| pair.0)
                 })
@@ -147,8 +150,10 @@ impl Report {
             out
         };
         let number = |x: f64| if x.is_finite() { format!("{:.2}", x) } else { "null".to_string() };
-        let machine: Vec<String> =
-            machine::describe().iter().map(|(name, value)| format!("{}: {}", text(name), text(value))).collect();
+        let machine: Vec<String> = machine::describe()
+            .iter()
+            .map(|(name, value)| format!("{}: {}", text(name), text(value)))
+            .collect();
         let rows: Vec<String> = self
             .rows
             .iter()
