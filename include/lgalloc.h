@@ -298,8 +298,7 @@ lgalloc_status lgalloc_region_new_mmap(size_t capacity, size_t elem_size, size_t
                                        lgalloc_region *out_region);
 
 /*
- * Makes a region on mapped memory where its size has a size class, else on the heap:
- * `Region::new_auto`. Where mapped memory is not to be had (disabled, exhausted, I/O error) the heap is
+ * Makes a region on mapped memory from 64 KiB to 64 GiB, else on the heap: `Region::new_auto`. Where mapped memory is not to be had (disabled, exhausted, I/O error) the heap is
  * taken and `heap_fallbacks` counts it; a `limit_bytes` that is reached stays a limit, and is
  * OUT_OF_MEMORY.
  *

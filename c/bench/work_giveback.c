@@ -165,25 +165,30 @@ struct toucher {
     atomic_bool stop;
 };
 
-static long thread_faults(void)
+/* What this thread went through so far. */
+static void own_usage(long *out_faults, long *out_preempted)
 {
     struct rusage usage;
 
     getrusage(RUSAGE_THREAD, &usage);
-    return usage.ru_minflt + usage.ru_majflt;
+    *out_faults = usage.ru_minflt + usage.ru_majflt;
+    *out_preempted = usage.ru_nivcsw;
 }
 
 /*
  * Touches page after page for the first time. Only touches that did fault count: a huge page, or what the
- * kernel maps around a fault, makes hundreds that don't. At most one in some microseconds, so that there
- * are fresh pages as long as somebody clears.
+ * kernel maps around a fault, makes hundreds that don't. Nor does one in which the thread lost the
+ * processor to another program; who waits for a lock gives it up freely. At most one in some
+ * microseconds, so that there are fresh pages as long as somebody clears.
  */
 static void *touch_fresh(void *arg)
 {
     enum { PACE_NS = 5000 };
     struct toucher *toucher = arg;
-    long faults = thread_faults();
+    long faults = 0;
+    long preempted = 0;
 
+    own_usage(&faults, &preempted);
     atomic_store(&toucher->running, true);
     while (toucher->from < toucher->to && !atomic_load_explicit(&toucher->stop, memory_order_relaxed)) {
         const size_t size = toucher->fresh->size;
@@ -191,11 +196,12 @@ static void *touch_fresh(void *arg)
         const uint64_t start = now_ns();
         *(volatile uint64_t *)(void *)page = toucher->from;
         const uint64_t end = now_ns();
-        const long now = thread_faults();
+        const long faults_before = faults;
+        const long preempted_before = preempted;
+        own_usage(&faults, &preempted);
         toucher->from += PAGE;
-        if (now == faults)
+        if (faults == faults_before || preempted != preempted_before)
             continue;
-        faults = now;
         toucher->micros[toucher->count++] = (double)(end - start) / 1e3;
         while (now_ns() - start < PACE_NS)
             relax();
