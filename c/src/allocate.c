@@ -5,6 +5,7 @@
  */
 #include "allocate.h"
 
+#include "config.h"
 #include "init.h"
 #include "thread_cache.h"
 
@@ -251,7 +252,13 @@ static lgalloc_status allocate_zeroed_cold(size_t bytes, size_t elem_size, size_
     return allocate_checked(bytes, elem_size, elem_align, out_ptr, out_capacity, out_handle, true);
 }
 
-/* From this size on, giving the pages back and taking zeroed ones is cheaper than writing zeros. */
+/*
+ * From this size on a dirty region of anonymous memory with huge pages is zeroed by giving its pages back. Measured
+ * in microseconds per MiB of a region of 1 GiB (Linux 6.18, 2 cores): 3 against 21 for memset if nothing is touched
+ * then, 33 against 33 if a quarter is written, 130 against 80 if all is. Below this size whoever asks for zeros usually
+ * writes them. Files never: written whole afterwards it is 600 against 146 on ext4 and 2000 against 130 on tmpfs,
+ * untouched 55 against 40 and 280 against 37. Nor small pages: 246 against 67, untouched.
+ */
 #define DISCARD_TO_ZERO (256 * LG_MIB)
 
 static void make_zero(lg_region *region, size_t len)
@@ -259,12 +266,9 @@ static void make_zero(lg_region *region, size_t len)
     unsigned class_index = lg_log2_floor(len) - LG_CLASS_MIN;
     uint64_t offset = lg_region_index(class_index, region) * len;
     lg_area area;
-    bool keep_blocks = (lg_load_relaxed_64(&lg_hot_flags) & LG_HOT_RESERVE_BLOCKS) != 0;
-    if (len >= DISCARD_TO_ZERO && !keep_blocks && lg_area_next(class_index, offset, &area)) {
-        lg_store_relaxed_32(&region->has_blocks, 0);
-        if (lg_area_clear(class_index, &area, offset, len) == 0)
-            return;
-    }
+    if (len >= DISCARD_TO_ZERO && LG_OPTION(huge_pages) != 0 && lg_area_next(class_index, offset, &area) &&
+        area.kind == LG_AREA_ANONYMOUS && lg_area_clear(class_index, &area, offset, len) == 0)
+        return;
     memset(region->address, 0, len);
 }
 

@@ -7,7 +7,17 @@ lg_a64 lg_limit_failures;
 
 /* ---- taking; the caller is in transit */
 
-/* The lowest of the batch is handed out; the rest goes to the own cache, which is empty, lowest on top. */
+/* Regions that the own cache has space for. It may not be empty although a pop found nothing, while a thief has it
+ * locked; so this is asked before each run of pushes, which look at nothing themselves. */
+static uint64_t own_space(lg_thread *self, unsigned class_index)
+{
+    uint64_t capacity = lg_load_relaxed_64(&lg_stripe_of(class_index)->cache_capacity);
+    /* Also below a lock this counts what the thief has yet to take off: it may still read those slots. */
+    uint64_t held = lg_deque_count(&lg_bin_of(self, class_index)->deque);
+    return capacity > held ? capacity - held : 0;
+}
+
+/* The lowest of the batch is handed out; the rest goes to the own cache, which has space for it, lowest on top. */
 static LG_WARM lg_region *keep(lg_thread *self, unsigned class_index, lg_batch batch)
 {
     unsigned log2 = class_index + LG_CLASS_MIN;
@@ -15,6 +25,7 @@ static LG_WARM lg_region *keep(lg_thread *self, unsigned class_index, lg_batch b
     lg_region *regions = stripe->regions + batch.word * 64;
     uintptr_t base = stripe->base + (batch.word * 64 << log2);
     lg_deque *deque = self != NULL ? &lg_bin_of(self, class_index)->deque : NULL;
+    lg_a64 *ring = deque != NULL ? deque->ring : NULL;
     uint64_t bottom = deque != NULL ? lg_load_relaxed_64(&deque->bottom) : 0;
     uint64_t n = 0;
     for (uint64_t mask = batch.mask;;) {
@@ -27,9 +38,7 @@ static LG_WARM lg_region *keep(lg_thread *self, unsigned class_index, lg_batch b
                 lg_deque_push_run(deque, n);
             return &regions[bit];
         }
-        /* A batch is much smaller than the ring. It may be more than a new configuration has room for; then
-         * the next one that is freed moves the rest on. */
-        lg_store_relaxed_64(lg_deque_slot(deque, bottom + n), address);
+        lg_store_relaxed_64(&ring[(bottom + n) % LG_DEQUE_ITEMS], address);
         n++;
     }
 }
@@ -51,7 +60,8 @@ static unsigned batch_size(lg_thread *self, unsigned class_index)
         return 1;
     uint64_t capacity = lg_load_relaxed_64(&lg_stripe_of(class_index)->cache_capacity);
     uint64_t freed = lg_load_relaxed_64(&lg_bin_of(self, class_index)->hot.deallocations);
-    return (unsigned)lg_min(1 + exchange_size(capacity, &self->refilled_at[class_index], freed), 64);
+    uint64_t size = exchange_size(capacity, &self->refilled_at[class_index], freed);
+    return (unsigned)lg_min(1 + lg_min(size, own_space(self, class_index)), 64);
 }
 
 static bool take_dirty(lg_thread *self, unsigned class_index, unsigned many, bool scan, lg_region **out_region)
@@ -89,9 +99,7 @@ static bool take_clean(lg_thread *self, unsigned class_index, unsigned charged, 
 /* Half of another thread's cache, if that fits the own one; the first is handed out. */
 static bool take_from_others(lg_thread *self, unsigned class_index, lg_region **out_region)
 {
-    uint64_t most = 1;
-    if (self != NULL)
-        most += lg_load_relaxed_64(&lg_stripe_of(class_index)->cache_capacity) / 2;
+    uint64_t most = self != NULL ? 1 + (own_space(self, class_index) + 1) / 2 : 1;
     uint32_t count = lg_threads_high();
     for (uint32_t id = 0; id < count; id++) {
         lg_thread *victim = lg_thread_at(id);
@@ -174,7 +182,14 @@ static lgalloc_status search_alone(lg_thread *self, unsigned class_index, lg_reg
 {
     lg_transit_shut();
     lg_transit_enter(self);
-    bool found = take_dirty(self, class_index, 1, true, out_region) ||
+    /* The own cache as well: when it was asked a thief may have had it locked. Nobody has now. */
+    uint64_t address;
+    lg_bin *bin = self != NULL ? lg_bin_of(self, class_index) : NULL;
+    bool fence = (lg_load_relaxed_64(&lg_hot_flags) & LG_HOT_FENCE) != 0;
+    bool own = bin != NULL && lg_deque_pop(&bin->deque, fence, &address);
+    if (own)
+        *out_region = lg_bin_region(bin, address, class_index + LG_CLASS_MIN);
+    bool found = own || take_dirty(self, class_index, 1, true, out_region) ||
                  take_from_others(self, class_index, out_region);
     lg_transit_leave(self);
     lgalloc_status status = LGALLOC_STATUS_OK;
@@ -233,47 +248,60 @@ static void send_dirty(lg_thread *self, unsigned class_index, lg_batch batch, bo
         lg_pool_give(self, &lg_dirty[class_index], class_index, batch);
 }
 
+/* Regions on their way to the shared pools, as long as they are dirty and in one word of the bitmap. */
+typedef struct outgoing {
+    lg_thread *self;
+    unsigned class_index;
+    bool eager;
+    uint64_t word, mask;
+} outgoing;
+
+/* Adds one; sends those before it where it doesn't go with them. */
+LG_INLINE void gather(outgoing *out, uintptr_t base, const lg_region *regions, uint64_t address)
+{
+    uint64_t index = (address - base) >> (out->class_index + LG_CLASS_MIN);
+    const lg_region *region = &regions[index];
+    if (LG_UNLIKELY(lg_load_relaxed_32(&region->state) == LG_CLEAN)) {
+        lg_pool_return(out->self, out->class_index, region); /* never used since it left the clean pool */
+        return;
+    }
+    uint64_t bit = (uint64_t)1 << index % 64;
+    if (LG_UNLIKELY(index / 64 != out->word) || LG_UNLIKELY((out->mask & bit) != 0)) {
+        send_dirty(out->self, out->class_index, (lg_batch){out->word, out->mask}, out->eager);
+        out->word = index / 64;
+        out->mask = 0;
+    }
+    out->mask |= bit;
+}
+
 /* Sends `count` regions of the own cache, or all, to the shared pools, together with the dirty ones of the batch:
  * neighbours in one word of the bitmap in one go. The caller is in transit. */
 static LG_WARM void send_from_cache(lg_thread *self, unsigned class_index, lg_batch batch, uint64_t count)
 {
-    const lg_stripe *stripe = lg_stripe_of(class_index);
-    const uintptr_t base = stripe->base;
-    const lg_region *regions = stripe->regions;
-    const unsigned log2 = class_index + LG_CLASS_MIN;
+    const uintptr_t base = lg_stripe_of(class_index)->base;
+    const lg_region *regions = lg_stripe_of(class_index)->regions;
     bool fence = (lg_load_relaxed_64(&lg_hot_flags) & LG_HOT_FENCE) != 0;
-    bool eager = LG_OPTION(eager_return) != 0;
     lg_deque *deque = self != NULL ? &lg_bin_of(self, class_index)->deque : NULL;
-    /* In two variables: kept as a struct they go through memory at each step. */
-    uint64_t word = batch.word, mask = batch.mask;
-    bool in_run = count != 0 && lg_deque_pop_run(deque, fence, count);
-    uint64_t bottom = in_run ? lg_load_relaxed_64(&deque->bottom) : 0;
-    unsigned round = 0;
-    while (count != 0) {
-        uint64_t address;
-        if (in_run) {
-            address = lg_load_relaxed_64(lg_deque_slot(deque, bottom + count - 1));
-        } else if (!lg_deque_pop(deque, fence, &address)) {
-            if (!lg_deque_is_locked(deque))
-                break;
-            lg_os_pause(round++); /* a thief hides what it leaves, and a flush must not leave anything */
-            continue;
-        }
-        count--;
-        uint64_t index = (address - base) >> log2;
-        if (LG_UNLIKELY(lg_load_relaxed_32(&regions[index].state) == LG_CLEAN)) {
-            lg_pool_return(self, class_index, &regions[index]); /* never used since it left the clean pool */
-            continue;
-        }
-        uint64_t bit = (uint64_t)1 << index % 64;
-        if (LG_UNLIKELY(index / 64 != word) || LG_UNLIKELY((mask & bit) != 0)) {
-            send_dirty(self, class_index, (lg_batch){word, mask}, eager);
-            word = index / 64;
-            mask = 0;
-        }
-        mask |= bit;
+    outgoing out = {self, class_index, LG_OPTION(eager_return) != 0, batch.word, batch.mask};
+    if (count != 0 && lg_deque_pop_run(deque, fence, count)) {
+        const lg_a64 *ring = deque->ring;
+        uint64_t bottom = lg_load_relaxed_64(&deque->bottom);
+        for (uint64_t at = bottom + count; at-- != bottom;)
+            gather(&out, base, regions, lg_load_relaxed_64(&ring[at % LG_DEQUE_ITEMS]));
+        count = 0;
     }
-    send_dirty(self, class_index, (lg_batch){word, mask}, eager);
+    for (unsigned round = 0; count != 0;) {
+        uint64_t address;
+        if (lg_deque_pop(deque, fence, &address)) {
+            gather(&out, base, regions, address);
+            count--;
+        } else if (lg_deque_is_locked(deque)) {
+            lg_os_pause(round++); /* a thief hides what it leaves, and a flush must not leave anything */
+        } else {
+            break;
+        }
+    }
+    send_dirty(self, class_index, (lg_batch){out.word, out.mask}, out.eager);
 }
 
 /* What stays dirty in the pools is bounded by idle_bytes. */

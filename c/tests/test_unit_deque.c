@@ -292,6 +292,7 @@ enum { THIEVES = 2 };
 
 static struct fixture contended;
 static void (*contended_barrier)(void);
+static bool contended_few;
 static atomic_uchar *taken; /* how often each item came out */
 static atomic_bool over;
 
@@ -306,7 +307,8 @@ static void *thief(void *arg)
     while (!atomic_load_explicit(&over, memory_order_relaxed)) {
         uint64_t loot[64];
         uint64_t r = test_random(&random);
-        uint64_t n = lg_deque_steal(&contended.deque, contended_barrier, 1 + r % TEST_COUNT(loot), r >> 8 & 1, loot);
+        uint64_t n = lg_deque_steal(&contended.deque, contended_barrier, 1 + r % TEST_COUNT(loot),
+                                    contended_few || (r >> 8 & 1), loot);
         for (uint64_t i = 0; i < n; i++) {
             note(loot[i]);
         }
@@ -314,12 +316,13 @@ static void *thief(void *arg)
     return NULL;
 }
 
-/* `few`: there is one item most of the time, which everybody wants. */
+/* `few`: there are one or two items most of the time, which everybody wants. */
 static void contend(bool fence, void (*barrier)(void), size_t items, bool few)
 {
-    fixture_start(&contended, 100, few ? 2 : 200);
+    fixture_start(&contended, 100, few ? 3 : 200);
     contended.fence = fence;
     contended_barrier = barrier;
+    contended_few = few;
     taken = calloc(items, sizeof *taken);
     assert_non_null(taken);
     atomic_store(&over, false);
@@ -331,10 +334,10 @@ static void contend(bool fence, void (*barrier)(void), size_t items, bool few)
     uint64_t item;
     for (size_t pushed = 0; pushed < items;) {
         uint64_t r = test_random(&random);
-        for (uint64_t n = few ? 1 : r % 8; n != 0 && pushed < items && push(&contended, pushed); n--) {
+        for (uint64_t n = few ? 2 : r % 8; n != 0 && pushed < items && push(&contended, pushed); n--) {
             pushed++;
         }
-        for (uint64_t n = few ? 1 : r >> 8 & 7; n != 0; n--) {
+        for (uint64_t n = few ? 1 + (r >> 9) % 2 : r >> 8 & 7; n != 0; n--) {
             if (pop(&contended, &item)) {
                 note(item);
             }
