@@ -1,7 +1,7 @@
 /*
  * The whole library in one translation unit. Compile this file with -Iinclude and -pthread, and nothing else.
- * The order is that of the layers: a file uses only what stands above it here, but for init.h, which
- * everything may ask whether the allocator is up.
+ * The order is that of the layers: a file uses only what stands above it here, but for config.h and init.h, whose
+ * values (the options in force, whether the allocator is up) anybody may read.
  */
 #include "src/lock.c"
 #ifndef LG_EXPLORE

@@ -230,7 +230,9 @@ static int back_with_memory(unsigned class_index, const lg_area *area)
         return error;
     (void)lg_os_name(addr, area->len, "lgalloc"); /* older kernels have no names; nothing is lost */
     /* Only for classes of at least a huge page: clearing a part of one would just split it. */
-    if (LG_OPTION(huge_pages) != 0 && lg_class_size(class_index) >= LG_HUGE_PAGE)
+    if (LG_OPTION(huge_pages) == 0)
+        (void)lg_os_no_huge_pages(addr, area->len); /* a kernel without them refuses; fine */
+    else if (lg_class_size(class_index) >= LG_HUGE_PAGE)
         advise_area(LG_SYS_ADVISE_HUGE, addr, area->len);
     return 0;
 }
@@ -411,6 +413,7 @@ static bool take_down(class_areas *areas, unsigned class_index, size_t at, bool 
         return false;
     /* It can neither be unmapped nor used: it ends here, and its addresses with it. */
     lose(areas, at);
+    trim_file(areas, area.fd);
     return true;
 }
 
@@ -544,7 +547,7 @@ uint64_t lg_area_forked(unsigned class_index, uint64_t counted_in_use)
         }
         /* The parent's pages are not in this process (or must not stay there); nobody else may get the
          * addresses as long as somebody may touch or free what was lost. */
-        (void)lg_os_unmap(address_of(class_index, area->start), area->len);
+        bool ours = lg_os_unmap(address_of(class_index, area->start), area->len) == 0;
         for (uint64_t at_region = area->start; LG_ASAN && at_region < area->start + area->len;
              at_region += lg_class_size(class_index))
             lg_unpoison(address_of(class_index, at_region), lg_class_size(class_index));
@@ -557,7 +560,7 @@ uint64_t lg_area_forked(unsigned class_index, uint64_t counted_in_use)
             if (areas->fd == fd)
                 areas->fd = -1;
         }
-        if (lost) {
+        if (lost || !ours) { /* without a reservation anything may come to lie there */
             lose(areas, at);
             at++;
         } else {

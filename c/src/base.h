@@ -117,13 +117,4 @@ LG_INLINE size_t lg_max(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-/* `alignment` is a power of two. False if the result doesn't fit. */
-LG_INLINE LG_MUST_USE bool lg_round_up(size_t value, size_t alignment, size_t *out)
-{
-    if (__builtin_add_overflow(value, alignment - 1, out))
-        return false;
-    *out &= ~(alignment - 1);
-    return true;
-}
-
 #endif

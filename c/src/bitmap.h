@@ -5,8 +5,8 @@
  * are claimed with one compare-and-swap per word and given back with one fetch-or: no list, no node, no
  * ABA. The summaries are hints that are kept so that no member stays hidden: see bitmap.c for the argument.
  *
- * An operation that overlaps a give or a claim may find the set empty although it isn't; where that
- * matters, lg_bitmap_claim_scan() looks at level 0 alone.
+ * An operation that overlaps a give, or another that was led to an empty word, may find the set empty although it
+ * isn't; where that matters, lg_bitmap_claim_scan() looks at level 0 alone.
  */
 #ifndef LG_BITMAP_H
 #define LG_BITMAP_H

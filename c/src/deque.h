@@ -18,7 +18,7 @@
  *
  * Second, a thief locks the top, by setting LG_TOP_LOCKED in it, so that one membarrier serves for a run of items. To
  * the owner a locked top looks like one above any bottom: its pops find nothing for that moment and it looks
- * elsewhere; its pushes go on. Nobody waits for a thief but another thief that wants the same deque.
+ * elsewhere; its pushes go on. Other thieves go elsewhere too; only a flush of the cache waits.
  *
  * `top` without its lock only grows; `bottom` goes up and down, and ends no operation below `top`. Neither is
  * ever reset, so a late thief can do no harm.

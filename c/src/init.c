@@ -16,9 +16,8 @@ int lg_init(void)
         if (error == 0) {
             lg_pools_init();
             lg_areas_init();
-            (void)lg_threads_init(lg_cache_at_exit);
+            lg_threads_init(lg_cache_at_exit);
             lg_barrier_init();
-            lg_threads_set_capacity(LG_OPTION(local_buffer_bytes));
             /* Release: publishes all of the above. Partner: the acquire in lg_ready(). */
             lg_store_release_32(&lg_initialised, 1);
         }

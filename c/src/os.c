@@ -13,8 +13,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "lock.h"
-
 /* Newer than the headers of some distributions that run newer kernels. */
 #ifndef MADV_COLD
 #define MADV_COLD 20 /* Linux 5.4 */
@@ -45,7 +43,10 @@ int (*lg_os_fault)(enum lg_system_call call);
 #define CALL(expression)                                                                                     \
     __extension__({                                                                                          \
         int saved_ = errno;                                                                                  \
+        int cancel_;                                                                                         \
+        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_);                                            \
         int result_ = (expression) ? 0 : errno;                                                              \
+        pthread_setcancelstate(cancel_, NULL);                                                               \
         errno = saved_;                                                                                      \
         result_;                                                                                             \
     })
@@ -128,7 +129,7 @@ int lg_os_advise(enum lg_system_call advice, void *addr, size_t len)
     int error;
     do {
         error = CALL(madvise(addr, len, number) == 0);
-    } while (error == EINTR || (error == EAGAIN && advice != LG_SYS_ADVISE_POPULATE));
+    } while (error == EINTR); /* not EAGAIN: that is also the answer where the process has too many mappings */
     return error;
 }
 
@@ -273,10 +274,14 @@ int lg_os_membarrier_register(void)
 
 void lg_os_membarrier(void)
 {
-    /* Fails only where it was not registered, and a child of fork inherits the registration. Without the
-     * barrier a region could be handed out twice, so there is no going on. */
-    if (CALL(syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0) != 0)
-        LG_DIE(LG_TEXT("membarrier failed after it was registered"));
+    /* Fails only where it was not registered, which a process that was restored from a checkpoint may have to do
+     * again. Without the barrier a region could be handed out twice, so there is no going on. */
+    for (unsigned tries = 0; tries < 2; tries++) {
+        if (CALL(syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0) == 0)
+            return;
+        (void)lg_os_membarrier_register();
+    }
+    LG_DIE(LG_TEXT("membarrier failed after it was registered"));
 }
 
 void lg_os_pause(unsigned round)
@@ -304,7 +309,10 @@ int lg_os_thread_start(pthread_t *out, const char *name, void *(*run)(void *), v
 
 void lg_os_thread_join(pthread_t thread)
 {
+    int cancel;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
     pthread_join(thread, NULL);
+    pthread_setcancelstate(cancel, NULL);
 }
 
 int lg_os_key_create(pthread_key_t *out, void (*destructor)(void *))

@@ -69,7 +69,7 @@ LG_API lgalloc_status lgalloc_region_new_auto(size_t capacity, size_t elem_size,
         return lgalloc_region_new_heap(capacity, elem_size, elem_align, out_region);
     lgalloc_status status = lgalloc_region_new_mmap(capacity, elem_size, elem_align, out_region);
     /* Where there is room below the limit, the size class's addresses are what has run out. */
-    bool limited = status == LGALLOC_STATUS_OUT_OF_MEMORY && !lg_charge_fits(bytes);
+    bool limited = status == LGALLOC_STATUS_OUT_OF_MEMORY && !lg_charge_fits(lg_class_size(lg_log2_ceil(bytes) - LG_CLASS_MIN));
     if (status == LGALLOC_STATUS_OK || status == LGALLOC_STATUS_INVALID_ARGUMENT || limited)
         return status;
     errno = before;

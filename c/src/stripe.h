@@ -70,7 +70,7 @@ extern LG_HIDDEN lg_layout lg_layout_;
 
 /* Room for one record in the layout; the owners of the records assert that theirs fit. */
 #define LG_AREA_BYTES 48
-#define LG_THREAD_BYTES ((size_t)46 * 4096)
+#define LG_THREAD_BYTES ((size_t)3 * 64 * LG_KIB) /* whole pages of any size in use: it is committed by itself */
 
 /* Reserves the addresses and fills the above. Called once it succeeds, under the init lock. */
 LG_HIDDEN int lg_stripe_init(void);

@@ -1,6 +1,11 @@
 #include "thread.h"
 
-lg_bin lg_no_bins[LG_BINS] = {{.len = LG_FIRST_BIN_LEN}};
+/* All threads without a record share these, so what their failing pops leave in `bottom` may be anything: two at once lose
+ * each other's stores. The tops are locked for good; a pop finds nothing below that whatever the bottom is. */
+#define NO_DEQUE .deque = {.top = {LG_TOP_LOCKED}}
+#define NO_BINS_4 {NO_DEQUE}, {NO_DEQUE}, {NO_DEQUE}, {NO_DEQUE}
+#define NO_BINS_16 NO_BINS_4, NO_BINS_4, NO_BINS_4, NO_BINS_4
+lg_bin lg_no_bins[LG_BINS] = {{NO_DEQUE, .len = LG_FIRST_BIN_LEN}, NO_BINS_16, NO_BINS_16, NO_BINS_16, NO_BINS_16};
 LG_THREAD_LOCAL lg_bin *lg_hot_bins = lg_no_bins;
 lg_hot_counters lg_shared_hot[LG_CLASS_COUNT];
 lg_rare_counters lg_shared_rare[LG_CLASS_COUNT];
@@ -17,15 +22,13 @@ static lg_bitmap free_ids;
 static lg_a64 free_words[1 + 8 + 512];
 static lg_a64 high_id; /* ids below were in use at some time; grows */
 
-int lg_threads_init(void (*at_exit)(void *record))
+void lg_threads_init(void (*at_exit)(void *record))
 {
     size_t max = lg_layout_.threads_max;
     LG_ASSERT(lg_bitmap_words(max) <= sizeof(free_words) / sizeof(free_words[0]));
     memset(free_words, 0, sizeof(free_words));
     lg_bitmap_init(&free_ids, free_words, max);
-    int error = lg_os_key_create(&exit_key, at_exit);
-    have_key = error == 0;
-    return 0; /* without a key threads work without records: slower, but all of it works */
+    have_key = lg_os_key_create(&exit_key, at_exit) == 0; /* without: no records; slower, but all of it works */
 }
 
 uint32_t lg_threads_high(void)
@@ -98,20 +101,18 @@ LG_COLD lg_thread *lg_thread_attach(void)
     }
     if (lg_bin_of(thread, 0)->len == 0)
         fill(thread);
-    lg_store_relaxed_32(&thread->taken, 1);
     lg_hot_bins = thread->bins;
     return thread;
 }
 
-void lg_thread_detach(bool for_good)
+void lg_thread_detach(void)
 {
     lg_thread *thread = lg_self();
     lg_hot_bins = lg_no_bins;
-    ended = for_good;
+    ended = true;
     if (thread == NULL)
         return;
     (void)lg_os_key_set(exit_key, NULL);
-    lg_store_relaxed_32(&thread->taken, 0);
     give_id(id_of(thread));
 }
 
@@ -134,9 +135,9 @@ void lg_threads_forked(void)
         lg_store_relaxed_32(&thread->transit, 0);
         if (thread != lg_self())
             end_pops(thread);
-        /* Ids that were claimed or given at the moment of the fork are free now, whatever the bitmap says. */
-        if (thread != lg_self() && !lg_bitmap_has(&free_ids, id)) {
-            lg_store_relaxed_32(&thread->taken, 0);
+        /* Ids that were being claimed or given at the moment of the fork are free now, and announced again. */
+        if (thread != lg_self()) {
+            (void)lg_bitmap_claim_mask(&free_ids, lg_batch_of(id));
             give_id(id);
         }
     }

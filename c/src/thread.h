@@ -39,7 +39,6 @@ _Static_assert(sizeof(lg_bin) == (size_t)2 * LG_CACHE_LINE,
 typedef struct lg_thread {
     lg_bin bins[LG_BINS];
     LG_CACHE_ALIGNED lg_a32 transit;  /* odd while the owner moves regions; see transit.h */
-    lg_a32 taken;                     /* 1 while a thread owns the record */
     lg_a64 idle_mark[LG_CLASS_COUNT]; /* the worker's: activity at its last tick */
     lg_rare_counters rare[LG_CLASS_COUNT]; /* written by the owner */
     /* The owner's: deallocations at its last refill, allocations at its last overflow. */
@@ -80,13 +79,13 @@ extern LG_HIDDEN lg_rare_counters lg_shared_rare[LG_CLASS_COUNT];
 
 /* After lg_stripe_init(). `at_exit` is called with the record when its thread ends. Where the system has no
  * more thread-specific keys no thread gets a record. */
-LG_HIDDEN int lg_threads_init(void (*at_exit)(void *record));
+LG_HIDDEN void lg_threads_init(void (*at_exit)(void *record));
 
 /* Takes a record for the calling thread if there is one to be had; NULL otherwise. */
 LG_HIDDEN lg_thread *lg_thread_attach(void);
 
-/* The calling thread's caches are empty and its record goes back. With `for_good` it won't get another. */
-LG_HIDDEN void lg_thread_detach(bool for_good);
+/* The end of a thread: its caches are empty, its record goes back, and it won't get another. */
+LG_HIDDEN void lg_thread_detach(void);
 
 /* In the child of a fork: all records but the calling thread's are free again. */
 LG_HIDDEN void lg_threads_forked(void);

@@ -125,12 +125,12 @@ static bool take_from_others(lg_thread *self, unsigned class_index, lg_region **
 
 /* Under the class's lock, so that one thread maps an area and the others find it. One region is charged; it
  * stays so only if that returns OK with a clean region. */
-static lgalloc_status take_locked(lg_thread *self, unsigned class_index, lg_region **out_region, int *out_error)
+static lgalloc_status take_locked(lg_thread *self, unsigned class_index, unsigned many, lg_region **out_region,
+                                  int *out_error)
 {
     uint64_t size = lg_class_size(class_index);
     lgalloc_status status = LGALLOC_STATUS_OK;
     lg_lock_acquire(lg_class_lock(class_index));
-    unsigned many = batch_size(self, class_index);
     if (take_dirty(self, class_index, many, true, out_region)) {
         lg_discharge(size);
     } else if (!take_clean(self, class_index, 1, true, true, out_region)) {
@@ -173,7 +173,7 @@ static lgalloc_status search(lg_thread *self, unsigned class_index, lg_region **
         *out_no_room = true;
         return LGALLOC_STATUS_OUT_OF_MEMORY;
     }
-    return take_locked(self, class_index, out_region, out_error);
+    return take_locked(self, class_index, many, out_region, out_error);
 }
 
 /* Nobody moves now, so what is free is in a pool or in a cache, and what isn't found isn't there. */
@@ -197,7 +197,7 @@ static lgalloc_status search_alone(lg_thread *self, unsigned class_index, lg_reg
     if (!found) {
         if (lg_reclaim_room(self, lg_class_size(class_index))) {
             lg_transit_enter(self);
-            status = take_locked(self, class_index, out_region, out_error);
+            status = take_locked(self, class_index, 1, out_region, out_error);
             lg_transit_leave(self);
         } else {
             *out_no_room = true;
@@ -224,7 +224,7 @@ lgalloc_status lg_cache_refill(lg_thread *self, unsigned class_index, lg_region 
     if (no_room && possible && lg_reclaim_room(self, lg_class_size(class_index))) {
         /* The room is charged for; whoever was faster with it can't have taken it. */
         lg_transit_enter(self);
-        status = take_locked(self, class_index, out_region, out_error);
+        status = take_locked(self, class_index, 1, out_region, out_error);
         lg_transit_leave(self);
         no_room = false;
     }
@@ -362,5 +362,5 @@ void lg_cache_at_exit(void *record)
 {
     LG_ASSERT(record == lg_self()); /* the C library has cleared the key, not this */
     lg_cache_flush(record);
-    lg_thread_detach(true);
+    lg_thread_detach();
 }

@@ -27,9 +27,9 @@ void lg_transit_enter(lg_thread *self)
         } else {
             lg_add_seq_cst_32(&movers_without_record, 1);
         }
-        /* Acquire: what the one who shut us out last did to the pools. Partner: the store in
-         * lg_transit_admit(). */
-        if (LG_LIKELY(lg_load_acquire_32(&shut) == 0) || is_shutter)
+        /* Sequentially consistent for those without a record, where no heavy barrier helps; and so acquires what the
+         * one who shut us out last did to the pools. Partner: the stores in lg_transit_shut() and _admit(). */
+        if (LG_LIKELY(lg_load_seq_cst_32(&shut) == 0) || is_shutter)
             return;
         lg_transit_leave(self);
         wait_until_admitted();

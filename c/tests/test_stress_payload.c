@@ -138,14 +138,14 @@ static void rounds(size_t count, uint64_t interval)
 
 static void steady_threads(void **state)
 {
-    operations = test_scale(1500, 100);
+    operations = test_scale(800, 100);
     churn = purges = false;
     rounds(test_scale(6, 2), 0);
 }
 
 static void threads_that_come_and_go(void **state)
 {
-    operations = test_scale(1000, 200);
+    operations = test_scale(600, 200);
     churn = true;
     purges = false;
     rounds(test_scale(4, 2), 0);

@@ -39,35 +39,6 @@ static void class_of_any_request(void **state)
     }
 }
 
-static void rounding_up(void **state)
-{
-    size_t out;
-    uint64_t random = 2;
-    for (unsigned log2 = 0; log2 < 64; log2++) {
-        size_t alignment = (size_t)1 << log2;
-        assert_true(lg_round_up(0, alignment, &out));
-        assert_int_equal(out, 0);
-        assert_true(lg_round_up(1, alignment, &out));
-        assert_int_equal(out, alignment);
-        assert_true(lg_round_up(alignment, alignment, &out));
-        assert_int_equal(out, alignment);
-        for (unsigned i = 0; i < 100; i++) {
-            size_t value = test_random(&random) >> random % 64;
-            bool fits = value <= SIZE_MAX - (alignment - 1);
-            assert_int_equal(lg_round_up(value, alignment, &out), fits);
-            if (fits) {
-                assert_int_equal(out % alignment, 0);
-                assert_true(out >= value && out - value < alignment);
-            }
-        }
-    }
-    assert_true(lg_round_up(SIZE_MAX, 1, &out));
-    assert_false(lg_round_up(SIZE_MAX, 2, &out));
-    assert_false(lg_round_up(SIZE_MAX - 4094, 4096, &out));
-    assert_true(lg_round_up(SIZE_MAX - 4095, 4096, &out));
-    assert_int_equal(out, SIZE_MAX - 4095);
-}
-
 static void smaller_and_larger(void **state)
 {
     assert_int_equal(lg_min(3, 5), 3);
@@ -127,7 +98,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(class_of_a_size),    cmocka_unit_test(class_of_any_request),
-        cmocka_unit_test(rounding_up),        cmocka_unit_test(smaller_and_larger),
+        cmocka_unit_test(smaller_and_larger),
         cmocka_unit_test(one_line_before_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
