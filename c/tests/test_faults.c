@@ -7,6 +7,7 @@
  */
 
 /* ctest-timeout: 300 */
+/* Under valgrind it takes many minutes and finds what the sanitizers find. ctest-labels: novalgrind */
 
 #include "internal.h"
 

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 
 static void set_limit(uint64_t bytes)
 {
@@ -49,14 +50,14 @@ enum { RACERS = 4, ROOM = 5 /* two racers may want more than that */ };
 static atomic_int inside; /* units that the racers hold: never more than the limit has room for */
 static atomic_ulong granted;
 static uint64_t room_before;
-static size_t tries;
+static atomic_bool race_over;
 static pthread_barrier_t race_start;
 
 static void *races_for_room(void *arg)
 {
     uint64_t random = (uintptr_t)arg;
     pthread_barrier_wait(&race_start);
-    for (size_t i = 0; i < tries; i++) {
+    while (!atomic_load_explicit(&race_over, memory_order_relaxed)) {
         int want = 1 + (int)(test_random(&random) % 4);
         if (lg_charge((uint64_t)want)) {
             TEST_REQUIRE(atomic_fetch_add(&inside, want) + want <= ROOM);
@@ -72,13 +73,16 @@ static void *races_for_room(void *arg)
 static void no_more_than_the_limit(void **state)
 {
     room_before = lg_charged();
-    tries = test_scale(1000000, 3000);
+    atomic_store(&race_over, false);
     assert_int_equal(pthread_barrier_init(&race_start, NULL, RACERS), 0);
     set_limit(room_before + ROOM);
     pthread_t threads[RACERS];
     for (uintptr_t i = 0; i < RACERS; i++) {
         test_spawn(&threads[i], races_for_room, (void *)(i + 1));
     }
+    struct timespec while_they_race = {0, (long)test_scale(400, 50) * 1000000};
+    nanosleep(&while_they_race, NULL);
+    atomic_store(&race_over, true);
     for (size_t i = 0; i < RACERS; i++) {
         test_join(threads[i]);
     }

@@ -83,6 +83,16 @@ static void nobody_moves_while_shut(void **state)
         lg_transit_enter(NULL);
         lg_transit_leave(NULL);
         lg_transit_admit();
+        /* Next time somebody is moving again. */
+        for (size_t spin = 0; spin < 1000; spin++) {
+            if (atomic_load_explicit(&movers[0].rounds, memory_order_relaxed) != before[0] &&
+                atomic_load_explicit(&movers[2].rounds, memory_order_relaxed) != before[2]) {
+                break;
+            }
+            if (spin % 100 == 99) {
+                sched_yield();
+            }
+        }
     }
     for (size_t i = 0; i < MOVERS; i++) {
         atomic_store(&movers[i].rounds, 0);

@@ -1,0 +1,169 @@
+/* System calls that really fail: what is returned is the errno, and errno itself is as it was. */
+
+#include "internal.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { UNTOUCHED = 4711 };
+
+#define ASSERT_FAILS(call, error)             \
+    do {                                      \
+        errno = UNTOUCHED;                    \
+        assert_int_equal(call, error);        \
+        assert_int_equal(errno, UNTOUCHED);   \
+    } while (0)
+
+#define ASSERT_WORKS(call) ASSERT_FAILS(call, 0)
+
+static void no_line(void *context, const char *text)
+{
+    TEST_REQUIRE(context == NULL && text != NULL);
+}
+
+static void failures_are_returned(void **state)
+{
+    uint64_t size, allocated;
+    int fd = -1;
+    char name[600];
+    size_t page = lg_os_page_size();
+    snprintf(name, sizeof name, "%s/not-there", test_dir());
+    ASSERT_FAILS(lg_os_open_unlinked(name, &fd), ENOENT);
+    assert_int_equal(fd, -1);
+    ASSERT_FAILS(lg_os_read_lines(name, no_line, NULL), ENOENT);
+    ASSERT_FAILS(lg_os_truncate(-1, 1), EBADF);
+    ASSERT_FAILS(lg_os_allocate_blocks(-1, 0, 1), EBADF);
+    ASSERT_FAILS(lg_os_punch(-1, 0, 1), EBADF);
+    ASSERT_FAILS(lg_os_file_usage(-1, &size, &allocated), EBADF);
+    void *nowhere = NULL;
+    ASSERT_FAILS(lg_os_reserve((size_t)1 << 60, &nowhere), ENOMEM);
+    assert_null(nowhere);
+
+    /* Addresses that nothing is behind. */
+    void *pages = NULL;
+    ASSERT_WORKS(lg_os_reserve(4 * page, &pages));
+    lg_os_unreserve(pages, 4 * page);
+    ASSERT_FAILS(lg_os_commit(pages, page), ENOMEM);
+    ASSERT_FAILS(lg_os_advise(LG_SYS_ADVISE_DISCARD, pages, page), ENOMEM);
+    ASSERT_FAILS(lg_os_advise(LG_SYS_ADVISE_DONTFORK, pages, page), ENOMEM);
+    errno = UNTOUCHED;
+    lg_os_close(-1);
+    lg_os_unreserve((char *)pages + 1, page); /* no page's start */
+    assert_int_equal(errno, UNTOUCHED);
+}
+
+/* A mapping that fails leaves the addresses reserved: nobody else may get them. */
+static void addresses_stay_reserved(void **state)
+{
+    size_t page = lg_os_page_size();
+    char *pages = NULL;
+    ASSERT_WORKS(lg_os_reserve(4 * page, (void **)&pages));
+    ASSERT_WORKS(lg_os_commit(pages, 4 * page));
+    pages[0] = 1;
+    ASSERT_FAILS(lg_os_map_file(pages, 2 * page, -1, 0), EBADF);
+    /* Fixed, but not over anything that is there. */
+    void *other = mmap(pages, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    assert_true(other == MAP_FAILED || other != pages);
+    if (other != MAP_FAILED) {
+        munmap(other, page);
+    }
+    ASSERT_WORKS(lg_os_unmap(pages, 4 * page));
+    ASSERT_WORKS(lg_os_commit(pages, 4 * page));
+    assert_true(test_filled(pages, 4 * page, 0));
+    lg_os_unreserve(pages, 4 * page);
+}
+
+static void files_without_a_name(void **state)
+{
+    int fd = -1;
+    uint64_t size = 1, allocated = 1;
+    size_t page = lg_os_page_size();
+    ASSERT_WORKS(lg_os_open_unlinked(test_dir(), &fd));
+    assert_true(fd >= 0);
+    assert_true(test_dir_empty(test_dir()));
+    assert_int_not_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
+    ASSERT_WORKS(lg_os_truncate(fd, 16 * page));
+    ASSERT_WORKS(lg_os_file_usage(fd, &size, &allocated));
+    assert_int_equal(size, 16 * page);
+    assert_int_equal(allocated, 0);
+    char *pages = NULL;
+    ASSERT_WORKS(lg_os_reserve(16 * page, (void **)&pages));
+    ASSERT_WORKS(lg_os_map_file(pages, 8 * page, fd, 8 * page));
+    memset(pages, 9, 8 * page);
+    char byte = 0;
+    assert_int_equal(pread(fd, &byte, 1, (off_t)(15 * page)), 1);
+    assert_int_equal(byte, 9);
+    /* What is punched out reads as zero, in the mapping too, and the size stays. */
+    ASSERT_WORKS(lg_os_punch(fd, 8 * page, 4 * page));
+    assert_true(test_filled(pages, 4 * page, 0));
+    assert_true(test_filled(pages + 4 * page, 4 * page, 9));
+    ASSERT_WORKS(lg_os_advise(LG_SYS_ADVISE_REMOVE, pages, 8 * page));
+    assert_true(test_filled(pages, 8 * page, 0));
+    ASSERT_WORKS(lg_os_file_usage(fd, &size, &allocated));
+    assert_int_equal(size, 16 * page);
+    lg_os_unreserve(pages, 16 * page);
+    lg_os_close(fd);
+}
+
+/* A failure that is injected comes before the call, and is told apart by its kind. */
+static void injected_failures(void **state)
+{
+    void *pages = NULL;
+    unit_fault_arm(UNIT_CALL(RESERVE), 1, 2, EPERM);
+    assert_int_equal(lg_os_reserve(4096, &pages), 0);
+    lg_os_unreserve(pages, 4096);
+    ASSERT_FAILS(lg_os_reserve(4096, &pages), EPERM);
+    assert_int_equal(lg_os_truncate(-1, 1), EBADF);
+    ASSERT_FAILS(lg_os_reserve(4096, &pages), EPERM);
+    assert_int_equal(unit_fault_seen(LG_SYS_RESERVE), 3);
+    assert_int_equal(unit_fault_hits(UNIT_ALL_CALLS), 2);
+    assert_int_equal(lg_os_reserve(4096, &pages), 0);
+    lg_os_unreserve(pages, 4096);
+    unit_fault_off();
+}
+
+struct lines {
+    size_t count, longest;
+};
+
+static void count_line(void *context, const char *text)
+{
+    struct lines *lines = context;
+    lines->count++;
+    lines->longest = lg_max(lines->longest, strlen(text));
+    TEST_REQUIRE(strchr(text, '\n') == NULL);
+}
+
+static void lines_of_a_file(void **state)
+{
+    char name[600];
+    snprintf(name, sizeof name, "%s/lines", test_dir());
+    int fd = open(name, O_CREAT | O_RDWR, 0600);
+    assert_true(fd >= 0);
+    static char text[40000];
+    memset(text, 'x', sizeof text);
+    for (size_t i = 0; i < 20; i++) {
+        text[40 * i + 39] = '\n';
+    }
+    text[sizeof text - 1] = '\n'; /* a line longer than anybody needs is cut */
+    assert_int_equal(write(fd, text, sizeof text), sizeof text);
+    close(fd);
+    struct lines lines = {0, 0};
+    ASSERT_WORKS(lg_os_read_lines(name, count_line, &lines));
+    assert_int_equal(unlink(name), 0);
+    assert_int_equal(lines.count, 21);
+    assert_in_range(lines.longest, PATH_MAX, 30000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(failures_are_returned), cmocka_unit_test(addresses_stay_reserved),
+        cmocka_unit_test(files_without_a_name),  cmocka_unit_test(injected_failures),
+        cmocka_unit_test(lines_of_a_file),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
