@@ -20,27 +20,32 @@ static uint64_t own_space(lg_thread *self, unsigned class_index)
 /* The lowest of the batch is handed out; the rest goes to the own cache, which has space for it, lowest on top. */
 static LG_WARM lg_region *keep(lg_thread *self, unsigned class_index, lg_batch batch)
 {
-    unsigned log2 = class_index + LG_CLASS_MIN;
     const lg_stripe *stripe = lg_stripe_of(class_index);
-    lg_region *regions = stripe->regions + batch.word * 64;
-    uintptr_t base = stripe->base + (batch.word * 64 << log2);
-    lg_deque *deque = self != NULL ? &lg_bin_of(self, class_index)->deque : NULL;
-    lg_a64 *ring = deque != NULL ? deque->ring : NULL;
-    uint64_t bottom = deque != NULL ? lg_load_relaxed_64(&deque->bottom) : 0;
-    uint64_t n = 0;
-    for (uint64_t mask = batch.mask;;) {
-        unsigned bit = 63 ^ (unsigned)__builtin_clzll(mask);
-        uintptr_t address = base + ((uintptr_t)bit << log2);
-        regions[bit].address = (void *)address;
-        mask &= ~((uint64_t)1 << bit);
-        if (mask == 0) {
-            if (n != 0)
-                lg_deque_push_run(deque, n);
-            return &regions[bit];
-        }
-        lg_store_relaxed_64(&ring[(bottom + n) % LG_DEQUE_ITEMS], address);
-        n++;
+    const size_t size = lg_class_size(class_index);
+    uint64_t mask = batch.mask;
+    uint64_t first = batch.word * 64 + (uint64_t)__builtin_ctzll(mask);
+    lg_region *lowest = &stripe->regions[first];
+    uintptr_t address = stripe->base + first * size;
+    lowest->address = (void *)address;
+    mask >>= first % 64;
+    if (mask == 1)
+        return lowest;
+    lg_deque *deque = &lg_bin_of(self, class_index)->deque;
+    lg_a64 *ring = deque->ring;
+    uint64_t at = lg_load_relaxed_64(&deque->bottom);
+    unsigned top_bit = 63 ^ (unsigned)__builtin_clzll(mask);
+    /* Mostly they are neighbours, and a loop without conditions does. */
+    bool neighbours = (mask & (mask + 1)) == 0;
+    uint64_t begin = at;
+    for (uint64_t i = top_bit; i != 0; i--) {
+        if (!neighbours && (mask >> i & 1) == 0)
+            continue;
+        lowest[i].address = (void *)(address + i * size);
+        lg_store_relaxed_64(&ring[at % LG_DEQUE_ITEMS], address + i * size);
+        at++;
     }
+    lg_deque_push_run(deque, at - begin);
+    return lowest;
 }
 
 /* How many regions to exchange with the pools at once: half a cache, so that neither direction is far from
