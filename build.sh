@@ -460,8 +460,8 @@ step_fuzz() {
     bound=("-max_total_time=$FUZZ_SECONDS")
     words="$FUZZ_SECONDS s each"
   else
-    bound=(-runs=20000 -max_total_time=60)
-    words="20000 inputs or 60 s each"
+    bound=(-runs=20000 -max_total_time=15)
+    words="20000 inputs or 15 s each"
   fi
   build_variant clang-fuzz
   for source in "$root"/fuzz/fuzz_*.c; do

@@ -13,7 +13,8 @@ command -v gcov >/dev/null || {
   echo "gcov is missing; it comes with gcc" >&2
   exit 2
 }
-BUILD_DIR=$build "$root/build.sh" variant gcc-coverage
+CFLAGS="${CFLAGS:-} -include $(printf '%q' "$root/c/tests/coverage_exit.h")" BUILD_DIR=$build \
+  "$root/build.sh" variant gcc-coverage
 find "$variant" -name '*.gcda' -delete
 rm -rf "$out"
 mkdir -p "$out"

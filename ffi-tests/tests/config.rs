@@ -221,10 +221,12 @@ fn the_local_buffer_bounds_a_threads_cache() {
         make_dirty(24, MIB);
         let class = class(MIB);
         assert!(class.thread_regions * MIB <= bytes, "{}: {:?}", bytes, class);
-        assert_eq!(class.thread_regions > 0, bytes > 0);
         // All that was written is in the cache or dirty; beside it a batch that was never handed out may be.
         assert!(class.thread_regions + class.global_regions >= 24, "{:?}", class);
         assert!(class.global_regions >= 24 - bytes / MIB, "{:?}", class);
+        // A long run of frees may have left it empty; one region that comes and goes does not.
+        make_dirty(1, MIB);
+        assert_eq!(self::class(MIB).thread_regions > 0, bytes > 0);
     }
     lgalloc_c::thread_flush();
     assert_eq!(class(MIB).thread_regions, 0);

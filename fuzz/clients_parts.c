@@ -1,0 +1,253 @@
+/* Clients of single data structures: the deque, the bitmap. */
+#include <string.h>
+
+#include "bitmap.h"
+#include "clients.h"
+#include "deque.h"
+
+/* ---- the deque: items are numbers, each is taken once and none is lost */
+
+#define ITEMS 8
+
+static lg_deque deque;
+static lg_a64 ring[LG_DEQUE_ITEMS];
+static lg_a64 capacity;
+static unsigned taken[ITEMS];
+static unsigned pushed;
+
+static void barrier(void)
+{
+    if (client_fences)
+        lg_fence_seq_cst();
+    else
+        xp_membarrier();
+}
+
+/* While a thief is at work a deque may look full; then the item stays where it is. */
+static void push(unsigned n)
+{
+    for (; n != 0; n--)
+        if (lg_deque_push(&deque, pushed) ||
+            (lg_deque_make_room(&deque, &capacity) && lg_deque_push(&deque, pushed)))
+            pushed++;
+}
+
+static void take(uint64_t item)
+{
+    XP_CHECK(item < ITEMS && taken[item] == 0 && "an item is taken twice, or never was one");
+    taken[item]++;
+}
+
+static void pop(void)
+{
+    uint64_t item;
+    if (lg_deque_pop(&deque, client_fences, &item))
+        take(item);
+}
+
+static void steal(uint64_t most, bool all)
+{
+    uint64_t items[ITEMS];
+    uint64_t n = lg_deque_steal(&deque, barrier, most, all, items);
+    XP_CHECK(n <= most);
+    for (uint64_t i = 0; i < n; i++)
+        take(items[i]);
+}
+
+static void deque_setup(void)
+{
+    memset(taken, 0, sizeof(taken));
+    pushed = 0;
+    deque.ring = ring;
+    lg_store_seq_cst_64(&capacity, 4);
+}
+
+static void deque_setup_two(void)
+{
+    deque_setup();
+    push(2);
+}
+
+static void deque_check(void)
+{
+    uint64_t item;
+    while (lg_deque_pop(&deque, client_fences, &item))
+        take(item);
+    for (unsigned i = 0; i < pushed; i++)
+        XP_CHECK(taken[i] == 1 && "an item is lost");
+}
+
+static void deque_one_thief(unsigned id)
+{
+    if (id != 0) {
+        steal(1, false);
+        return;
+    }
+    pop();
+    push(1);
+    pop();
+    pop();
+}
+
+static void deque_two_thieves(unsigned id)
+{
+    if (id != 0) {
+        steal(1, false);
+        return;
+    }
+    push(1);
+    pop();
+    pop();
+}
+
+static void deque_runs(unsigned id)
+{
+    if (id != 0) {
+        steal(ITEMS, id == 1);
+        return;
+    }
+    push(2);
+    pop();
+    pop();
+    push(1);
+}
+
+/* A ring that wraps: slots are written again while a thief reads. */
+static void deque_setup_wrapped(void)
+{
+    deque_setup();
+    lg_store_seq_cst_64(&capacity, 2);
+    push(2);
+}
+
+static void deque_wrap(unsigned id)
+{
+    if (id != 0) {
+        steal(2, true);
+        return;
+    }
+    push(2);
+    pop();
+}
+
+/* ---- the bitmap: members are claimed once, and none stays hidden */
+
+#define MEMBERS ((size_t)64 * 64 * 2) /* three levels */
+
+static lg_bitmap bitmap;
+static lg_a64 words[64 * 2 + 2 + 1 + 8];
+static unsigned claimed[2];
+static const uint64_t members[2] = {0, 64 * 64 + 5};
+static bool given[2];
+
+static void give(unsigned i)
+{
+    XP_CHECK(lg_bitmap_give(&bitmap, lg_batch_of(members[i])) == 0);
+    given[i] = true;
+}
+
+static void note_claimed(lg_batch batch)
+{
+    while (batch.mask != 0) {
+        uint64_t member = lg_batch_pop_lowest(&batch);
+        unsigned i = member == members[1];
+        XP_CHECK(member == members[i] && "a member that was given");
+        XP_CHECK(++claimed[i] == 1 && "a member is claimed twice");
+    }
+}
+
+static void bitmap_setup(void)
+{
+    memset(claimed, 0, sizeof(claimed));
+    memset(given, 0, sizeof(given));
+    XP_CHECK(lg_bitmap_words(MEMBERS) <= sizeof(words) / sizeof(words[0]));
+    lg_bitmap_init(&bitmap, words, MEMBERS);
+}
+
+static void bitmap_setup_one(void)
+{
+    bitmap_setup();
+    give(0);
+}
+
+/* The word of the first member is empty and still announced. */
+static void bitmap_setup_stale(void)
+{
+    bitmap_setup();
+    XP_CHECK(lg_bitmap_give(&bitmap, lg_batch_of(members[0])) == 0);
+    XP_CHECK(lg_bitmap_claim_mask(&bitmap, lg_batch_of(members[0])) != 0);
+}
+
+static void bitmap_check(void)
+{
+    XP_CHECK(lg_bitmap_sound(&bitmap, MEMBERS) && "a summary hides a member");
+    for (;;) {
+        lg_batch batch = lg_bitmap_claim(&bitmap, 64);
+        if (batch.mask == 0)
+            break;
+        note_claimed(batch);
+    }
+    XP_CHECK(claimed[0] == given[0] && claimed[1] == given[1] && "a member is lost");
+}
+
+static void bitmap_give_claim(unsigned id)
+{
+    if (id == 0)
+        give(1);
+    else
+        note_claimed(lg_bitmap_claim(&bitmap, 1));
+}
+
+/* Somebody is led to the empty word and takes the announcement back while a member comes. */
+static void bitmap_stale(unsigned id)
+{
+    if (id == 0)
+        give(0);
+    else
+        note_claimed(lg_bitmap_claim(&bitmap, 1));
+}
+
+/* Back and forth: the word empties and fills while somebody else looks. */
+static void bitmap_return(unsigned id)
+{
+    if (id == 0) {
+        lg_batch batch = lg_bitmap_claim(&bitmap, 1);
+        if (batch.mask != 0)
+            XP_CHECK(lg_bitmap_give(&bitmap, batch) == 0);
+    } else {
+        note_claimed(lg_bitmap_claim_scan(&bitmap, 1, MEMBERS));
+    }
+}
+
+static void bitmap_mask(unsigned id)
+{
+    if (id == 0) {
+        give(1);
+        return;
+    }
+    lg_batch batch = lg_batch_of(members[id - 1]);
+    batch.mask = lg_bitmap_claim_mask(&bitmap, batch);
+    note_claimed(batch);
+}
+
+#define ALL 250000
+
+const client clients_parts[] = {
+    {"deque-one-thief", "owner pops, pushes, pops, pops; a thief takes one", 2, deque_setup_two, deque_one_thief,
+     deque_check, {9, 3, ALL}, true},
+    {"deque-two-thieves", "owner pushes, pops, pops; two thieves take one each", 3, deque_setup_two,
+     deque_two_thieves, deque_check, {3, 2, ALL}, true},
+    {"deque-runs", "owner pushes two, pops, pops, pushes; thieves take half and all", 3, deque_setup_two, deque_runs,
+     deque_check, {2, 2, ALL}, true},
+    {"deque-wrap", "owner fills a full deque again; a thief takes all", 2, deque_setup_wrapped, deque_wrap,
+     deque_check, {9, 3, ALL}, true},
+    {"bitmap-two-claimers", "a giver; two claimers; three levels", 3, bitmap_setup_one, bitmap_give_claim,
+     bitmap_check, {3, 1, ALL}, false},
+    {"bitmap-stale", "a giver to a word that is announced for nothing; two claimers", 3, bitmap_setup_stale,
+     bitmap_stale, bitmap_check, {4, 1, ALL}, false},
+    {"bitmap-return", "one claims and gives back; two scan for it", 3, bitmap_setup_one, bitmap_return, bitmap_check,
+     {4, 1, ALL}, false},
+    {"bitmap-mask", "a giver; two claim by mask", 3, bitmap_setup_one, bitmap_mask, bitmap_check, {4, 1, ALL},
+     false},
+};
+const unsigned clients_parts_count = sizeof(clients_parts) / sizeof(*clients_parts);

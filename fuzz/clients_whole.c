@@ -1,0 +1,337 @@
+/* Clients of the whole allocator, through its public functions. */
+#include "clients.h"
+#include "world.h"
+
+#include <string.h>
+
+#include "thread.h"
+#include "worker.h"
+
+/* Classes by how many regions there are at all. */
+#define ONE 10  /* 64 MiB: one */
+#define TWO 9   /* 32 MiB: two, in areas of their own */
+#define FOUR 8  /* 16 MiB: four, in two areas */
+
+static lgalloc_handle handles[8];
+static bool done[XP_THREADS];
+
+static void setup(void)
+{
+    memset(handles, 0, sizeof(handles));
+    memset(done, 0, sizeof(done));
+    if (client_fences)
+        world_use_fences();
+}
+
+/* The main thread takes so many and leaves them to the threads. */
+static void hold(unsigned class_index, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        handles[i] = world_take(class_index);
+}
+
+static void await(unsigned id)
+{
+    while (!done[id])
+        xp_pause();
+}
+
+static void drop(lgalloc_handle handle)
+{
+    world_free(handle);
+}
+
+/* ---- */
+
+static void steal_exit(unsigned id)
+{
+    if (id == 0) {
+        lgalloc_handle a = world_take(TWO);
+        drop(a);
+        world_thread_ends();
+    } else {
+        lgalloc_handle a = world_take(TWO);
+        lgalloc_handle b = world_take(TWO);
+        drop(a);
+        drop(b);
+    }
+}
+
+static void setup_last_one(void)
+{
+    setup();
+    hold(ONE, 1);
+}
+
+static void steal_last(unsigned id)
+{
+    if (id == 0)
+        drop(handles[0]);
+    else
+        drop(world_take(ONE));
+}
+
+static void refill_race(unsigned id)
+{
+    handles[id] = world_take(TWO);
+    XP_CHECK(handles[id].len != 0);
+}
+
+static void setup_free_area(void)
+{
+    setup();
+    hold(TWO, 1);
+    drop(handles[0]);
+    lgalloc_thread_flush();
+}
+
+static void release_allocation(unsigned id)
+{
+    if (id == 0)
+        (void)lgalloc_purge();
+    else
+        drop(world_take(TWO));
+}
+
+static void setup_late_free(void)
+{
+    setup();
+    hold(FOUR, 2);
+    drop(handles[1]);
+    lgalloc_thread_flush();
+}
+
+static void release_late_free(unsigned id)
+{
+    if (id == 0)
+        (void)lgalloc_purge();
+    else
+        drop(handles[0]);
+}
+
+static void setup_purge_owner(void)
+{
+    setup();
+    world_cache_regions(FOUR, 2);
+}
+
+static void purge_owner(unsigned id)
+{
+    if (id == 0) {
+        lgalloc_handle a = world_take(FOUR);
+        lgalloc_handle b = world_take(FOUR);
+        drop(a);
+        drop(b);
+        a = world_take(FOUR);
+        drop(a);
+    } else {
+        (void)lgalloc_purge();
+    }
+}
+
+static void setup_limit(void)
+{
+    setup();
+    world_limit((size_t)32 << 20);
+}
+
+static void limit_last(unsigned id)
+{
+    (void)id;
+    drop(world_take(TWO));
+}
+
+/* The room is in another thread's cache, in regions of another size. */
+static void limit_cached(unsigned id)
+{
+    if (id == 0) {
+        drop(world_take(FOUR));
+        drop(world_take(FOUR));
+    } else {
+        drop(world_take(TWO));
+    }
+}
+
+static void setup_tick(void)
+{
+    setup();
+    world_cache_regions(FOUR, 2);
+    hold(FOUR, 2);
+}
+
+static void tick_owner(unsigned id)
+{
+    if (id == 0) {
+        drop(handles[0]);
+        drop(handles[1]);
+        drop(world_take(FOUR));
+    } else {
+        lg_worker_tick(NULL);
+        lg_worker_tick(NULL);
+    }
+}
+
+static void setup_overflow(void)
+{
+    setup();
+    world_cache_regions(FOUR, 1);
+    hold(FOUR, 3);
+}
+
+static void overflow_claim(unsigned id)
+{
+    if (id == 0) {
+        drop(handles[0]);
+        drop(handles[1]);
+        drop(handles[2]);
+    } else {
+        lgalloc_handle a = world_take(FOUR);
+        lgalloc_handle b = world_take(FOUR);
+        drop(a);
+        drop(b);
+    }
+}
+
+static void setup_capacity(void)
+{
+    setup();
+    world_cache_regions(FOUR, 2);
+    hold(FOUR, 2);
+}
+
+static void capacity_change(unsigned id)
+{
+    if (id == 1) {
+        world_cache_regions(FOUR, 0);
+        done[1] = true;
+        return;
+    }
+    drop(handles[0]);
+    drop(handles[1]);
+    await(1);
+    drop(world_take(FOUR));
+    XP_CHECK(lg_self() == NULL || lg_deque_count(&lg_bin_of(lg_self(), FOUR)->deque) == 0);
+}
+
+/* A thread that has given its record back moves regions without one. */
+static void shut_without_record(unsigned id)
+{
+    if (id == 0) {
+        world_thread_ends();
+        drop(handles[0]);
+    } else {
+        drop(world_take(ONE));
+    }
+}
+
+static void record_reuse(unsigned id)
+{
+    if (id == 2) {
+        drop(world_take(FOUR));
+        return;
+    }
+    drop(world_take(FOUR));
+    world_thread_ends();
+    xp_fresh_locals();
+    drop(world_take(FOUR));
+    world_thread_ends();
+}
+
+static void fork_parent(unsigned id)
+{
+    if (id == 0)
+        world_fork(false);
+    else
+        drop(world_take(TWO));
+}
+
+static void fork_child(unsigned id)
+{
+    if (id == 0) {
+        world_fork(true);
+        lgalloc_handle a = world_take(TWO);
+        drop(a);
+    } else {
+        lgalloc_handle a = world_take(TWO);
+        drop(a);
+        lgalloc_thread_flush();
+    }
+}
+
+static void setup_two_free(void)
+{
+    setup();
+    hold(FOUR, 4);
+}
+
+/* Two regions are with the main thread, two in thread 0's cache, of which a thief takes one. */
+static void setup_robbed(void)
+{
+    setup();
+    world_cache_regions(FOUR, 2);
+    hold(FOUR, 4);
+}
+
+static void own_cache_robbed(unsigned id)
+{
+    if (id == 0) {
+        drop(handles[0]);
+        drop(handles[1]);
+        drop(world_take(FOUR));
+    } else {
+        (void)world_take(FOUR); /* kept to the end */
+    }
+}
+
+/* All regions are in use; two are freed, two threads want one each. */
+static void exhausted(unsigned id)
+{
+    if (id == 0) {
+        drop(handles[0]);
+        drop(handles[1]);
+    } else {
+        lgalloc_handle a = world_take(FOUR);
+        if (a.len != 0)
+            drop(a);
+    }
+}
+
+#define MOST 20000
+
+const client clients_whole[] = {
+    {"steal-exit", "a thread frees and ends; another takes both regions", 2, setup, steal_exit, world_check_end,
+     {2, 1, MOST}, true},
+    {"steal-last", "the only region is freed; two want it", 3, setup_last_one, steal_last, world_check_end,
+     {2, 1, MOST}, true},
+    {"refill-race", "two threads map the first area at once", 2, setup, refill_race, world_check_end, {3, 1, MOST},
+     false},
+    {"release-allocation", "a purge releases the area that an allocation wants", 2, setup_free_area,
+     release_allocation, world_check_end, {3, 1, MOST}, false},
+    {"release-late-free", "a purge releases the area that a region returns to", 2, setup_late_free,
+     release_late_free, world_check_end, {3, 1, MOST}, false},
+    {"purge-owner", "a purge empties the cache that its owner uses", 2, setup_purge_owner, purge_owner,
+     world_check_end, {2, 1, MOST}, true},
+    {"limit-last", "two want the last room below limit_bytes", 2, setup_limit, limit_last, world_check_end,
+     {2, 1, MOST}, true},
+    {"limit-cached", "the room is in another thread's cache", 2, setup_limit, limit_cached, world_check_end,
+     {2, 1, MOST}, false},
+    {"tick-owner", "the worker drains a cache that its owner wakes up to", 2, setup_tick, tick_owner,
+     world_check_end, {2, 1, MOST}, true},
+    {"overflow-claim", "a full cache is emptied while others claim", 2, setup_overflow, overflow_claim,
+     world_check_end, {2, 1, MOST}, false},
+    {"capacity-change", "the cache's capacity changes below its owner", 2, setup_capacity, capacity_change,
+     world_check_end, {3, 1, MOST}, false},
+    {"shut-without-record", "a free without a thread record against the last allocation", 2, setup_last_one,
+     shut_without_record, world_check_end, {3, 1, MOST}, true},
+    {"record-reuse", "records change hands while others look through them", 3, setup, record_reuse,
+     world_check_end, {1, 1, MOST}, false},
+    {"exhausted", "two free, two take, and no region is over", 3, setup_two_free, exhausted, world_check_end,
+     {2, 1, MOST}, false},
+    {"own-cache-robbed", "a thief is at the cache that its owner's last hope is in", 2, setup_robbed,
+     own_cache_robbed, world_check_end, {2, 0, MOST}, true},
+    {"fork-parent", "a fork while another thread allocates; nobody notices", 2, setup, fork_parent, world_check_end,
+     {3, 1, MOST}, true},
+    {"fork-child", "the child of a fork: what the other thread held is found", 2, setup, fork_child,
+     world_check_end, {3, 1, MOST}, true},
+};
+const unsigned clients_whole_count = sizeof(clients_whole) / sizeof(*clients_whole);

@@ -1,0 +1,114 @@
+/*
+ * Walks all schedules of small clients, and prints how many there were.
+ *
+ *   exhaustive [CLIENT...] [--preemptions N] [--late N] [--most N] [--tso]
+ *   exhaustive CLIENT[/fences] --schedule TEXT      one schedule, as a failure printed it, step by step
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "clients.h"
+#include "world.h"
+
+bool client_fences;
+
+static struct {
+    int preemptions, late;
+    uint64_t most;
+    const char *schedule;
+    enum xp_memory memory;
+    const char *names[64];
+    unsigned name_count;
+} options = {.preemptions = -1, .late = -1, .memory = XP_PSO};
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
+static bool wanted(const char *name)
+{
+    for (unsigned i = 0; i < options.name_count; i++)
+        if (strcmp(options.names[i], name) == 0)
+            return true;
+    return options.name_count == 0;
+}
+
+static void run(const client *c, bool fences)
+{
+    char name[64];
+    snprintf(name, sizeof(name), "%s%s", c->name, fences ? "/fences" : "");
+    if (!wanted(name))
+        return;
+    client_fences = fences;
+    xp_program program = {.threads = c->threads, .setup = c->setup, .body = c->body, .check = c->check,
+                          .memory = options.memory};
+    world_run(&program);
+    if (options.schedule != NULL) {
+        xp_trace = true;
+        if (!xp_run_text(&program, options.schedule))
+            exit(2);
+        puts("this schedule is fine");
+        return;
+    }
+    xp_bounds bounds = c->bounds;
+    if (options.preemptions >= 0)
+        bounds.preemptions = (unsigned)options.preemptions;
+    if (options.late >= 0)
+        bounds.late_stores = (unsigned)options.late;
+    if (options.most != 0)
+        bounds.most = options.most;
+    /* The name first: a failure prints the rest. */
+    printf("%-28s %7u %4u ", name, bounds.preemptions, bounds.late_stores);
+    fflush(stdout);
+    double start = now();
+    xp_result result = xp_walk(&program, bounds);
+    double seconds = now() - start;
+    printf("%9llu %-8s %6u %9.0f %6.1f s\n", (unsigned long long)result.schedules,
+           result.complete ? "all" : "stopped", result.shared,
+           (double)result.schedules / (seconds > 0 ? seconds : 1), seconds);
+}
+
+static const char *value_of(int argc, char **argv, int *i)
+{
+    if (*i + 1 >= argc) {
+        fprintf(stderr, "%s needs a value\n", argv[*i]);
+        exit(2);
+    }
+    return argv[++*i];
+}
+
+int main(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--preemptions") == 0)
+            options.preemptions = atoi(value_of(argc, argv, &i));
+        else if (strcmp(argv[i], "--late") == 0)
+            options.late = atoi(value_of(argc, argv, &i));
+        else if (strcmp(argv[i], "--most") == 0)
+            options.most = strtoull(value_of(argc, argv, &i), NULL, 10);
+        else if (strcmp(argv[i], "--schedule") == 0)
+            options.schedule = value_of(argc, argv, &i);
+        else if (strcmp(argv[i], "--tso") == 0)
+            options.memory = XP_TSO;
+        else if (argv[i][0] != '-' && options.name_count < 64)
+            options.names[options.name_count++] = argv[i];
+        else {
+            fprintf(stderr, "unknown option %s\n", argv[i]);
+            return 2;
+        }
+    }
+    if (options.schedule == NULL)
+        printf("%-28s %7s %4s %9s %-8s %6s %9s\n", "client", "preempt", "late", "schedules", "", "shared", "per s");
+    for (unsigned i = 0; i < clients_parts_count + clients_whole_count; i++) {
+        const client *c = i < clients_parts_count ? &clients_parts[i] : &clients_whole[i - clients_parts_count];
+        run(c, false);
+        if (c->fences_too)
+            run(c, true);
+    }
+    return 0;
+}

@@ -1,0 +1,35 @@
+/* What the explorer's two halves, schedule and memory, know of each other. */
+#ifndef FUZZ_EXPLORE_INTERNAL_H
+#define FUZZ_EXPLORE_INTERNAL_H
+
+#include "explore.h"
+
+/* ---- explore_schedule.c */
+
+enum decision {
+    DECIDE_PREEMPT, /* 0: the running thread goes on; i: the i-th of the others that can run */
+    DECIDE_NEXT,    /* the running thread can't go on: the i-th of those that can */
+    DECIDE_LATE     /* 0: all pending stores to an address become visible to a reader; i: the last i don't */
+};
+
+/* One of [0, n). */
+unsigned decide(enum decision kind, unsigned n);
+/* A point where others may go first, before an access to `at`. */
+void point_before(const void *at);
+/* Something has changed that a waiting thread may wait for. */
+void note_progress(void);
+unsigned running_thread(void);
+enum xp_memory memory_model(void);
+/* A line of the trace, if there is one. */
+void trace_line(const char *what, const void *at, uint64_t value, bool has_value);
+
+/* Notes an access for finding out what is shared; whether it is known to be. */
+void note_access(const void *at, bool writes);
+
+/* ---- explore_memory.c */
+
+void memory_reset(void);
+/* Makes all stores of a thread visible; whether there were any. */
+bool drain(unsigned thread);
+
+#endif

@@ -1,0 +1,484 @@
+/* The world of the explored library: see world.h. */
+#include "world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config.h"
+#include "init.h"
+#include "thread_cache.h"
+#include "verify.h"
+
+#define REGIONS 1024 /* of the smallest class */
+#define FILES 64
+#define LAST_FREES 16
+#define NOBODY 0
+#define LOST 255 /* in the child of a fork: its memory stayed with the parent */
+
+static struct {
+    uint8_t owner[WORLD_CLASSES][REGIONS];   /* thread + 1 */
+    uint8_t mapped[WORLD_CLASSES][REGIONS];  /* 0: not; 1: anonymous; fd + 2 */
+    bool holds[WORLD_CLASSES][REGIONS];      /* anonymous memory */
+    struct {
+        bool open;
+        unsigned class_index;
+        bool holds[REGIONS];
+    } files[FILES];
+    int file_count;
+    /* Calls under way, and regions that have an owner. */
+    unsigned owned[WORLD_CLASSES], freeing[WORLD_CLASSES];
+    struct {
+        unsigned class_index;
+        uint64_t store;
+    } last_frees[XP_THREADS][LAST_FREES]; /* which others may not see yet */
+    unsigned free_count[XP_THREADS];
+    int taking[XP_THREADS + 1];                      /* class + 1 */
+    unsigned worst_regions[XP_THREADS + 1];          /* not available to the taker at the worst moment */
+    size_t worst_bytes[XP_THREADS + 1];
+    size_t limit;
+    bool forked;
+} world;
+
+int (*world_fault_plan)(unsigned call);
+
+int world_fault(unsigned call)
+{
+    return world_fault_plan != NULL ? world_fault_plan(call) : 0;
+}
+
+static size_t size_of(unsigned class_index)
+{
+    return (size_t)1 << (class_index + LGALLOC_SIZE_CLASS_MIN_LOG2);
+}
+
+static unsigned regions_of(unsigned class_index)
+{
+    return (unsigned)(WORLD_STRIPE / size_of(class_index));
+}
+
+/* ---- where an address is */
+
+typedef struct span {
+    unsigned class_index, first, count;
+} span;
+
+static span find(const void *addr, size_t len)
+{
+    size_t offset = (uintptr_t)addr - lg_stripes[0].base;
+    span s = {(unsigned)(offset / WORLD_STRIPE), 0, 0};
+    XP_CHECK(s.class_index < WORLD_CLASSES && "the address is in a stripe");
+    size_t within = offset % WORLD_STRIPE;
+    XP_CHECK(len != 0 && len <= WORLD_STRIPE - within && "the range is in one stripe");
+    s.first = (unsigned)(within / size_of(s.class_index));
+    s.count = (unsigned)((within + len - 1) / size_of(s.class_index)) + 1 - s.first;
+    return s;
+}
+
+static bool *holds(unsigned class_index, unsigned region)
+{
+    uint8_t how = world.mapped[class_index][region];
+    return how >= 2 ? &world.files[how - 2].holds[region] : &world.holds[class_index][region];
+}
+
+/* ---- system calls: others may go on before each */
+
+void world_mapped(const void *addr, size_t len, int fd, uint64_t offset)
+{
+    xp_point();
+    span s = find(addr, len);
+    xp_say("maps class, region", s.class_index, s.first);
+    XP_CHECK(fd < 0 || offset == (uint64_t)s.first * size_of(s.class_index));
+    XP_CHECK(fd < 0 || (fd < world.file_count && world.files[fd].open));
+    if (fd >= 0)
+        world.files[fd].class_index = s.class_index;
+    for (unsigned i = s.first; i < s.first + s.count; i++) {
+        XP_CHECK(world.owner[s.class_index][i] == NOBODY && "memory is mapped over a region in use");
+        XP_CHECK(world.mapped[s.class_index][i] == 0 && "memory is mapped over an area");
+        world.mapped[s.class_index][i] = (uint8_t)(fd < 0 ? 1 : fd + 2);
+        if (fd < 0)
+            world.holds[s.class_index][i] = false;
+    }
+}
+
+void world_unmapped(const void *addr, size_t len)
+{
+    xp_point();
+    span s = find(addr, len);
+    xp_say("unmaps class, region", s.class_index, s.first);
+    for (unsigned i = s.first; i < s.first + s.count; i++) {
+        uint8_t *owner = &world.owner[s.class_index][i];
+        if (world.forked && *owner != NOBODY && world.mapped[s.class_index][i] >= 2) {
+            *owner = LOST;
+            world.owned[s.class_index]--;
+        }
+        XP_CHECK((*owner == NOBODY || *owner == LOST) && "a region in use is unmapped");
+        world.mapped[s.class_index][i] = 0;
+    }
+}
+
+void world_cleared(const void *addr, size_t len)
+{
+    xp_point();
+    span s = find(addr, len);
+    xp_say("clears class, region", s.class_index, s.first);
+    for (unsigned i = s.first; i < s.first + s.count; i++) {
+        XP_CHECK(world.owner[s.class_index][i] == NOBODY && "the memory of a region in use is taken away");
+        *holds(s.class_index, i) = false;
+    }
+}
+
+int world_open(void)
+{
+    XP_CHECK(world.file_count < FILES);
+    memset(&world.files[world.file_count], 0, sizeof(world.files[0]));
+    world.files[world.file_count].open = true;
+    return world.file_count++;
+}
+
+void world_close(int fd)
+{
+    XP_CHECK(fd >= 0 && fd < world.file_count && world.files[fd].open && "an open file is closed");
+    world.files[fd].open = false;
+}
+
+static void lose_blocks(int fd, uint64_t from, uint64_t to)
+{
+    unsigned c = world.files[fd].class_index;
+    for (unsigned i = 0; i < regions_of(c); i++) {
+        uint64_t start = (uint64_t)i * size_of(c);
+        if (start < from || start >= to)
+            continue;
+        XP_CHECK((world.owner[c][i] == NOBODY || world.mapped[c][i] != fd + 2) &&
+                 "the file of a region in use loses its blocks");
+        world.files[fd].holds[i] = false;
+    }
+}
+
+void world_truncated(int fd, uint64_t size)
+{
+    xp_point();
+    XP_CHECK(fd >= 0 && fd < world.file_count && world.files[fd].open);
+    lose_blocks(fd, size, UINT64_MAX);
+}
+
+void world_punched(int fd, uint64_t offset, uint64_t len)
+{
+    xp_point();
+    XP_CHECK(fd >= 0 && fd < world.file_count && world.files[fd].open);
+    lose_blocks(fd, offset, offset + len);
+}
+
+void world_forked(void)
+{
+    world.forked = true;
+    /* What a vanished thread was about to take or free belongs to nobody who could tell. */
+    for (unsigned t = 0; t <= XP_THREADS; t++)
+        world.taking[t] = 0;
+    memset(world.freeing, 0, sizeof(world.freeing));
+}
+
+/* ---- taking and freeing */
+
+/* Regions of a class that `taker` can't have at this moment: in use, on their way to others, or freed by another
+ * thread whose store of that it may not see yet. */
+static unsigned busy_regions(unsigned class_index, unsigned taker)
+{
+    unsigned busy = world.owned[class_index] + world.freeing[class_index];
+    for (unsigned t = 0; t <= XP_THREADS; t++)
+        busy += world.taking[t] == (int)class_index + 1;
+    for (unsigned t = 0; t < XP_THREADS; t++)
+        for (unsigned i = 0; t != taker && i < LAST_FREES && i < world.free_count[t]; i++)
+            busy += world.last_frees[t][i].class_index == class_index &&
+                    !xp_is_visible(t, world.last_frees[t][i].store);
+    return busy;
+}
+
+/* Updates what the takers under way could not have had at the worst moment. */
+static void note_usage(void)
+{
+    for (unsigned t = 0; t <= XP_THREADS; t++) {
+        if (world.taking[t] == 0)
+            continue;
+        size_t bytes = 0;
+        for (unsigned c = 0; c < WORLD_CLASSES; c++)
+            bytes += busy_regions(c, t) * size_of(c);
+        unsigned busy = busy_regions((unsigned)world.taking[t] - 1, t);
+        if (world.worst_regions[t] < busy)
+            world.worst_regions[t] = busy;
+        if (world.worst_bytes[t] < bytes)
+            world.worst_bytes[t] = bytes;
+    }
+}
+
+static void check_refusal(unsigned class_index, unsigned self, lgalloc_status status)
+{
+    if (world_fault_plan != NULL || world.forked)
+        return;
+    XP_CHECK(status == LGALLOC_STATUS_OUT_OF_MEMORY && "nothing else can be wrong");
+    /* Both figures count this call itself. */
+    bool no_region = world.worst_regions[self] > regions_of(class_index);
+    bool no_room = world.limit != 0 && world.worst_bytes[self] > world.limit;
+    XP_CHECK((no_region || no_room) && "OUT_OF_MEMORY although there was a region all the time");
+}
+
+lgalloc_handle world_take(unsigned class_index)
+{
+    unsigned self = xp_self();
+    lgalloc_handle handle;
+    world.worst_regions[self] = 0;
+    world.worst_bytes[self] = 0;
+    world.taking[self] = (int)class_index + 1;
+    note_usage();
+    xp_say("takes a region of class", class_index, 0);
+    lgalloc_status status = lgalloc_allocate(size_of(class_index), 1, 1, NULL, NULL, &handle);
+    world.taking[self] = 0;
+    if (status != LGALLOC_STATUS_OK) {
+        xp_say("is refused: class, status", class_index, (uint64_t)status);
+        check_refusal(class_index, self, status);
+        XP_CHECK(handle.len == 0);
+        return handle;
+    }
+    XP_CHECK(handle.len == size_of(class_index));
+    span s = find(handle.ptr, handle.len);
+    XP_CHECK(s.class_index == class_index && s.count == 1);
+    XP_CHECK(world.mapped[class_index][s.first] != 0 && "a region that isn't mapped is handed out");
+    XP_CHECK(world.owner[class_index][s.first] == NOBODY && "a region is handed out twice");
+    world.owner[class_index][s.first] = (uint8_t)(self + 1);
+    xp_say("has taken class, region", class_index, s.first);
+    *holds(class_index, s.first) = true;
+    world.owned[class_index]++;
+    note_usage();
+    if (world.limit != 0) {
+        size_t bytes = 0;
+        for (unsigned c = 0; c < WORLD_CLASSES; c++)
+            bytes += world.owned[c] * size_of(c);
+        XP_CHECK(bytes <= world.limit && "limit_bytes is a hard bound");
+    }
+    return handle;
+}
+
+void world_free(lgalloc_handle handle)
+{
+    if (handle.len == 0) {
+        lgalloc_deallocate(handle);
+        return;
+    }
+    span s = find(handle.ptr, handle.len);
+    uint8_t *owner = &world.owner[s.class_index][s.first];
+    if (*owner == LOST) {
+        lgalloc_deallocate(handle);
+        return;
+    }
+    XP_CHECK(*owner != NOBODY && "the client frees what it has");
+    *owner = NOBODY;
+    world.owned[s.class_index]--;
+    world.freeing[s.class_index]++;
+    note_usage();
+    xp_say("frees class, region", s.class_index, s.first);
+    lgalloc_deallocate(handle);
+    xp_say("has freed class, region", s.class_index, s.first);
+    world.freeing[s.class_index]--;
+    unsigned self = xp_self();
+    if (self != XP_MAIN) {
+        unsigned i = world.free_count[self]++ % LAST_FREES;
+        world.last_frees[self][i].class_index = s.class_index;
+        world.last_frees[self][i].store = xp_last_store();
+    }
+}
+
+/* ---- what must be true while no thread runs */
+
+void world_check(void)
+{
+    unsigned class_index;
+    const char *wrong = lg_verify(false, &class_index);
+    if (wrong != NULL)
+        xp_fail("the verifier", wrong);
+    lgalloc_size_class_stats stats[LGALLOC_SIZE_CLASS_COUNT];
+    (void)lgalloc_stats(stats, LGALLOC_SIZE_CLASS_COUNT);
+    for (unsigned c = 0; c < WORLD_CLASSES; c++) {
+        XP_CHECK((world.forked || stats[c].in_use_regions == world.owned[c]) &&
+                 "the counters know what is in use");
+        unsigned limit = (unsigned)lg_load_relaxed_64(&lg_stripe_of(c)->limit);
+        for (unsigned i = 0; i < limit; i++)
+            if (world.mapped[c][i] != 0 && world.owner[c][i] == NOBODY &&
+                lg_load_relaxed_32(&lg_region_at(c, i)->state) == LG_CLEAN)
+                XP_CHECK(!*holds(c, i) && "a clean region holds memory");
+    }
+}
+
+void world_check_end(void)
+{
+    world_check();
+    for (unsigned c = 0; c < WORLD_CLASSES; c++)
+        for (unsigned i = 0; i < regions_of(c) && world.owned[c] != 0; i++)
+            if (world.owner[c][i] != NOBODY && world.owner[c][i] != LOST)
+                world_free((lgalloc_handle){lg_region_address(c, i), size_of(c)});
+    world_fault_plan = NULL;
+    lgalloc_thread_flush();
+    (void)lgalloc_purge();
+    world_check();
+    lgalloc_global_stats global;
+    lgalloc_stats_global(&global);
+    XP_CHECK((world.forked || global.area_bytes == 0) && "an area is left though nothing is in use");
+    XP_CHECK(global.area_bytes != 0 || (lg_charged() == 0 && global.dirty_bytes == 0));
+}
+
+/* ---- options */
+
+static void apply(lgalloc_config *config)
+{
+    XP_CHECK(lgalloc_set_config(config) == LGALLOC_STATUS_OK);
+    lgalloc_config_free(config);
+}
+
+void world_cache_regions(unsigned class_index, unsigned regions)
+{
+    lgalloc_config *config = lgalloc_config_new();
+    lgalloc_config_local_buffer_bytes(config, regions * size_of(class_index));
+    apply(config);
+}
+
+void world_limit(size_t bytes)
+{
+    lgalloc_config *config = lgalloc_config_new();
+    lgalloc_config_limit_bytes(config, bytes);
+    apply(config);
+    world.limit = bytes;
+}
+
+void world_use_fences(void)
+{
+    (void)lg_or_seq_cst_64(&lg_hot_flags, LG_HOT_FENCE);
+}
+
+/* ---- the first state */
+
+/* The library's variables (explore.ld), and those of each thread (base.h). */
+extern char __start_lg_state[], __stop_lg_state[];
+extern char __start_lg_locals[], __stop_lg_locals[];
+
+static char *saved_state, *fresh_locals;
+
+#define WRITTEN 65536
+static struct {
+    char *at;
+    unsigned size;
+} written[WRITTEN]; /* to metadata, by atomic operations */
+static unsigned written_count;
+
+static void note_written(void *at, unsigned size)
+{
+    if ((char *)at >= __start_lg_state && (char *)at < __stop_lg_state)
+        return;
+    if (written_count == WRITTEN)
+        xp_fail("world.c: too many writes in one execution", NULL);
+    written[written_count].at = at;
+    written[written_count++].size = size;
+}
+
+static void describe(const void *at, char *text, size_t size)
+{
+    uintptr_t a = (uintptr_t)at;
+    for (unsigned c = 0; c < WORLD_CLASSES; c++) {
+        const lg_region *regions = lg_stripe_of(c)->regions;
+        if (a >= (uintptr_t)regions && a < (uintptr_t)(regions + regions_of(c))) {
+            size_t index = (a - (uintptr_t)regions) / sizeof(*regions);
+            snprintf(text, size, "class %u region %zu %s", c, index,
+                     at == &regions[index].state ? "state" : "has_blocks");
+            return;
+        }
+        const char *words = (const char *)lg_layout_.bitmap_words[c];
+        size_t half = lg_bitmap_words(regions_of(c)) * sizeof(lg_a64);
+        if (a >= (uintptr_t)words && a < (uintptr_t)words + 2 * half) {
+            size_t offset = a - (uintptr_t)words;
+            snprintf(text, size, "class %u %s bitmap word %zu", c, offset < half ? "dirty" : "clean",
+                     offset % half / sizeof(lg_a64));
+            return;
+        }
+    }
+    const char *threads = lg_layout_.threads;
+    if (a >= (uintptr_t)threads && a < (uintptr_t)threads + lg_layout_.threads_max * LG_THREAD_BYTES) {
+        size_t id = (a - (uintptr_t)threads) / LG_THREAD_BYTES;
+        const lg_thread *thread = (const lg_thread *)(const void *)(threads + id * LG_THREAD_BYTES);
+        for (unsigned c = 0; c < WORLD_CLASSES; c++) {
+            const lg_bin *bin = &thread->bins[c + LG_CLASS_MIN];
+            const char *what = at == &bin->deque.top      ? "top"
+                               : at == &bin->deque.bottom ? "bottom"
+                               : at == &bin->deque.room   ? "room"
+                                                          : NULL;
+            if (what != NULL) {
+                snprintf(text, size, "record %zu class %u %s", id, c, what);
+                return;
+            }
+            if (a >= (uintptr_t)thread->rings[c] && a < (uintptr_t)thread->rings[c + 1]) {
+                snprintf(text, size, "record %zu class %u ring[%zu]", id, c,
+                         (a - (uintptr_t)thread->rings[c]) / sizeof(lg_a64));
+                return;
+            }
+        }
+        snprintf(text, size, "record %zu %s+0x%zx", id, at == &thread->transit ? "transit " : "",
+                 (size_t)(a - (uintptr_t)thread));
+        return;
+    }
+    if (at == &lg_hot_flags)
+        snprintf(text, size, "lg_hot_flags");
+    else if (a >= (uintptr_t)__start_lg_state && a < (uintptr_t)__stop_lg_state)
+        snprintf(text, size, "lg_state+0x%zx", (size_t)(a - (uintptr_t)__start_lg_state));
+}
+
+/* Between variables AddressSanitizer has put zones that memcpy() may not touch. */
+__attribute__((no_sanitize("address"))) static void copy_words(char *to, const char *from, size_t size)
+{
+    for (size_t i = 0; i < size; i += sizeof(uint64_t))
+        *(volatile uint64_t *)(void *)(to + i) = *(const volatile uint64_t *)(const void *)(from + i);
+}
+
+static void bring_up(void)
+{
+    size_t locals = (size_t)(__stop_lg_locals - __start_lg_locals);
+    fresh_locals = malloc(locals);
+    memcpy(fresh_locals, __start_lg_locals, locals);
+    lgalloc_config *config = lgalloc_config_new();
+    lgalloc_config_enable(config);
+    lgalloc_config_with_backing(config, LGALLOC_BACKING_ANONYMOUS);
+    XP_CHECK(lgalloc_config_with_path(config, "nowhere") == LGALLOC_STATUS_OK);
+    apply(config);
+    XP_CHECK(lg_init() == 0 && lg_layout_.stripe_bytes == WORLD_STRIPE);
+    XP_CHECK(written_count == 0);
+    size_t state = (size_t)(__stop_lg_state - __start_lg_state);
+    saved_state = malloc(state);
+    copy_words(saved_state, __start_lg_state, state);
+    xp_describe = describe;
+}
+
+void world_reset(void)
+{
+    if (saved_state == NULL) {
+        xp_written = note_written;
+        bring_up();
+    } else {
+        for (unsigned i = 0; i < written_count; i++)
+            memset(written[i].at, 0, written[i].size);
+        world_clear_metadata();
+        copy_words(__start_lg_state, saved_state, (size_t)(__stop_lg_state - __start_lg_state));
+    }
+    written_count = 0;
+    memset(&world, 0, offsetof(__typeof__(world), files));
+    world.file_count = 0;
+    memset(&world.owned, 0, sizeof(world) - offsetof(__typeof__(world), owned));
+    world_fault_plan = NULL;
+}
+
+void world_run(xp_program *program)
+{
+    program->reset = world_reset;
+    program->locals = __start_lg_locals;
+    program->locals_size = (size_t)(__stop_lg_locals - __start_lg_locals);
+    if (saved_state == NULL) {
+        /* The first reset brings the library up, for which there must be a program. */
+        world_reset();
+    }
+    program->locals_fresh = fresh_locals;
+}
