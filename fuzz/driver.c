@@ -11,10 +11,6 @@
 
 #include "input.h"
 
-#ifdef FUZZ_WITH_LIBFUZZER
-#error "libFuzzer has a main of its own"
-#endif
-
 #define LARGEST ((size_t)1 << 16)
 
 typedef struct sample {

@@ -23,8 +23,17 @@ enum xp_memory memory_model(void);
 /* A line of the trace, if there is one. */
 void trace_line(const char *what, const void *at, uint64_t value, bool has_value);
 
-/* Notes an access for finding out what is shared; whether it is known to be. */
+/* Notes an access, for finding out what is shared. */
 void note_access(const void *at, bool writes);
+
+/* ---- explore_shared.c: which addresses are points in a walk */
+
+void shared_forget(void);
+void shared_next_execution(void);
+void shared_note(const void *at, bool writes, unsigned thread);
+bool shared_is(const void *at);
+bool shared_has_grown(void); /* in this execution */
+unsigned shared_count(void);
 
 /* ---- explore_memory.c */
 

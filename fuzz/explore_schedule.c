@@ -101,53 +101,13 @@ void xp_say(const char *what, uint64_t a, uint64_t b)
                 (unsigned long long)b);
 }
 
-/* ---- what is shared */
-
-/* Addresses that more than one thread accesses, one of them writing. Only before those can it matter who goes
- * first; the walk starts over when another is found. */
-#define SHARED_SLOTS 8192
-typedef struct access {
-    const void *at;
-    uint64_t execution;
-    uint8_t readers, writers;
-    bool shared;
-} access;
-static access accesses[SHARED_SLOTS];
-static uint64_t execution = 1;
-static unsigned shared_count;
-static bool shared_grew;
-
-static access *find_access(const void *at)
-{
-    size_t slot = ((uintptr_t)at >> 2) * 0x9e3779b97f4a7c15u >> 51;
-    while (accesses[slot].at != NULL && accesses[slot].at != at)
-        slot = (slot + 1) % SHARED_SLOTS;
-    accesses[slot].at = at;
-    return &accesses[slot];
-}
+/* ---- choosing */
 
 void note_access(const void *at, bool writes)
 {
-    if (xp.mode != MODE_WALK)
-        return;
-    access *a = find_access(at);
-    if (a->shared)
-        return;
-    if (a->execution != execution) {
-        a->execution = execution;
-        a->readers = a->writers = 0;
-    }
-    uint8_t bit = (uint8_t)(1u << xp.current);
-    *(writes ? &a->writers : &a->readers) |= bit;
-    uint8_t all = a->readers | a->writers;
-    if (a->writers != 0 && (all & (all - 1)) != 0) {
-        a->shared = true;
-        shared_grew = true;
-        shared_count++;
-    }
+    if (xp.mode == MODE_WALK)
+        shared_note(at, writes, xp.current);
 }
-
-/* ---- choosing */
 
 static unsigned choose_in_walk(enum decision kind, unsigned n)
 {
@@ -262,7 +222,7 @@ static void count_step(void)
 /* Whether a point before an access to `at` need not be one. */
 static bool passed_over(const void *at)
 {
-    return xp.mode == MODE_WALK && at != NULL && !find_access(at)->shared;
+    return xp.mode == MODE_WALK && at != NULL && !shared_is(at);
 }
 
 void point_before(const void *at)
@@ -397,7 +357,7 @@ static void execute(void)
     xp.steps = 0;
     xp.decisions = 0;
     xp.special_next = 0;
-    execution++;
+    shared_next_execution();
     memory_reset();
     xp.program->reset();
     xp_fresh_locals();
@@ -459,20 +419,18 @@ xp_result xp_walk(const xp_program *program, xp_bounds bounds)
     xp.program = program;
     xp.mode = MODE_WALK;
     xp.node_count = 0;
-    memset(accesses, 0, sizeof(accesses));
-    shared_count = 0;
+    shared_forget();
     for (;;) {
         xp.node_next = 0;
         xp.preemptions_left = bounds.preemptions;
         xp.late_left = bounds.late_stores;
         xp.special_count = 0;
-        shared_grew = false;
         execute();
         result.schedules++;
         result.steps += xp.steps;
         if (xp.node_next < xp.node_count)
             xp_fail("an execution ended before its decisions", NULL);
-        if (shared_grew) {
+        if (shared_has_grown()) {
             xp.node_count = 0;
             result.schedules = result.steps = 0;
             continue;
@@ -487,7 +445,7 @@ xp_result xp_walk(const xp_program *program, xp_bounds bounds)
         }
         xp.nodes[xp.node_count - 1].chosen++;
     }
-    result.shared = shared_count;
+    result.shared = shared_count();
     return result;
 }
 

@@ -275,7 +275,7 @@ void model_initialise(void)
     if (given == NULL)
         given = getenv("TMPDIR");
     if (given == NULL)
-        given = "/tmp";
+        given = P_tmpdir;
     FUZZ_CHECK(strlen(given) < sizeof(directory));
     strcpy(directory, given);
     model_directory = directory;

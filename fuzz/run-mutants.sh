@@ -3,8 +3,8 @@
 #
 #   run-mutants.sh [--jobs N] [MUTANT...]
 #
-# A patch begins with lines "# ..." that say what the bug is, and applies to the repository with patch -p1. The
-# steps are those below, cheapest first; a mutant is done at the first that fails. Exits with 1 if one survives.
+# A patch begins with a line "# ..." that says what the bug is, and applies to the repository with patch -p1. A mutant
+# is done at the first step that fails. Exits with 1 if one survives, or if the library fails by itself.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)

@@ -175,7 +175,7 @@ int main(int argc, char **argv)
 {
     double seconds = argc > 1 ? atof(argv[1]) : 4;
     unsigned threads = argc > 2 ? (unsigned)atoi(argv[2]) : 8;
-    directory = getenv("LGALLOC_TEST_DIR") != NULL ? getenv("LGALLOC_TEST_DIR") : "/var/tmp";
+    directory = getenv("LGALLOC_TEST_DIR") != NULL ? getenv("LGALLOC_TEST_DIR") : P_tmpdir;
     set_up();
     pthread_t ids[64];
     uint64_t states[64];

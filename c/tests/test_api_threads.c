@@ -362,7 +362,9 @@ static void many_short_threads(void **state)
      * than ever before were there at once. One for each would be several MiB. */
     assert_true(test_global().metadata_bytes <= metadata + MIB);
     assert_int_equal(before.allocations, first.allocations + rounds * 20);
-    assert_int_equal(before.area_total_bytes, 32 * MIB);
+    /* The first area holds more than all need. What others have in their hands at that moment is out of sight, so
+     * a second one (of 64 MiB) may be mapped; a thousand threads that left anything behind would need many. */
+    assert_true(before.area_total_bytes <= (32 + 64) * MIB);
     test_assert_equations();
 }
 

@@ -388,6 +388,7 @@ static void nothing_is_lost_among_threads(void **state)
     run_race(300000, 5, test_scale(60, 3), test_scale(300, 100));
     run_race(300, 290, test_scale(200, 10), test_scale(300, 100));
     /* A hidden member is found again by whoever gives a neighbour: so look often. */
+    run_race(100, 1, test_scale(6000, 30), 3);
     run_race(100, 2, test_scale(6000, 30), 6);
     run_race(5000, 2, test_scale(6000, 30), 6);
 }

@@ -17,6 +17,14 @@ enum { UNTOUCHED = 4711 };
         assert_int_equal(errno, UNTOUCHED);   \
     } while (0)
 
+/* Where tools that stand in for the system answer with an error of their own. */
+#define ASSERT_FAILS_SOMEHOW(call)          \
+    do {                                    \
+        errno = UNTOUCHED;                  \
+        assert_int_not_equal(call, 0);      \
+        assert_int_equal(errno, UNTOUCHED); \
+    } while (0)
+
 #define ASSERT_WORKS(call) ASSERT_FAILS(call, 0)
 
 static void no_line(void *context, const char *text)
@@ -39,16 +47,16 @@ static void failures_are_returned(void **state)
     ASSERT_FAILS(lg_os_punch(-1, 0, 1), EBADF);
     ASSERT_FAILS(lg_os_file_usage(-1, &size, &allocated), EBADF);
     void *nowhere = NULL;
-    ASSERT_FAILS(lg_os_reserve((size_t)1 << 60, &nowhere), ENOMEM);
+    ASSERT_FAILS_SOMEHOW(lg_os_reserve((size_t)1 << 60, &nowhere));
     assert_null(nowhere);
 
     /* Addresses that nothing is behind. */
     void *pages = NULL;
     ASSERT_WORKS(lg_os_reserve(4 * page, &pages));
     lg_os_unreserve(pages, 4 * page);
-    ASSERT_FAILS(lg_os_commit(pages, page), ENOMEM);
-    ASSERT_FAILS(lg_os_advise(LG_SYS_ADVISE_DISCARD, pages, page), ENOMEM);
-    ASSERT_FAILS(lg_os_advise(LG_SYS_ADVISE_DONTFORK, pages, page), ENOMEM);
+    ASSERT_FAILS_SOMEHOW(lg_os_commit(pages, page));
+    ASSERT_FAILS_SOMEHOW(lg_os_advise(LG_SYS_ADVISE_DISCARD, pages, page));
+    ASSERT_FAILS_SOMEHOW(lg_os_advise(LG_SYS_ADVISE_DONTFORK, pages, page));
     errno = UNTOUCHED;
     lg_os_close(-1);
     lg_os_unreserve((char *)pages + 1, page); /* no page's start */
