@@ -230,7 +230,7 @@ static void bitmap_mask(unsigned id)
     note_claimed(batch);
 }
 
-#define ALL 250000
+#define ALL 100000
 
 const client clients_parts[] = {
     {"deque-one-thief", "owner pops, pushes, pops, pops; a thief takes one", 2, deque_setup_two, deque_one_thief,

@@ -296,7 +296,7 @@ static void exhausted(unsigned id)
     }
 }
 
-#define MOST 20000
+#define MOST 8000
 
 const client clients_whole[] = {
     {"steal-exit", "a thread frees and ends; another takes both regions", 2, setup, steal_exit, world_check_end,

@@ -38,6 +38,30 @@ static bool wanted(const char *name)
     return options.name_count == 0;
 }
 
+/* Narrow bounds first: they find most, in the shortest schedules, and the widest may be too many to walk. What the
+ * narrower walks had is walked again. */
+static xp_result walk(const xp_program *program, xp_bounds bounds, xp_bounds *out_complete)
+{
+    xp_result total = {0, 0, true, 0};
+    for (unsigned late = 0; late <= bounds.late_stores; late++)
+        for (unsigned preemptions = 0; preemptions <= bounds.preemptions; preemptions++) {
+            bool widest = late == bounds.late_stores && preemptions == bounds.preemptions;
+            /* All preemptions with no store late, then the widest. */
+            if (late != 0 && !widest)
+                continue;
+            xp_bounds narrow = {preemptions, late, bounds.most - total.schedules};
+            xp_result result = xp_walk(program, narrow);
+            total.schedules += result.schedules;
+            total.steps += result.steps;
+            total.shared = result.shared;
+            total.complete = result.complete;
+            if (!result.complete)
+                return total;
+            *out_complete = narrow;
+        }
+    return total;
+}
+
 static void run(const client *c, bool fences)
 {
     char name[64];
@@ -66,10 +90,13 @@ static void run(const client *c, bool fences)
     printf("%-28s %7u %4u ", name, bounds.preemptions, bounds.late_stores);
     fflush(stdout);
     double start = now();
-    xp_result result = xp_walk(&program, bounds);
+    xp_bounds complete = {0, 0, 0};
+    xp_result result = walk(&program, bounds, &complete);
     double seconds = now() - start;
-    printf("%9llu %-8s %6u %9.0f %6.1f s\n", (unsigned long long)result.schedules,
-           result.complete ? "all" : "stopped", result.shared,
+    char reached[32] = "all";
+    if (!result.complete)
+        snprintf(reached, sizeof(reached), "all of %u, %u", complete.preemptions, complete.late_stores);
+    printf("%9llu  %-11s %6u %9.0f %6.1f s\n", (unsigned long long)result.schedules, reached, result.shared,
            (double)result.schedules / (seconds > 0 ? seconds : 1), seconds);
 }
 
@@ -103,7 +130,8 @@ int main(int argc, char **argv)
         }
     }
     if (options.schedule == NULL)
-        printf("%-28s %7s %4s %9s %-8s %6s %9s\n", "client", "preempt", "late", "schedules", "", "shared", "per s");
+        printf("%-28s %7s %4s %9s  %-11s %6s %9s\n", "client", "preempt", "late", "schedules", "walked", "shared",
+               "per s");
     for (unsigned i = 0; i < clients_parts_count + clients_whole_count; i++) {
         const client *c = i < clients_parts_count ? &clients_parts[i] : &clients_whole[i - clients_parts_count];
         run(c, false);

@@ -72,6 +72,8 @@ const struct contestant *contestant_get(unsigned id);
 /* The parts of the table. */
 extern const struct contestant lgalloc_contestants[3];
 extern const struct contestant floor_contestants[2];
+void *floor_allocate(size_t size);
+void floor_release(void *ptr, size_t size);
 extern const struct contestant malloc_contestants[4];
 extern const struct contestant hand_contestants[6];
 extern const struct contestant zero_contestants[6];
@@ -132,6 +134,7 @@ extern const struct workload workloads[];
 extern const size_t workload_count;
 unsigned workload_values(const struct workload *workload);
 
+void run_direct(const struct workload *, const struct contestant *, struct sample *);
 void run_hot_pair(const struct workload *, const struct contestant *, struct sample *);
 void run_batch(const struct workload *, const struct contestant *, struct sample *);
 void run_scaling(const struct workload *, const struct contestant *, struct sample *);

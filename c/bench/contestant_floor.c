@@ -28,14 +28,14 @@ __attribute__((noinline, cold)) static void *more(size_t size)
     return memory;
 }
 
-__attribute__((noinline)) static void *allocate(size_t size)
+__attribute__((noinline)) void *floor_allocate(size_t size)
 {
     if (__builtin_expect(stack.count == 0, 0))
         return more(size);
     return stack.regions[--stack.count];
 }
 
-__attribute__((noinline)) static void release(void *ptr, size_t size)
+__attribute__((noinline)) void floor_release(void *ptr, size_t size)
 {
     (void)size;
     stack.regions[stack.count++] = ptr;
@@ -47,6 +47,6 @@ static void start_file(void)
 }
 
 const struct contestant floor_contestants[2] = {
-    [FLOOR - FLOOR] = {"floor", NULL, allocate, release, NULL, NULL, NULL},
-    [FLOOR_FILE - FLOOR] = {"floor on a file", start_file, allocate, release, NULL, NULL, NULL},
+    [FLOOR - FLOOR] = {"floor", NULL, floor_allocate, floor_release, NULL, NULL, NULL},
+    [FLOOR_FILE - FLOOR] = {"floor on a file", start_file, floor_allocate, floor_release, NULL, NULL, NULL},
 };

@@ -61,7 +61,7 @@ static void nobody_moves_while_shut(void **state)
     for (size_t i = 0; i < MOVERS; i++) {
         atomic_store(&movers[i].rounds, 0);
     }
-    for (size_t round = 0; round < test_scale(3000, 60); round++) {
+    for (size_t round = 0; round < test_scale(1500, 60); round++) {
         lg_transit_shut();
         unsigned long before[MOVERS];
         for (size_t i = 0; i < MOVERS; i++) {
