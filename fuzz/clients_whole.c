@@ -258,6 +258,49 @@ static void fork_child(unsigned id)
     }
 }
 
+static void setup_free_file(void)
+{
+    setup();
+    lgalloc_config *config = lgalloc_config_new();
+    lgalloc_config_with_backing(config, LGALLOC_BACKING_FILE);
+    XP_CHECK(lgalloc_set_config(config) == LGALLOC_STATUS_OK);
+    lgalloc_config_free(config);
+    hold(TWO, 1);
+    drop(handles[0]);
+    lgalloc_thread_flush();
+}
+
+/* A thread that vanishes may have had a lock though it was moving nothing. */
+static void fork_reader(unsigned id)
+{
+    size_t count;
+    if (id == 0) {
+        world_fork(true);
+        drop(world_take(TWO));
+    } else {
+        (void)lgalloc_stats_files(NULL, 0, &count);
+    }
+}
+
+static void setup_flush(void)
+{
+    setup();
+    world_cache_regions(FOUR, 4);
+    hold(FOUR, 4);
+}
+
+static void flush_robbed(unsigned id)
+{
+    if (id == 0) {
+        for (unsigned i = 0; i < 3; i++)
+            drop(handles[i]);
+        lgalloc_thread_flush();
+        XP_CHECK(lg_deque_count(&lg_bin_of(lg_self(), FOUR)->deque) == 0 && "a flush leaves nothing");
+    } else {
+        (void)world_take(FOUR);
+    }
+}
+
 static void setup_two_free(void)
 {
     setup();
@@ -331,6 +374,10 @@ const client clients_whole[] = {
      own_cache_robbed, world_check_end, {2, 0, MOST}, true},
     {"fork-parent", "a fork while another thread allocates; nobody notices", 2, setup, fork_parent, world_check_end,
      {3, 1, MOST}, true},
+    {"flush-robbed", "a thief is at the cache that its owner flushes", 2, setup_flush, flush_robbed,
+     world_check_end, {2, 1, MOST}, true},
+    {"fork-reader", "the child of a fork: the other thread held a lock and no region", 2, setup_free_file, fork_reader,
+     world_check_end, {2, 1, MOST}, false},
     {"fork-child", "the child of a fork: what the other thread held is found", 2, setup, fork_child,
      world_check_end, {3, 1, MOST}, true},
 };
