@@ -60,6 +60,7 @@ static void steal_exit(unsigned id)
 static void setup_last_one(void)
 {
     setup();
+    world_cache_regions(ONE, 1);
     hold(ONE, 1);
 }
 
@@ -139,6 +140,12 @@ static void limit_last(unsigned id)
 {
     (void)id;
     drop(world_take(TWO));
+}
+
+static void limit_kept(unsigned id)
+{
+    (void)id;
+    (void)world_take(TWO);
 }
 
 /* The room is in another thread's cache, in regions of another size. */
@@ -270,6 +277,49 @@ static void setup_free_file(void)
     lgalloc_thread_flush();
 }
 
+/* Two of four regions are in the dirty pool; the first to come takes both, one of them for its cache. */
+static void setup_batch(void)
+{
+    setup();
+    world_cache_regions(FOUR, 4);
+    hold(FOUR, 4);
+    drop(handles[2]);
+    drop(handles[3]);
+    lgalloc_thread_flush();
+}
+
+static void batch_in_hand(unsigned id)
+{
+    (void)id;
+    (void)world_take(FOUR); /* kept to the end */
+}
+
+/* The only region is on its way from a cache, or from dirty to clean, when it is wanted. */
+static void drain_last(unsigned id)
+{
+    if (id == 0) {
+        (void)lgalloc_purge();
+    } else {
+        drop(handles[0]);
+        drop(world_take(ONE));
+    }
+}
+
+static void setup_dirty_last(void)
+{
+    setup_last_one();
+    drop(handles[0]);
+    lgalloc_thread_flush();
+}
+
+static void clear_last(unsigned id)
+{
+    if (id == 0)
+        lg_worker_tick(NULL);
+    else
+        drop(world_take(ONE));
+}
+
 /* A thread that vanishes may have had a lock though it was moving nothing. */
 static void fork_reader(unsigned id)
 {
@@ -354,8 +404,10 @@ const client clients_whole[] = {
      release_late_free, world_check_end, {3, 1, MOST}, false},
     {"purge-owner", "a purge empties the cache that its owner uses", 2, setup_purge_owner, purge_owner,
      world_check_end, {2, 1, MOST}, true},
-    {"limit-last", "two want the last room below limit_bytes", 2, setup_limit, limit_last, world_check_end,
+    {"limit-last", "two take and return the last room below limit_bytes", 2, setup_limit, limit_last, world_check_end,
      {2, 1, MOST}, true},
+    {"limit-kept", "two want the last room below limit_bytes, and one gets it", 2, setup_limit, limit_kept,
+     world_check_end, {2, 1, MOST}, false},
     {"limit-cached", "the room is in another thread's cache", 2, setup_limit, limit_cached, world_check_end,
      {2, 1, MOST}, false},
     {"tick-owner", "the worker drains a cache that its owner wakes up to", 2, setup_tick, tick_owner,
@@ -374,6 +426,12 @@ const client clients_whole[] = {
      own_cache_robbed, world_check_end, {2, 0, MOST}, true},
     {"fork-parent", "a fork while another thread allocates; nobody notices", 2, setup, fork_parent, world_check_end,
      {3, 1, MOST}, true},
+    {"batch-in-hand", "the last region is in the batch that another thread carries home", 2, setup_batch, batch_in_hand,
+     world_check_end, {1, 1, MOST}, true},
+    {"drain-last", "a purge drains the only region from the cache of who wants it", 2, setup_last_one, drain_last,
+     world_check_end, {2, 1, MOST}, true},
+    {"clear-last", "the worker clears the only region while it is wanted", 2, setup_dirty_last, clear_last,
+     world_check_end, {2, 1, MOST}, false},
     {"flush-robbed", "a thief is at the cache that its owner flushes", 2, setup_flush, flush_robbed,
      world_check_end, {2, 1, MOST}, true},
     {"fork-reader", "the child of a fork: the other thread held a lock and no region", 2, setup_free_file, fork_reader,
