@@ -303,7 +303,7 @@ void world_check(void)
         unsigned limit = (unsigned)lg_load_relaxed_64(&lg_stripe_of(c)->limit);
         for (unsigned i = 0; i < limit; i++)
             if (world.mapped[c][i] != 0 && world.owner[c][i] == NOBODY &&
-                lg_load_relaxed_32(&lg_region_at(c, i)->state) == LG_CLEAN)
+                lg_load_relaxed_64(&lg_region_at(c, i)->state) == LG_CLEAN)
                 XP_CHECK(!*holds(c, i) && "a clean region holds memory");
     }
 }
@@ -403,7 +403,7 @@ static void describe(const void *at, char *text, size_t size)
         size_t id = (a - (uintptr_t)threads) / LG_THREAD_BYTES;
         const lg_thread *thread = (const lg_thread *)(const void *)(threads + id * LG_THREAD_BYTES);
         for (unsigned c = 0; c < WORLD_CLASSES; c++) {
-            const lg_bin *bin = &thread->bins[c + LG_CLASS_MIN];
+            const lg_bin *bin = lg_bin_of((lg_thread *)(uintptr_t)thread, c);
             const char *what = at == &bin->deque.top      ? "top"
                                : at == &bin->deque.bottom ? "bottom"
                                : at == &bin->deque.room   ? "room"

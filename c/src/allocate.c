@@ -6,6 +6,7 @@
 #include "allocate.h"
 
 #include "config.h"
+#include "cpu.h"
 #include "init.h"
 #include "thread_cache.h"
 
@@ -13,37 +14,39 @@
 #define SMALLEST_REQUEST (((size_t)1 << (LG_CLASS_MIN - 1)) + 1)
 #define LARGEST_REQUEST ((size_t)1 << LG_CLASS_MAX)
 
-/* Six arguments at most, which all fit registers, so that the hot path can jump to these with nothing on the
- * stack. */
-static LG_COLD lgalloc_status refuse_overflow(void **out_ptr, size_t *out_capacity, lgalloc_handle *out_handle);
-static LG_COLD lgalloc_status allocate_cold(size_t bytes, size_t elem_size, size_t elem_align, void **out_ptr,
-                                            size_t *out_capacity, lgalloc_handle *out_handle);
-static LG_COLD lgalloc_status allocate_zeroed_cold(size_t bytes, size_t elem_size, size_t elem_align,
-                                                   void **out_ptr, size_t *out_capacity,
-                                                   lgalloc_handle *out_handle);
-static LG_COLD lgalloc_status allocate_from_elsewhere(size_t bytes, size_t elem_size, void **out_ptr,
-                                                      size_t *out_capacity, lgalloc_handle *out_handle,
-                                                      bool zeroed);
+/* These take what the hot path got, in the same registers, so that it can jump to them with nothing moved and
+ * nothing on the stack. */
+static LG_COLD lgalloc_status refuse(size_t capacity, size_t elem_size, size_t elem_align, void **out_ptr,
+                                     size_t *out_capacity, lgalloc_handle *out_handle);
+static LG_WARM lgalloc_status allocate_elsewhere(size_t bytes, size_t elem_size, size_t elem_align, void **out_ptr,
+                                                 size_t *out_capacity, lgalloc_handle *out_handle);
+static LG_WARM lgalloc_status allocate_zeroed_elsewhere(size_t bytes, size_t elem_size, size_t elem_align,
+                                                        void **out_ptr, size_t *out_capacity,
+                                                        lgalloc_handle *out_handle);
 static LG_COLD void deallocate_cold(lgalloc_handle handle);
-static LG_COLD void give_to_full_cache(lg_region *region, size_t len);
-static LG_COLD void make_zero(lg_region *region, size_t len);
+static LG_WARM void give_to_full_cache(lgalloc_handle handle);
+static LG_COLD void make_zero(void *ptr, size_t len);
 /* Doesn't return, but the hot path may jump to it with nothing on the stack. */
-static LG_COLD lgalloc_status die_handed_out_twice(const lg_region *region);
+static LG_COLD lgalloc_status die_handed_out_twice(void *ptr);
 
 /* A free region of the calling thread's becomes one in use. */
 LG_INLINE lgalloc_status hand_out(lg_region *region, void *ptr, size_t len, size_t elem_size, void **out_ptr,
                                   size_t *out_capacity, lgalloc_handle *out_handle, bool zeroed)
 {
-    uint32_t state = lg_load_relaxed_32(&region->state);
+    uint64_t state = lg_load_relaxed_64(&region->state);
     /* Two threads that free a region in the same instant both see it in use; here it comes out. */
-    if (LG_UNLIKELY(state >= LG_IN_USE))
-        return die_handed_out_twice(region);
-    lg_store_relaxed_32(&region->state, LG_IN_USE);
+    if (LG_UNLIKELY(!lg_state_is_free(state)))
+        return die_handed_out_twice(ptr);
+    lg_store_relaxed_64(&region->state, (uintptr_t)ptr);
     lg_unpoison(ptr, len);
     if (zeroed && state != LG_CLEAN)
-        make_zero(region, len);
+        make_zero(ptr, len);
     out_handle->ptr = ptr;
     out_handle->len = len;
+    /* One condition, and no jump, for who has enough in the handle. */
+    if (LG_LIKELY(((uintptr_t)out_ptr | (uintptr_t)out_capacity) == 0))
+        return LGALLOC_STATUS_OK;
+    LG_APART();
     if (out_ptr != NULL)
         *out_ptr = ptr;
     if (out_capacity != NULL) /* a division takes as long as all the rest; most sizes are powers of two */
@@ -52,15 +55,15 @@ LG_INLINE lgalloc_status hand_out(lg_region *region, void *ptr, size_t len, size
 }
 
 LG_INLINE lgalloc_status allocate(size_t capacity, size_t elem_size, size_t elem_align, void **out_ptr,
-                                  size_t *out_capacity, lgalloc_handle *out_handle, bool zeroed)
+                                  size_t *out_capacity, lgalloc_handle *out_handle, bool zeroed, bool lzcnt)
 {
-    size_t bytes;
+    size_t bytes, below = elem_align - 1;
+    if (LG_UNLIKELY((elem_align & below) != 0))
+        return refuse(capacity, elem_size, elem_align, out_ptr, out_capacity, out_handle);
+    LG_OPAQUE(below); /* the multiplication takes a register: that of elem_align is free now */
     if (LG_UNLIKELY(__builtin_mul_overflow(capacity, elem_size, &bytes)))
-        return refuse_overflow(out_ptr, out_capacity, out_handle);
-    if (LG_UNLIKELY(((elem_align - 1) & elem_align) != 0))
-        goto unusual;
-    LG_APART();
-    if (LG_UNLIKELY(elem_align - 1 >= bytes))
+        return refuse(capacity, elem_size, below + 1, out_ptr, out_capacity, out_handle);
+    if (LG_UNLIKELY(below >= bytes))
         goto unusual;
     LG_APART();
     if (LG_UNLIKELY(out_handle == NULL))
@@ -68,79 +71,61 @@ LG_INLINE lgalloc_status allocate(size_t capacity, size_t elem_size, size_t elem
     LG_APART();
     if (LG_UNLIKELY(lg_load_relaxed_64(&lg_hot_flags) != 0))
         goto unusual;
-    /* The log2 of the next power of two; for sizes that have no class, of a bin that is always empty. */
-    unsigned log2 = lg_log2_ceil(bytes);
-    lg_bin *bin = &lg_hot_bins[log2];
+    lg_bin *bin = &lg_hot_bins[lg_bin_of_bytes(bytes, lzcnt)]; /* always empty for sizes that have no class */
     LG_OPAQUE(bin);
     uint64_t item;
-    if (LG_UNLIKELY(!lg_deque_pop_of_many(&bin->deque, false, &item)))
-        return allocate_from_elsewhere(bytes, elem_size, out_ptr, out_capacity, out_handle, zeroed);
+    if (LG_UNLIKELY(!lg_deque_pop(&bin->deque, false, &item)))
+        goto unusual;
     lg_bump(&bin->hot.allocations, 1);
-    return hand_out(lg_bin_region(bin, item, log2), (void *)(uintptr_t)item, bin->len, elem_size, out_ptr,
+    return hand_out(lg_bin_region(bin, item), (void *)(uintptr_t)item, bin->len, elem_size, out_ptr,
                     out_capacity, out_handle, zeroed);
 unusual:
-    return (zeroed ? allocate_zeroed_cold : allocate_cold)(bytes, elem_size, elem_align, out_ptr, out_capacity,
-                                                           out_handle);
+    return (zeroed ? allocate_zeroed_elsewhere : allocate_elsewhere)(bytes, elem_size, below + 1, out_ptr,
+                                                                     out_capacity, out_handle);
 }
 
-LG_INLINE void deallocate(lgalloc_handle handle)
+LG_INLINE void deallocate(lgalloc_handle handle, bool lzcnt)
 {
-    unsigned log2 = lg_log2_floor(handle.len);
-    lg_bin *bin = &lg_hot_bins[log2];
+    lg_bin *bin = &lg_hot_bins[lg_bin_of_len(handle.len, lzcnt) - 1];
     LG_OPAQUE(bin);
+    bin++; /* by displacement */
     if (LG_UNLIKELY(bin->len != handle.len)) {
         deallocate_cold(handle);
         return;
     }
-    /* Any address gives an index with a descriptor, which is the region's own if it has that address. */
-    lg_region *region = lg_bin_region(bin, (uintptr_t)handle.ptr, log2);
-    if (LG_UNLIKELY(region->address != handle.ptr) ||
-        LG_UNLIKELY(lg_load_relaxed_32(&region->state) != LG_IN_USE)) {
+    /* Any address gives an index with a descriptor, which is the region's own, in use, if it has that address; but
+     * for NULL and such, which are states of a free region. */
+    lg_region *region = lg_bin_region(bin, (uintptr_t)handle.ptr);
+    uint64_t state = lg_load_relaxed_64(&region->state);
+    if (LG_UNLIKELY(state != (uintptr_t)handle.ptr) || LG_UNLIKELY(!lg_state_is_in_use(state))) {
         deallocate_cold(handle);
         return;
     }
-    lg_store_relaxed_32(&region->state, LG_DIRTY);
+    lg_store_relaxed_64(&region->state, LG_DIRTY);
     lg_poison(handle.ptr, handle.len);
     lg_bump(&bin->hot.deallocations, 1);
     if (LG_UNLIKELY(!lg_deque_push(&bin->deque, (uintptr_t)handle.ptr)))
-        give_to_full_cache(region, handle.len);
+        give_to_full_cache(handle);
 }
 
-LG_API lgalloc_status lgalloc_allocate(size_t capacity, size_t elem_size, size_t elem_align, void **out_ptr,
-                                       size_t *out_capacity, lgalloc_handle *out_handle)
-{
-    return allocate(capacity, elem_size, elem_align, out_ptr, out_capacity, out_handle, false);
-}
+LG_HOT_FUNCTION(lgalloc_status, lgalloc_allocate,
+                (size_t capacity, size_t elem_size, size_t elem_align, void **out_ptr, size_t *out_capacity,
+                 lgalloc_handle *out_handle),
+                return allocate(capacity, elem_size, elem_align, out_ptr, out_capacity, out_handle, false, lzcnt););
 
-LG_API lgalloc_status lgalloc_allocate_zeroed(size_t capacity, size_t elem_size, size_t elem_align,
-                                              void **out_ptr, size_t *out_capacity, lgalloc_handle *out_handle)
-{
-    return allocate(capacity, elem_size, elem_align, out_ptr, out_capacity, out_handle, true);
-}
+LG_HOT_FUNCTION(lgalloc_status, lgalloc_allocate_zeroed,
+                (size_t capacity, size_t elem_size, size_t elem_align, void **out_ptr, size_t *out_capacity,
+                 lgalloc_handle *out_handle),
+                return allocate(capacity, elem_size, elem_align, out_ptr, out_capacity, out_handle, true, lzcnt););
 
-LG_API void lgalloc_deallocate(lgalloc_handle handle)
-{
-    deallocate(handle);
-}
+LG_HOT_FUNCTION(void, lgalloc_deallocate, (lgalloc_handle handle), deallocate(handle, lzcnt););
 
 /* ---- the rare cases of allocating */
 
-static lgalloc_status die_handed_out_twice(const lg_region *region)
+static lgalloc_status die_handed_out_twice(void *ptr)
 {
-    LG_DIE(LG_TEXT("double free: region "), LG_HEX(region->address),
+    LG_DIE(LG_TEXT("double free: region "), LG_HEX(ptr),
            LG_TEXT(" was freed twice, or its descriptor overwritten"));
-}
-
-/* What is wrong with a request that needs memory, or OK. */
-static lgalloc_status check_request(size_t bytes, size_t elem_align)
-{
-    if (bytes < SMALLEST_REQUEST || bytes > LARGEST_REQUEST)
-        return LGALLOC_STATUS_INVALID_SIZE_CLASS;
-    if (elem_align > (size_t)1 << lg_log2_ceil(bytes))
-        return LGALLOC_STATUS_UNALIGNED_MEMORY;
-    if ((lg_load_relaxed_64(&lg_hot_flags) & LG_HOT_DISABLED) != 0)
-        return LGALLOC_STATUS_DISABLED;
-    return LGALLOC_STATUS_OK;
 }
 
 /* Makes sure that the region's disk blocks are there. Returns 0 or an errno. */
@@ -164,8 +149,9 @@ static lgalloc_status find_region(lg_thread *self, unsigned class_index, lg_regi
     uint64_t flags = lg_load_relaxed_64(&lg_hot_flags);
     lg_bin *bin = self != NULL ? lg_bin_of(self, class_index) : NULL;
     uint64_t item;
-    if (bin != NULL && lg_deque_pop(&bin->deque, (flags & LG_HOT_FENCE) != 0, &item)) {
-        *out_region = lg_bin_region(bin, item, class_index + LG_CLASS_MIN);
+    /* Without flags the hot path has looked there. */
+    if (LG_UNLIKELY(flags != 0) && bin != NULL && lg_deque_pop(&bin->deque, (flags & LG_HOT_FENCE) != 0, &item)) {
+        *out_region = lg_bin_region(bin, item);
     } else {
         lgalloc_status status = lg_cache_refill(self, class_index, out_region, out_error);
         if (status != LGALLOC_STATUS_OK)
@@ -188,69 +174,69 @@ static void set_nothing(size_t elem_align, void **out_ptr, size_t *out_capacity,
         *out_handle = lg_empty_handle(elem_align);
 }
 
-/* The own cache has nothing, or may not be used just like that. The alignment is fine. */
-static LG_WARM lgalloc_status allocate_slowly(size_t bytes, size_t elem_size, void **out_ptr, size_t *out_capacity,
-                                              lgalloc_handle *out_handle, bool zeroed)
+/* What is asked for, checked in the order that the interface promises. */
+static lgalloc_status check_request(size_t bytes, size_t elem_align, const lgalloc_handle *out_handle)
 {
-    set_nothing(1, out_ptr, out_capacity, out_handle);
-    if (bytes < SMALLEST_REQUEST || bytes > LARGEST_REQUEST)
-        return LGALLOC_STATUS_INVALID_SIZE_CLASS;
-    if (!lg_ready() && lg_init() != 0)
-        return LGALLOC_STATUS_OUT_OF_MEMORY; /* not even the smallest reservation */
-    lg_thread *self = lg_self() != NULL ? lg_self() : lg_thread_attach();
-    unsigned class_index = lg_log2_ceil(bytes) - LG_CLASS_MIN;
-    lg_region *region = NULL;
-    int error = 0;
-    lgalloc_status status = find_region(self, class_index, &region, &error);
-    if (status != LGALLOC_STATUS_OK) {
-        if (status == LGALLOC_STATUS_IO)
-            errno = error;
-        return status;
-    }
-    LG_COUNT_HOT(self, class_index, allocations, 1);
-    return hand_out(region, region->address, lg_class_size(class_index), elem_size, out_ptr, out_capacity,
-                    out_handle, zeroed);
-}
-
-static lgalloc_status refuse_overflow(void **out_ptr, size_t *out_capacity, lgalloc_handle *out_handle)
-{
-    set_nothing(1, out_ptr, out_capacity, out_handle);
-    return LGALLOC_STATUS_INVALID_ARGUMENT;
-}
-
-static lgalloc_status allocate_from_elsewhere(size_t bytes, size_t elem_size, void **out_ptr, size_t *out_capacity,
-                                              lgalloc_handle *out_handle, bool zeroed)
-{
-    return allocate_slowly(bytes, elem_size, out_ptr, out_capacity, out_handle, zeroed);
-}
-
-static lgalloc_status allocate_checked(size_t bytes, size_t elem_size, size_t elem_align, void **out_ptr,
-                                       size_t *out_capacity, lgalloc_handle *out_handle, bool zeroed)
-{
-    set_nothing(elem_align, out_ptr, out_capacity, out_handle);
     if (out_handle == NULL || elem_align == 0 || (elem_align & (elem_align - 1)) != 0)
         return LGALLOC_STATUS_INVALID_ARGUMENT;
-    if (bytes == 0) {
-        if (elem_size == 0 && out_capacity != NULL)
-            *out_capacity = SIZE_MAX;
+    if (bytes == 0)
         return LGALLOC_STATUS_OK;
+    if (bytes < SMALLEST_REQUEST || bytes > LARGEST_REQUEST)
+        return LGALLOC_STATUS_INVALID_SIZE_CLASS;
+    if (elem_align > lg_class_size(lg_log2_ceil(bytes) - LG_CLASS_MIN))
+        return LGALLOC_STATUS_UNALIGNED_MEMORY;
+    if ((lg_load_relaxed_64(&lg_hot_flags) & LG_HOT_DISABLED) != 0)
+        return LGALLOC_STATUS_DISABLED;
+    if (!lg_ready() && lg_init() != 0)
+        return LGALLOC_STATUS_OUT_OF_MEMORY; /* not even the smallest reservation */
+    return LGALLOC_STATUS_OK;
+}
+
+/* The own cache has nothing, or may not be used just like that, or the arguments are unusual. */
+LG_INLINE lgalloc_status find_elsewhere(size_t bytes, size_t elem_size, size_t elem_align, void **out_ptr,
+                                        size_t *out_capacity, lgalloc_handle *out_handle, bool zeroed)
+{
+    lgalloc_status status = check_request(bytes, elem_align, out_handle);
+    if (LG_LIKELY(status == LGALLOC_STATUS_OK) && LG_LIKELY(bytes != 0)) {
+        lg_thread *self = lg_self() != NULL ? lg_self() : lg_thread_attach();
+        unsigned class_index = lg_log2_ceil(bytes) - LG_CLASS_MIN;
+        lg_region *region = NULL;
+        int error = 0;
+        status = find_region(self, class_index, &region, &error);
+        if (LG_LIKELY(status == LGALLOC_STATUS_OK)) {
+            LG_COUNT_HOT(self, class_index, allocations, 1);
+            void *ptr = lg_region_address(class_index, lg_region_index(class_index, region));
+            return hand_out(region, ptr, lg_class_size(class_index), elem_size, out_ptr, out_capacity, out_handle,
+                            zeroed);
+        }
+        if (status == LGALLOC_STATUS_IO)
+            errno = error;
     }
-    lgalloc_status status = check_request(bytes, elem_align);
-    if (status == LGALLOC_STATUS_OK)
-        status = allocate_slowly(bytes, elem_size, out_ptr, out_capacity, out_handle, zeroed);
+    set_nothing(elem_align, out_ptr, out_capacity, out_handle);
+    if (status == LGALLOC_STATUS_OK && elem_size == 0 && out_capacity != NULL)
+        *out_capacity = SIZE_MAX;
     return status;
 }
 
-static lgalloc_status allocate_cold(size_t bytes, size_t elem_size, size_t elem_align, void **out_ptr,
-                                    size_t *out_capacity, lgalloc_handle *out_handle)
+static lgalloc_status allocate_elsewhere(size_t bytes, size_t elem_size, size_t elem_align, void **out_ptr,
+                                         size_t *out_capacity, lgalloc_handle *out_handle)
 {
-    return allocate_checked(bytes, elem_size, elem_align, out_ptr, out_capacity, out_handle, false);
+    return find_elsewhere(bytes, elem_size, elem_align, out_ptr, out_capacity, out_handle, false);
 }
 
-static lgalloc_status allocate_zeroed_cold(size_t bytes, size_t elem_size, size_t elem_align, void **out_ptr,
-                                           size_t *out_capacity, lgalloc_handle *out_handle)
+static lgalloc_status allocate_zeroed_elsewhere(size_t bytes, size_t elem_size, size_t elem_align, void **out_ptr,
+                                                size_t *out_capacity, lgalloc_handle *out_handle)
 {
-    return allocate_checked(bytes, elem_size, elem_align, out_ptr, out_capacity, out_handle, true);
+    return find_elsewhere(bytes, elem_size, elem_align, out_ptr, out_capacity, out_handle, true);
+}
+
+static lgalloc_status refuse(size_t capacity, size_t elem_size, size_t elem_align, void **out_ptr,
+                             size_t *out_capacity, lgalloc_handle *out_handle)
+{
+    (void)capacity;
+    (void)elem_size;
+    set_nothing(elem_align, out_ptr, out_capacity, out_handle);
+    return LGALLOC_STATUS_INVALID_ARGUMENT;
 }
 
 /*
@@ -262,15 +248,15 @@ static lgalloc_status allocate_zeroed_cold(size_t bytes, size_t elem_size, size_
  */
 #define DISCARD_TO_ZERO (256 * LG_MIB)
 
-static void make_zero(lg_region *region, size_t len)
+static void make_zero(void *ptr, size_t len)
 {
     unsigned class_index = lg_log2_floor(len) - LG_CLASS_MIN;
-    uint64_t offset = lg_region_index(class_index, region) * len;
+    uint64_t offset = (uintptr_t)ptr - lg_stripe_of(class_index)->base;
     lg_area area;
     if (len >= DISCARD_TO_ZERO && LG_OPTION(huge_pages) != 0 && lg_area_next(class_index, offset, &area) &&
         area.kind == LG_AREA_ANONYMOUS && lg_area_clear(class_index, &area, offset, len) == 0)
         return;
-    memset(region->address, 0, len);
+    memset(ptr, 0, len);
 }
 
 /* ---- the rare cases of freeing */
@@ -287,7 +273,7 @@ bool lg_handle_find(lgalloc_handle handle, unsigned *out_class_index, uint64_t *
     uint64_t index = within >> (class_index + LG_CLASS_MIN);
     if (class_index >= lg_layout_.stripes || handle.len != lg_class_size(class_index) ||
         within % handle.len != 0 || index >= lg_load_relaxed_64(&lg_stripe_of(class_index)->limit) ||
-        lg_load_relaxed_32(&lg_region_at(class_index, index)->state) != LG_IN_USE)
+        lg_load_relaxed_64(&lg_region_at(class_index, index)->state) != (uintptr_t)handle.ptr)
         return false;
     *out_class_index = class_index;
     *out_region = index;
@@ -313,8 +299,8 @@ static void explain_misuse(lgalloc_handle handle)
     if (handle.len != size)
         LG_DIE(LG_TEXT("invalid free: length "), LG_HEX(handle.len), LG_TEXT(" given for the region at "),
                LG_HEX(handle.ptr), LG_TEXT(" of "), LG_HEX(size), LG_TEXT(" bytes"));
-    uint32_t state = lg_load_relaxed_32(&lg_region_at(class_index, index)->state);
-    if (state == LG_CLEAN || state == LG_DIRTY)
+    uint64_t state = lg_load_relaxed_64(&lg_region_at(class_index, index)->state);
+    if (lg_state_is_free(state))
         LG_DIE(LG_TEXT("double free: the region at "), LG_HEX(handle.ptr), LG_TEXT(" of "), LG_HEX(size),
                LG_TEXT(" bytes is free already"));
     if (state != LG_LOST)
@@ -334,13 +320,15 @@ static void deallocate_cold(lgalloc_handle handle)
     }
     lg_thread *self = lg_self() != NULL ? lg_self() : lg_thread_attach();
     lg_region *region = lg_region_at(class_index, index);
-    lg_store_relaxed_32(&region->state, LG_DIRTY);
+    lg_store_relaxed_64(&region->state, LG_DIRTY);
     lg_poison(handle.ptr, handle.len);
     LG_COUNT_HOT(self, class_index, deallocations, 1);
     lg_cache_give(self, class_index, region);
 }
 
-static void give_to_full_cache(lg_region *region, size_t len)
+static void give_to_full_cache(lgalloc_handle handle)
 {
-    lg_cache_give(lg_self(), lg_log2_floor(len) - LG_CLASS_MIN, region);
+    unsigned class_index = lg_log2_floor(handle.len) - LG_CLASS_MIN;
+    lg_thread *self = lg_self();
+    lg_cache_give(self, class_index, lg_bin_region(lg_bin_of(self, class_index), (uintptr_t)handle.ptr));
 }

@@ -351,7 +351,7 @@ bool lg_area_is_free(unsigned class_index, const lg_area *area)
 static void unclaim(unsigned class_index, uint64_t first, uint64_t count)
 {
     for (uint64_t i = first; i < first + count; i++) {
-        bool clean = lg_load_relaxed_32(&lg_region_at(class_index, i)->state) == LG_CLEAN;
+        bool clean = lg_load_relaxed_64(&lg_region_at(class_index, i)->state) == LG_CLEAN;
         lg_pool_give(NULL, clean ? &lg_clean[class_index] : &lg_dirty[class_index], class_index, lg_batch_of(i));
     }
 }
@@ -434,7 +434,7 @@ bool lg_area_release(unsigned class_index, uint64_t start, uint64_t *out_dirty_b
             if (done) {
                 if (dirty != 0)
                     for (uint64_t i = first; i < first + count; i++) {
-                        lg_store_relaxed_32(&lg_region_at(class_index, i)->state, LG_CLEAN);
+                        lg_store_relaxed_64(&lg_region_at(class_index, i)->state, LG_CLEAN);
                         lg_store_relaxed_32(&lg_region_at(class_index, i)->has_blocks, 0);
                     }
                 lg_bump(&areas->released, 1);
@@ -500,7 +500,7 @@ static bool settle(unsigned class_index, const lg_area *area, uint64_t index, ui
 {
     lg_region *region = lg_region_at(class_index, index);
     lg_batch one = lg_batch_of(index);
-    uint32_t state = lg_load_relaxed_32(&region->state);
+    uint64_t state = lg_load_relaxed_64(&region->state);
     bool in_dirty = lg_bitmap_has(&lg_dirty[class_index].regions, index);
     bool in_clean = lg_bitmap_has(&lg_clean[class_index].regions, index);
     if (area->kind == LG_AREA_FILE) {
@@ -508,11 +508,11 @@ static bool settle(unsigned class_index, const lg_area *area, uint64_t index, ui
             (void)lg_pool_claim_mask(NULL, &lg_dirty[class_index], class_index, one);
         if (in_clean)
             (void)lg_pool_claim_mask(NULL, &lg_clean[class_index], class_index, one);
-        lg_store_relaxed_32(&region->state, state == LG_IN_USE ? LG_LOST : LG_CLEAN);
+        lg_store_relaxed_64(&region->state, lg_state_is_in_use(state) ? LG_LOST : LG_CLEAN);
         lg_store_relaxed_32(&region->has_blocks, 0);
         return false;
     }
-    if (state == LG_IN_USE) {
+    if (lg_state_is_in_use(state)) {
         *charge += lg_class_size(class_index);
         return true;
     }
@@ -539,7 +539,7 @@ uint64_t lg_area_forked(unsigned class_index, uint64_t counted_in_use)
         bool lost = false;
         for (uint64_t i = first; i < first + count; i++) {
             in_use += settle(class_index, area, i, &charge);
-            lost = lost || lg_load_relaxed_32(&lg_region_at(class_index, i)->state) == LG_LOST;
+            lost = lost || lg_load_relaxed_64(&lg_region_at(class_index, i)->state) == LG_LOST;
         }
         if (area->kind != LG_AREA_FILE) {
             at++;

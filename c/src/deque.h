@@ -4,11 +4,11 @@
  *
  * Two things differ from the paper, since pops are thousands of times more frequent than thefts.
  *
- * First, the owner runs no fence. The race is for the last items: the owner announces a pop by storing bottom, then
- * looks at top; a thief announces a theft at top, then looks at bottom. If both looked past the other's store,
- * both would take the item. So each needs a full barrier between its own two steps:
+ * First, the owner runs no fence, and no compare-and-swap for the last item either. The race is for the last items: the
+ * owner announces a pop by storing bottom, then looks at top; a thief announces a theft by locking top, then looks at
+ * bottom. If both looked past the other's store, both would take the item. So each needs a full barrier between its own two steps:
  *
- *   owner   bottom := b          | barrier |   t := top         takes item b if t < b, else puts bottom back
+ *   owner   bottom := b          | barrier |   t := top         takes item b if t <= b, else puts bottom back
  *   thief   top := t, locked     | barrier |   b := bottom      takes items from t on, below b, then unlocks
  *
  * The thief pays for both by membarrier, which puts a barrier into every running thread of the process: either
@@ -31,7 +31,7 @@
 #define LG_DEQUE_ITEMS 1024 /* the ring; a power of two */
 
 typedef struct lg_deque {
-    lg_a64 top; /* by compare-and-swap, or by the thief that has locked it */
+    lg_a64 top; /* written by the thief that has locked it, which takes a compare-and-swap */
     char other_line[LG_CACHE_LINE - sizeof(lg_a64)];
     /* The owner's line; what follows the struct may be the owner's too. */
     lg_a64 bottom; /* written by the owner alone */
@@ -85,9 +85,8 @@ LG_INLINE bool lg_deque_make_room(lg_deque *deque, const lg_a64 *capacity)
     }
 }
 
-/* Owner only: a pop where there is more than one item. `fence`: LG_HOT_FENCE is set. False, and nothing done, if
- * there may be fewer; lg_deque_pop() knows better. */
-LG_INLINE bool lg_deque_pop_of_many(lg_deque *deque, bool fence, uint64_t *out_item)
+/* Owner only. `fence`: LG_HOT_FENCE is set. False, and nothing done, if there is no item, or a thief is at work. */
+LG_INLINE bool lg_deque_pop(lg_deque *deque, bool fence, uint64_t *out_item)
 {
     uint64_t bottom = lg_load_relaxed_64(&deque->bottom) - 1;
     /* Release, as in push: a thief may acquire through this store instead of the push's. */
@@ -97,29 +96,13 @@ LG_INLINE bool lg_deque_pop_of_many(lg_deque *deque, bool fence, uint64_t *out_i
     else
         lg_fence_compiler(); /* Partner: the membarrier in lg_deque_steal() */
     /* Signed: the bottom of an empty deque goes below its top for a moment. */
-    if (LG_UNLIKELY((int64_t)lg_load_relaxed_64(&deque->top) >= (int64_t)bottom)) {
+    if (LG_UNLIKELY((int64_t)lg_load_relaxed_64(&deque->top) > (int64_t)bottom)) {
         /* Read again, since keeping it would cost the usual case a register. */
         lg_store_release_64(&deque->bottom, lg_load_relaxed_64(&deque->bottom) + 1);
         return false;
     }
     *out_item = lg_load_relaxed_64(&deque->ring[bottom % LG_DEQUE_ITEMS]);
     return true;
-}
-
-/* Owner only. False if there is no item, or a thief is at work. */
-LG_INLINE bool lg_deque_pop(lg_deque *deque, bool fence, uint64_t *out_item)
-{
-    if (LG_LIKELY(lg_deque_pop_of_many(deque, fence, out_item)))
-        return true;
-    /* At most one item: compete for it at the top. Without the compare-and-swap a thief that has locked the top
-     * already would take it as well. */
-    uint64_t top = lg_load_relaxed_64(&deque->top);
-    while ((int64_t)top < (int64_t)lg_load_relaxed_64(&deque->bottom)) {
-        *out_item = lg_load_relaxed_64(&deque->ring[top % LG_DEQUE_ITEMS]);
-        if (lg_cas_seq_cst_64(&deque->top, &top, top + 1))
-            return true;
-    }
-    return false;
 }
 
 /* Owner only. Whether a thief is at work, so that an empty-looking deque may not be empty. */
@@ -141,8 +124,7 @@ LG_INLINE void lg_deque_push_run(lg_deque *deque, uint64_t n)
 }
 
 /* Owner only. Pops `n` items at once, which are then in the slots from bottom on until the next push. False, and
- * nothing done, if there may not be more than that. The argument is that of lg_deque_pop_of_many() for the lowest
- * of them: no thief gets to the ones above before that one. */
+ * nothing done, if there may be fewer. The argument is that of lg_deque_pop() for the lowest of them: no thief gets to the ones above before that one. */
 LG_INLINE bool lg_deque_pop_run(lg_deque *deque, bool fence, uint64_t n)
 {
     uint64_t bottom = lg_load_relaxed_64(&deque->bottom) - n;
@@ -151,7 +133,7 @@ LG_INLINE bool lg_deque_pop_run(lg_deque *deque, bool fence, uint64_t n)
         lg_fence_seq_cst();
     else
         lg_fence_compiler();
-    if ((int64_t)lg_load_relaxed_64(&deque->top) < (int64_t)bottom)
+    if ((int64_t)lg_load_relaxed_64(&deque->top) <= (int64_t)bottom)
         return true;
     lg_store_release_64(&deque->bottom, bottom + n);
     return false;
@@ -169,7 +151,7 @@ LG_INLINE uint64_t lg_deque_steal(lg_deque *deque, void (*barrier)(void), uint64
         return 0;
     if (!lg_cas_seq_cst_64(&deque->top, &top, top | LG_TOP_LOCKED))
         return 0;
-    barrier(); /* Partner: the fence in lg_deque_pop_of_many() */
+    barrier(); /* Partner: the fence in lg_deque_pop() */
     /* Acquire: the items, and what they stand for. Partner: the releases of bottom. */
     int64_t count = (int64_t)(lg_load_acquire_64(&deque->bottom) - top);
     uint64_t n = count <= 0 ? 0 : all ? (uint64_t)count : ((uint64_t)count + 1) / 2;

@@ -120,7 +120,7 @@ void lg_pool_give_range(lg_thread *self, lg_pool *pool, unsigned class_index, ui
 void lg_pool_return(lg_thread *self, unsigned class_index, const lg_region *region)
 {
     lg_batch one = lg_batch_of(lg_region_index(class_index, region));
-    if (lg_load_relaxed_32(&region->state) == LG_CLEAN) {
+    if (lg_load_relaxed_64(&region->state) == LG_CLEAN) {
         lg_pool_give(self, &lg_clean[class_index], class_index, one);
         lg_discharge(lg_class_size(class_index));
     } else {

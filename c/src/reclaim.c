@@ -29,7 +29,7 @@ static uint64_t clear_run(lg_thread *self, unsigned class_index, lg_area *area, 
         lg_area_note(class_index, area);
     }
     for (uint64_t i = from; i < from + n; i++)
-        lg_store_relaxed_32(&lg_region_at(class_index, i)->state, LG_CLEAN);
+        lg_store_relaxed_64(&lg_region_at(class_index, i)->state, LG_CLEAN);
     lg_pool_give(self, &lg_clean[class_index], class_index, batch);
     /* Only now: the memory is gone and the region in its place, so the charge covered it all the time. */
     lg_discharge((uint64_t)n << log2);

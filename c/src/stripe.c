@@ -108,6 +108,8 @@ int lg_metadata_commit(void *addr, size_t len)
     return error;
 }
 
+#define POPULATE_FROM (16 * LG_KIB)
+
 int lg_stripe_extend(unsigned class_index, uint64_t limit)
 {
     lg_stripe *stripe = lg_stripe_of(class_index);
@@ -117,6 +119,10 @@ int lg_stripe_extend(unsigned class_index, uint64_t limit)
     int error = lg_metadata_commit(&stripe->regions[old], (limit - old) * sizeof(lg_region));
     if (error != 0)
         return error;
+    /* All at once: a region's first use reads its descriptor, then writes it, which would be two page faults. Should it
+     * fail, they come one by one. */
+    if ((limit - old) * sizeof(lg_region) > POPULATE_FROM)
+        (void)lg_os_advise(LG_SYS_ADVISE_POPULATE, &stripe->regions[old], (limit - old) * sizeof(lg_region));
     /* Relaxed: a thread gets a region's address only by way of something that this happened before. */
     lg_store_relaxed_64(&stripe->limit, limit);
     return 0;

@@ -15,25 +15,34 @@
 #include "size_class.h"
 
 /*
- * The state of a region of a mapped area. Zero-filled descriptors say CLEAN, so that mapping an area
- * need not write them. Addresses without an area have CLEAN descriptors or none; only IN_USE may be freed.
+ * The state of a region of a mapped area: in use it is the region's address, so that one comparison tells a free that
+ * all is well; else one of these. Zero-filled descriptors say CLEAN, so that mapping an area need not write
+ * them. Addresses without an area have CLEAN descriptors or none.
  *
  * Written by whoever the region belongs to at that moment: the thread that takes it or frees it, or the
  * one that moves it. It passes from one to the next through a deque or a bitmap, which publish it.
  */
 enum lg_state {
-    LG_CLEAN = 0,  /* free, holds no memory, reads as zero */
-    LG_DIRTY = 1,  /* free, may hold memory */
-    LG_IN_USE = 2, /* handed out */
-    LG_LOST = 3    /* in the child of a fork: was in use, and its file-backed memory stayed with the parent */
+    LG_CLEAN = 0, /* free, holds no memory, reads as zero */
+    LG_DIRTY = 1, /* free, may hold memory */
+    LG_LOST = 2   /* in the child of a fork: was in use, and its file-backed memory stayed with the parent */
 };
 
 /* A descriptor has a cache line of its own: neighbouring regions may belong to different threads. */
 typedef struct LG_CACHE_ALIGNED lg_region {
-    void *address; /* of the region; set before it is handed out or cached for the first time */
-    lg_a32 state;
+    lg_a64 state;
     lg_a32 has_blocks; /* file backing: 1 if its disk blocks are known to be reserved; the owner's, as state */
 } lg_region;
+
+LG_INLINE bool lg_state_is_free(uint64_t state)
+{
+    return state <= LG_DIRTY;
+}
+
+LG_INLINE bool lg_state_is_in_use(uint64_t state)
+{
+    return state > LG_LOST;
+}
 
 #define LG_REGION_LOG2 6
 _Static_assert(sizeof(lg_region) == (size_t)1 << LG_REGION_LOG2, "a shift finds a descriptor");

@@ -5,7 +5,8 @@
 #define NO_DEQUE .deque = {.top = {LG_TOP_LOCKED}}
 #define NO_BINS_4 {NO_DEQUE}, {NO_DEQUE}, {NO_DEQUE}, {NO_DEQUE}
 #define NO_BINS_16 NO_BINS_4, NO_BINS_4, NO_BINS_4, NO_BINS_4
-lg_bin lg_no_bins[LG_BINS] = {{NO_DEQUE, .len = LG_FIRST_BIN_LEN}, NO_BINS_16, NO_BINS_16, NO_BINS_16, NO_BINS_16};
+#define NO_BIN_LAST {NO_DEQUE, .len = LG_LAST_BINS_LEN}
+lg_bin lg_no_bins[LG_BINS] = {NO_BINS_16, NO_BINS_16, NO_BINS_16, NO_BINS_16, NO_BIN_LAST, NO_BIN_LAST};
 LG_THREAD_LOCAL lg_bin *lg_hot_bins = lg_no_bins;
 lg_hot_counters lg_shared_hot[LG_CLASS_COUNT];
 lg_rare_counters lg_shared_rare[LG_CLASS_COUNT];
@@ -74,13 +75,15 @@ static bool new_id(uint64_t *out)
 /* The first owner of a record copies what is const. */
 static void fill(lg_thread *thread)
 {
-    thread->bins[0].len = LG_FIRST_BIN_LEN;
+    thread->bins[LG_BINS - 2].len = thread->bins[LG_BINS - 1].len = LG_LAST_BINS_LEN;
     for (unsigned c = 0; c < lg_layout_.stripes; c++) {
         lg_bin *bin = lg_bin_of(thread, c);
         bin->len = lg_class_size(c);
         bin->deque.ring = thread->rings[c];
         bin->regions = lg_stripe_of(c)->regions;
-        bin->offset_mask = (lg_stripe_regions(c) - 1) << LG_REGION_LOG2;
+        LG_ASSERT(lg_stripe_regions(c) - 1 <= UINT32_MAX >> LG_REGION_LOG2);
+        bin->offset_mask = (uint32_t)((lg_stripe_regions(c) - 1) << LG_REGION_LOG2);
+        bin->shift = c + LG_CLASS_MIN - LG_REGION_LOG2;
     }
 }
 
@@ -172,7 +175,7 @@ uint64_t lg_thread_steal(lg_thread *victim, unsigned class_index, uint64_t most,
     const lg_bin *bin = lg_bin_of(victim, class_index);
     uint64_t n = lg_deque_steal(&lg_bin_of(victim, class_index)->deque, lg_heavy_barrier, most, all, items);
     for (uint64_t i = 0; i < n; i++)
-        out_regions[i] = lg_bin_region(bin, items[i], class_index + LG_CLASS_MIN);
+        out_regions[i] = lg_bin_region(bin, items[i]);
     return n;
 }
 

@@ -23,18 +23,31 @@ typedef struct LG_CACHE_ALIGNED lg_bin {
     /* What the hot path needs of the class, on the owner's cache line; const once a thread has owned it. */
     size_t len;           /* bytes per region; something that no length in this bin can be, if this is no class */
     lg_region *regions;   /* descriptors by index */
-    uint64_t offset_mask; /* any address, shifted, gives an offset in bytes where there is a descriptor */
+    uint32_t offset_mask; /* any address, shifted, gives an offset in bytes where there is a descriptor */
+    uint32_t shift;       /* an address, shifted, is its region's index times the size of a descriptor */
     lg_hot_counters hot;  /* written by the owner */
 } lg_bin;
 
 _Static_assert(sizeof(lg_bin) == (size_t)2 * LG_CACHE_LINE,
                "a hot pair touches top, the owner's line, a ring slot and the descriptor");
 
-/* One for each log2 that a length may have, whatever a caller says it is: those that are no size class are
+/* One for each length's leading zero bits, whatever a caller says the length is: those that are no size class are
  * empty and have no room, and their `len` matches nothing. So the hot path need not check for them. Length 0 comes to
- * the first bin, whose `len` therefore isn't 0. */
-#define LG_BINS 65
-#define LG_FIRST_BIN_LEN 2
+ * one of the last two, whose `len` therefore isn't 0. */
+#define LG_BINS 66
+#define LG_LAST_BINS_LEN 2
+
+/* The bin of a power of two. `lzcnt`: see lg_leading_zeros(). */
+LG_INLINE uint64_t lg_bin_of_len(size_t len, bool lzcnt)
+{
+    return lg_leading_zeros(len, lzcnt) + 1;
+}
+
+/* The bin of the next power of two; 0 and what is above 2^63 come to the first. */
+LG_INLINE uint64_t lg_bin_of_bytes(size_t bytes, bool lzcnt)
+{
+    return lg_leading_zeros(bytes - 1, lzcnt);
+}
 
 typedef struct lg_thread {
     lg_bin bins[LG_BINS];
@@ -51,15 +64,15 @@ typedef struct lg_thread {
 _Static_assert(sizeof(lg_thread) <= LG_THREAD_BYTES, "a record fits its slot");
 
 /* The descriptor that belongs to an address of the bin's class: of its own region, if that is what it is. */
-LG_INLINE lg_region *lg_bin_region(const lg_bin *bin, uint64_t address, unsigned log2)
+LG_INLINE lg_region *lg_bin_region(const lg_bin *bin, uint64_t address)
 {
-    /* Index times 64 in one shift; the mask takes off what is below the index, and the stripe's number above. */
-    return (lg_region *)((char *)bin->regions + ((address >> (log2 - LG_REGION_LOG2)) & bin->offset_mask));
+    /* The mask takes off what is below the index, and the stripe's number above. */
+    return (lg_region *)((char *)bin->regions + ((uint32_t)(address >> bin->shift) & bin->offset_mask));
 }
 
 LG_INLINE lg_bin *lg_bin_of(lg_thread *thread, unsigned class_index)
 {
-    return &thread->bins[class_index + LG_CLASS_MIN];
+    return &thread->bins[64 - LG_CLASS_MIN - class_index];
 }
 
 /* The bins of the calling thread's record; without a record lg_no_bins, which are all empty and no class, so that

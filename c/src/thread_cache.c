@@ -26,7 +26,6 @@ static LG_WARM lg_region *keep(lg_thread *self, unsigned class_index, lg_batch b
     uint64_t first = batch.word * 64 + (uint64_t)__builtin_ctzll(mask);
     lg_region *lowest = &stripe->regions[first];
     uintptr_t address = stripe->base + first * size;
-    lowest->address = (void *)address;
     mask >>= first % 64;
     if (mask == 1)
         return lowest;
@@ -40,7 +39,6 @@ static LG_WARM lg_region *keep(lg_thread *self, unsigned class_index, lg_batch b
     for (uint64_t i = top_bit; i != 0; i--) {
         if (!neighbours && (mask >> i & 1) == 0)
             continue;
-        lowest[i].address = (void *)(address + i * size);
         lg_store_relaxed_64(&ring[at % LG_DEQUE_ITEMS], address + i * size);
         at++;
     }
@@ -119,7 +117,8 @@ static bool take_from_others(lg_thread *self, unsigned class_index, lg_region **
             lg_deque *deque = &lg_bin_of(self, class_index)->deque;
             uint64_t bottom = lg_load_relaxed_64(&deque->bottom);
             for (uint64_t i = 1; i < n; i++)
-                lg_store_relaxed_64(lg_deque_slot(deque, bottom + i - 1), (uintptr_t)regions[i]->address);
+                lg_store_relaxed_64(lg_deque_slot(deque, bottom + i - 1),
+                                    (uintptr_t)lg_region_address(class_index, lg_region_index(class_index, regions[i])));
             lg_deque_push_run(deque, n - 1);
         }
         *out_region = regions[0];
@@ -193,7 +192,7 @@ static lgalloc_status search_alone(lg_thread *self, unsigned class_index, lg_reg
     bool fence = (lg_load_relaxed_64(&lg_hot_flags) & LG_HOT_FENCE) != 0;
     bool own = bin != NULL && lg_deque_pop(&bin->deque, fence, &address);
     if (own)
-        *out_region = lg_bin_region(bin, address, class_index + LG_CLASS_MIN);
+        *out_region = lg_bin_region(bin, address);
     bool found = own || take_dirty(self, class_index, 1, true, out_region) ||
                  take_from_others(self, class_index, out_region);
     lg_transit_leave(self);
@@ -253,60 +252,61 @@ static void send_dirty(lg_thread *self, unsigned class_index, lg_batch batch, bo
         lg_pool_give(self, &lg_dirty[class_index], class_index, batch);
 }
 
-/* Regions on their way to the shared pools, as long as they are dirty and in one word of the bitmap. */
-typedef struct outgoing {
-    lg_thread *self;
-    unsigned class_index;
-    bool eager;
-    uint64_t word, mask;
-} outgoing;
-
-/* Adds one; sends those before it where it doesn't go with them. */
-LG_INLINE void gather(outgoing *out, uintptr_t base, const lg_region *regions, uint64_t address)
-{
-    uint64_t index = (address - base) >> (out->class_index + LG_CLASS_MIN);
-    const lg_region *region = &regions[index];
-    if (LG_UNLIKELY(lg_load_relaxed_32(&region->state) == LG_CLEAN)) {
-        lg_pool_return(out->self, out->class_index, region); /* never used since it left the clean pool */
-        return;
-    }
-    uint64_t bit = (uint64_t)1 << index % 64;
-    if (LG_UNLIKELY(index / 64 != out->word) || LG_UNLIKELY((out->mask & bit) != 0)) {
-        send_dirty(out->self, out->class_index, (lg_batch){out->word, out->mask}, out->eager);
-        out->word = index / 64;
-        out->mask = 0;
-    }
-    out->mask |= bit;
-}
-
-/* Sends `count` regions of the own cache, or all, to the shared pools, together with the dirty ones of the batch:
- * neighbours in one word of the bitmap in one go. The caller is in transit. */
-static LG_WARM void send_from_cache(lg_thread *self, unsigned class_index, lg_batch batch, uint64_t count)
+/* Sends `count` regions from the ring's slots below `end` on downwards: neighbours in one word of the bitmap in one go,
+ * together with the dirty batch given. */
+static LG_WARM void send_run(lg_thread *self, unsigned class_index, const lg_a64 *ring, uint64_t end, uint64_t count,
+                             lg_batch batch, bool eager)
 {
     const uintptr_t base = lg_stripe_of(class_index)->base;
     const lg_region *regions = lg_stripe_of(class_index)->regions;
+    const unsigned log2 = class_index + LG_CLASS_MIN;
+    uint64_t word = batch.word, mask = batch.mask;
+    for (uint64_t begin = end - count; end != begin;) {
+        uint64_t index = (lg_load_relaxed_64(&ring[--end % LG_DEQUE_ITEMS]) - base) >> log2;
+        if (LG_UNLIKELY(lg_load_relaxed_64(&regions[index].state) == LG_CLEAN)) {
+            lg_pool_return(self, class_index, &regions[index]); /* never used since it left the clean pool */
+            continue;
+        }
+        /* A region that is in the cache twice was freed twice, which the pool finds out. */
+        if (LG_UNLIKELY(index / 64 != word) || LG_UNLIKELY((mask >> index % 64 & 1) != 0)) {
+            send_dirty(self, class_index, (lg_batch){word, mask}, eager);
+            word = index / 64;
+            mask = 0;
+        }
+        mask |= (uint64_t)1 << index % 64;
+    }
+    send_dirty(self, class_index, (lg_batch){word, mask}, eager);
+}
+
+/* Sends `count` regions of the own cache, or all, to the shared pools, together with the dirty ones of the batch. The
+ * caller is in transit. */
+static LG_WARM void send_from_cache(lg_thread *self, unsigned class_index, lg_batch batch, uint64_t count)
+{
     bool fence = (lg_load_relaxed_64(&lg_hot_flags) & LG_HOT_FENCE) != 0;
-    lg_deque *deque = self != NULL ? &lg_bin_of(self, class_index)->deque : NULL;
-    outgoing out = {self, class_index, LG_OPTION(eager_return) != 0, batch.word, batch.mask};
-    if (count != 0 && lg_deque_pop_run(deque, fence, count)) {
-        const lg_a64 *ring = deque->ring;
-        uint64_t bottom = lg_load_relaxed_64(&deque->bottom);
-        for (uint64_t at = bottom + count; at-- != bottom;)
-            gather(&out, base, regions, lg_load_relaxed_64(&ring[at % LG_DEQUE_ITEMS]));
-        count = 0;
+    bool eager = LG_OPTION(eager_return) != 0;
+    if (count == 0) {
+        send_dirty(self, class_index, batch, eager);
+        return;
+    }
+    lg_deque *deque = &lg_bin_of(self, class_index)->deque;
+    if (LG_LIKELY(lg_deque_pop_run(deque, fence, count))) {
+        send_run(self, class_index, deque->ring, lg_load_relaxed_64(&deque->bottom) + count, count, batch, eager);
+        return;
     }
     for (unsigned round = 0; count != 0;) {
         uint64_t address;
         if (lg_deque_pop(deque, fence, &address)) {
-            gather(&out, base, regions, address);
+            uint64_t slot = lg_load_relaxed_64(&deque->bottom);
+            send_run(self, class_index, deque->ring, slot + 1, 1, batch, eager);
+            batch.mask = 0;
             count--;
         } else if (lg_deque_is_locked(deque)) {
             lg_os_pause(round++); /* a thief hides what it leaves, and a flush must not leave anything */
-        } else {
+        } else if (lg_deque_count(deque) == 0) { /* once more, since the thief may have left between the two */
             break;
         }
     }
-    send_dirty(self, class_index, (lg_batch){out.word, out.mask}, out.eager);
+    send_dirty(self, class_index, batch, eager);
 }
 
 /* What stays dirty in the pools is bounded by idle_bytes. */
@@ -324,7 +324,7 @@ void lg_cache_give(lg_thread *self, unsigned class_index, lg_region *region)
 {
     const lg_a64 *capacity = &lg_stripe_of(class_index)->cache_capacity;
     lg_bin *bin = self != NULL ? lg_bin_of(self, class_index) : NULL;
-    uint64_t item = (uintptr_t)region->address;
+    uint64_t item = (uintptr_t)lg_region_address(class_index, lg_region_index(class_index, region));
     if (bin != NULL && (lg_deque_push(&bin->deque, item) || (lg_deque_make_room(&bin->deque, capacity) &&
                                                              lg_deque_push(&bin->deque, item))))
         return;
@@ -345,7 +345,7 @@ void lg_cache_give(lg_thread *self, unsigned class_index, lg_region *region)
 
 void lg_cache_reject(lg_thread *self, unsigned class_index, lg_region *region)
 {
-    lg_store_relaxed_32(&region->state, LG_DIRTY); /* some of its blocks may be there */
+    lg_store_relaxed_64(&region->state, LG_DIRTY); /* some of its blocks may be there */
     lg_transit_enter(self);
     (void)lg_reclaim_batch(self, class_index, lg_batch_of(lg_region_index(class_index, region)), true);
     lg_transit_leave(self);

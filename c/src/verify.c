@@ -39,7 +39,7 @@ static const char *count_caches(unsigned c, census *seen)
                 return "a cache holds a region that does not exist";
             if (seen->place[region] != NOWHERE)
                 return "a region is in two caches";
-            if (lg_load_relaxed_32(&lg_region_at(c, region)->state) >= LG_IN_USE)
+            if (!lg_state_is_free(lg_load_relaxed_64(&lg_region_at(c, region)->state)))
                 return "a cached region's state is not free";
             seen->place[region] = IN_CACHE;
             seen->cached++;
@@ -48,7 +48,7 @@ static const char *count_caches(unsigned c, census *seen)
     return NULL;
 }
 
-static const char *count_pool(unsigned c, lg_pool *pool, unsigned char where, uint32_t state, census *seen,
+static const char *count_pool(unsigned c, lg_pool *pool, unsigned char where, uint64_t state, census *seen,
                               uint64_t *out_count)
 {
     for (uint64_t i = 0; i < seen->limit; i++) {
@@ -56,7 +56,7 @@ static const char *count_pool(unsigned c, lg_pool *pool, unsigned char where, ui
             continue;
         if (seen->place[i] != NOWHERE)
             return "a pooled region is in another place as well";
-        if (lg_load_relaxed_32(&lg_region_at(c, i)->state) != state)
+        if (lg_load_relaxed_64(&lg_region_at(c, i)->state) != state)
             return "a pooled region's state is not its pool's";
         seen->place[i] = where;
         *out_count += 1;
@@ -95,8 +95,8 @@ static const char *count_areas(unsigned c, bool contents, census *seen)
         areas++;
         bytes += area.len;
         for (uint64_t i = area.start >> log2; i < end >> log2; i++) {
-            uint32_t state = lg_load_relaxed_32(&lg_region_at(c, i)->state);
-            if (state == LG_IN_USE && seen->place[i] == NOWHERE)
+            uint64_t state = lg_load_relaxed_64(&lg_region_at(c, i)->state);
+            if (state == (uintptr_t)lg_region_address(c, i) && seen->place[i] == NOWHERE)
                 seen->in_use++;
             else if (seen->place[i] == NOWHERE)
                 return "a free region is in no place";

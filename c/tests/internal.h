@@ -223,9 +223,9 @@ static inline uint64_t unit_index(lgalloc_handle handle)
     return index;
 }
 
-static inline uint32_t unit_state(unsigned class_index, uint64_t index)
+static inline uint64_t unit_state(unsigned class_index, uint64_t index)
 {
-    return lg_load_relaxed_32(&lg_region_at(class_index, index)->state);
+    return lg_load_relaxed_64(&lg_region_at(class_index, index)->state);
 }
 
 /* Maps another area, whose regions go to the clean pool, as a refill does. */

@@ -135,7 +135,7 @@ static void counts_what_is_there(void **state)
     uint64_t charged = lg_charged();
     uint64_t dirty_bytes = lg_pool_dirty_bytes();
     for (uint64_t i = 0; i < 4; i++) {
-        lg_store_relaxed_32(&lg_region_at(c, i)->state, LG_DIRTY);
+        lg_store_relaxed_64(&lg_region_at(c, i)->state, LG_DIRTY);
     }
     for (uint64_t i = 0; i < 10; i++) {
         lg_pool_return(lg_self(), c, lg_region_at(c, i));
@@ -218,7 +218,7 @@ static void found_out(void **state)
 /* The verifier sees each of these, which nothing else would tell apart from order. */
 static void breaks_a_state(void)
 {
-    lg_store_relaxed_32(&lg_region_at(unit_class(MIB), 1)->state, LG_IN_USE);
+    lg_store_relaxed_64(&lg_region_at(unit_class(MIB), 1)->state, (uintptr_t)lg_region_address(unit_class(MIB), 1));
 }
 
 static void breaks_a_count(void)
