@@ -28,7 +28,8 @@ usage: ./build.sh COMMAND
   demo [ARGUMENT...] sorts a real file in parallel, in regions and with malloc; --help says more
   test [STEP...]     all tests, or the steps named; LGALLOC_PEERS=1 adds those that need other crates,
                      FUZZ_SECONDS=N fuzzes each harness for so long
-  bench [ARGUMENT..] measures; --help says more
+  bench [ARGUMENT..] measures, also the original crate where cargo finds it; without --filter also from Rust;
+                     --help says more
   install            into PREFIX (/usr/local), below DESTDIR if that is set
   variant NAME [TARGET...]
                      one build of the library and its tests: COMPILER-FLAVOUR with gcc or clang, and
@@ -498,7 +499,7 @@ cargo_test() {
   ((rc == 0 && passed > 0))
 }
 step_cargo() { cargo_test --workspace; }
-step_peers() { cargo_test --manifest-path ffi-tests/peers/Cargo.toml; }
+step_peers() { cargo_test --workspace --manifest-path ffi-tests/peers/Cargo.toml; }
 
 step_shellcheck() {
   local -a scripts
@@ -582,6 +583,99 @@ command_test() {
   ((total_failed == 0))
 }
 
+# ---------------------------------------------------------------- measuring
+
+# cargo_in_log NAME ARGUMENT...: cargo with a log of that name, in few tries where there is no network.
+cargo_in_log() {
+  local name=$1 cargo
+  shift
+  mkdir -p "$logs"
+  if ! cargo=$(find_cargo); then
+    echo "error: cargo is not there" >"$logs/$name.log"
+    return 1
+  fi
+  (cd "$root" && CARGO_NET_RETRY=1 CARGO_TERM_COLOR=never "$cargo" "$@" --release --locked) >"$logs/$name.log" 2>&1 </dev/null
+}
+
+# why NAME: the first thing that such a log complains about.
+why() {
+  local line
+  line=$(grep -m 1 '^error' "$logs/$1.log" || true)
+  echo "${line:-error}; all of it: $logs/$1.log"
+}
+
+# The versions of the original crate as contestants: shared libraries whose thread-local variables are found as
+# in a program, and as in this library, without a call for each: 19 instead of 22 ns per pair. The compiler has
+# no stable option for that.
+crates=()
+find_crates() {
+  local version dir=$build/contestants
+  [[ -e $dir/release ]] || say "compiling the original crate"
+  if ! RUSTC_BOOTSTRAP=1 RUSTFLAGS="${RUSTFLAGS:-} -Ztls-model=initial-exec" CARGO_TARGET_DIR=$dir \
+    cargo_in_log contestants build --manifest-path ffi-tests/peers/contestants/Cargo.toml --examples; then
+    say "going on without the original crate: $(why contestants)"
+    return
+  fi
+  for version in 0.1.6 0.6.0 0.7.0; do
+    crates+=(--peer "crate $version=$dir/release/examples/libcrate_${version//./_}.so")
+  done
+}
+
+# rust_table FENCE ARGUMENT...: this library's crate beside the original, measured by a Rust program; the table stands
+# between fences, if not empty.
+rust_table() {
+  local fence=$1
+  shift
+  [[ -e $build/cargo/release/bench ]] || say "compiling the table of Rust"
+  if ! CARGO_TARGET_DIR=$build/cargo cargo_in_log rust-table build --manifest-path ffi-tests/peers/Cargo.toml --bin bench; then
+    say "going on without the table of Rust: $(why rust-table)"
+    return
+  fi
+  printf '\nFrom Rust:\n%s\n' "$fence"
+  "$build/cargo/release/bench" "$@"
+  [[ -z $fence ]] || echo "$fence"
+}
+
+# beside FILE: results.json -> results-rust.json
+beside() {
+  local name=${1##*/}
+  if [[ $name == ?*.* ]]; then
+    echo "${1%.*}-rust.${name##*.}"
+  else
+    echo "$1-rust"
+  fi
+}
+
+# Every option is the program's; what they mean for the crate and for Rust is found out here.
+command_bench() {
+  local with_crates=yes with_table=yes fence="" word value
+  local -a words=("$@") table=(--path "${TMPDIR:-/var/tmp}")
+  want libjemalloc2:libjemalloc.so.2 libmimalloc2.0:libmimalloc.so.2 libtcmalloc-minimal4:libtcmalloc_minimal.so.4
+  while ((${#words[@]} > 0)); do
+    word=${words[0]}
+    words=("${words[@]:1}")
+    # The value is part of the word, or the next one.
+    value=${words[0]:-}
+    [[ $word != *=* ]] || value=${word#*=}
+    case ${word%%=*} in
+      --quick) table+=(--quick) ;;
+      --path) table+=(--path "$value") ;;
+      --json) table+=(--json "$(beside "$value")") ;;
+      --markdown) fence='```' ;;
+      --charts) want gnuplot ;;
+      --filter) with_table=no ;;
+      --list | --help | --memory) with_table=no with_crates=no ;;
+    esac
+  done
+  need_build
+  build_quietly release lgalloc-bench
+  [[ $with_crates == no ]] || find_crates
+  "$build/release/lgalloc-bench" "${crates[@]}" "$@"
+  if [[ $with_table == yes ]]; then
+    rust_table "$fence" "${table[@]}"
+  fi
+}
+
 # ---------------------------------------------------------------- commands
 
 # script PATH ARGUMENT...
@@ -598,13 +692,7 @@ main() {
     build) command_build ;;
     demo) run_program demo "$@" ;;
     test) command_test "$@" ;;
-    bench)
-      want libjemalloc2:libjemalloc.so.2 libmimalloc2.0:libmimalloc.so.2 libtcmalloc-minimal4:libtcmalloc_minimal.so.4
-      if [[ " $* " == *" --charts"* ]]; then
-        want gnuplot
-      fi
-      run_program lgalloc-bench "$@"
-      ;;
+    bench) command_bench "$@" ;;
     install) command_install ;;
     variant)
       [[ ${1:-} =~ ^(gcc|clang)-(plain|asan|tsan|valgrind|fuzz|coverage)$ ]] || die "variant: COMPILER-FLAVOUR"

@@ -2,11 +2,14 @@
  * Contestants from shared libraries that are named on the command line: `--peer NAME=FILE`. Such a
  * library exports
  *
- *     int   lgalloc_peer_start(const char *path);             0, or an errno; `path` is for its files
+ *     int   lgalloc_peer_start(const char *path, void (*fail)(const char *why));
+ *                                                             0, or an errno; `path` is for its files
  *     void *lgalloc_peer_allocate(size_t size);               NULL: out of memory
- *     void  lgalloc_peer_release(void *ptr, size_t size);
+ *     void  lgalloc_peer_release(void *ptr, size_t size);     the size that was asked for
  *
- * so that an allocator in another language takes its turn in the same rounds as everybody else.
+ * so that an allocator in another language takes its turn in the same rounds as everybody else. Sizes are
+ * powers of two. `fail` says why there is no figure, on any thread at any time, and doesn't return. It is
+ * called by a function pointer, as others are.
  */
 #define _GNU_SOURCE 1
 
@@ -35,9 +38,14 @@ static void release(void *ptr, size_t size)
     peer_release(ptr, size);
 }
 
+static void fail(const char *why)
+{
+    give_up("%s", why);
+}
+
 static void start(unsigned index)
 {
-    int (*peer_start)(const char *) = NULL;
+    int (*peer_start)(const char *, void (*)(const char *)) = NULL;
     void *library = dlopen(peers[index].file, RTLD_NOW | RTLD_LOCAL);
 
     if (library == NULL)
@@ -49,7 +57,7 @@ static void start(unsigned index)
     memcpy(&peer_start, &symbols[0], sizeof peer_start);
     memcpy(&peer_allocate, &symbols[1], sizeof peer_allocate);
     memcpy(&peer_release, &symbols[2], sizeof peer_release);
-    const int error = peer_start(settings.path);
+    const int error = peer_start(settings.path, fail);
     if (error != 0)
         give_up("it could not start: %s", strerror(error));
 }
