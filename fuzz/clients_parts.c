@@ -28,7 +28,7 @@ static void push(unsigned n)
 {
     for (; n != 0; n--)
         if (lg_deque_push(&deque, pushed) ||
-            (lg_deque_make_room(&deque, &capacity) && lg_deque_push(&deque, pushed)))
+            (lg_deque_make_room(&deque, &capacity, LG_DEQUE_ITEMS) && lg_deque_push(&deque, pushed)))
             pushed++;
 }
 

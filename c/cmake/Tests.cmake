@@ -3,7 +3,7 @@
 # with lgalloc_testing and may look at everything in c/src.
 #
 # A source may say what it needs in comments of its own:
-#   ctest-labels: novalgrind stress     more labels
+#   ctest-labels: novalgrind stress     more labels; with "serial" nothing else runs at the same time
 #   ctest-timeout: 300                  seconds
 # Names with "stress" or "soak" have the label stress by themselves.
 
@@ -59,6 +59,9 @@ function(lgalloc_add_test name target)
   if("stress" IN_LIST arg_LABELS)
     # It keeps the machine busy by itself; beside it the timing of others would mean nothing.
     set_tests_properties(${name} PROPERTIES PROCESSORS 2)
+  endif()
+  if("serial" IN_LIST arg_LABELS)
+    set_tests_properties(${name} PROPERTIES RUN_SERIAL ON)
   endif()
 endfunction()
 

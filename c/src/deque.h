@@ -67,20 +67,23 @@ LG_INLINE bool lg_deque_push(lg_deque *deque, uint64_t item)
     return true;
 }
 
-/* Owner only. Finds out whether there is room for one more, where `capacity` (at most LG_DEQUE_ITEMS) is written
- * by another thread, who stores it and then 0 into room. Both do so in sequential consistency: either the
+/* Owner only. Finds out whether there is room for one more, below `most` and `capacity` (at most LG_DEQUE_ITEMS), which is
+ * written by another thread, who stores it and then 0 into room. Both do so in sequential consistency: either the
  * capacity read after the store here is the new one, or the 0 comes after this store and stays. Otherwise a
  * cache could stay at an old size for good. */
-LG_INLINE bool lg_deque_make_room(lg_deque *deque, const lg_a64 *capacity)
+LG_INLINE bool lg_deque_make_room(lg_deque *deque, const lg_a64 *capacity, uint64_t most)
 {
     uint64_t items = lg_load_seq_cst_64(capacity);
     for (;;) {
         /* Acquire: thieves have read the slots below top. Partner: the release of top in lg_deque_steal(). */
         uint64_t top = lg_load_acquire_64(&deque->top) & ~LG_TOP_LOCKED;
-        lg_store_seq_cst_64(&deque->room, top + items);
+        uint64_t room = top + lg_min(items, most);
+        if (lg_load_relaxed_64(&deque->room) == room) /* as mostly: full, and nothing was stolen */
+            return lg_load_relaxed_64(&deque->bottom) < room;
+        lg_store_seq_cst_64(&deque->room, room);
         uint64_t now = lg_load_seq_cst_64(capacity);
         if (now == items)
-            return lg_load_relaxed_64(&deque->bottom) < top + items;
+            return lg_load_relaxed_64(&deque->bottom) < room;
         items = now;
     }
 }
@@ -139,19 +142,21 @@ LG_INLINE bool lg_deque_pop_run(lg_deque *deque, bool fence, uint64_t n)
     return false;
 }
 
-/* Any thread. Takes items from the top, at most `most` (at least 1) and at most half of what is there, rounded up;
- * all with `all`. `barrier` makes the barrier between the thief's two steps. Returns how many it wrote to
- * `out_items`; 0 if there is nothing, or another thief is at work. */
-LG_INLINE uint64_t lg_deque_steal(lg_deque *deque, void (*barrier)(void), uint64_t most, bool all,
-                                  uint64_t *out_items)
+/* Any thread, the first of a thief's two steps: locks the top. False if there is nothing, or another thief is at work. */
+LG_INLINE bool lg_deque_lock(lg_deque *deque, uint64_t *out_top)
 {
     uint64_t top = lg_load_relaxed_64(&deque->top);
     /* A guess, but it saves a system call for every idle thread. */
     if ((top & LG_TOP_LOCKED) != 0 || lg_deque_count(deque) == 0)
-        return 0;
-    if (!lg_cas_seq_cst_64(&deque->top, &top, top | LG_TOP_LOCKED))
-        return 0;
-    barrier(); /* Partner: the fence in lg_deque_pop() */
+        return false;
+    *out_top = top;
+    return lg_cas_seq_cst_64(&deque->top, &top, top | LG_TOP_LOCKED);
+}
+
+/* The second, after lg_deque_lock() and a barrier in all threads: takes items from the top, at most `most` and at most
+ * half of what is there, rounded up; all with `all`; and unlocks. Returns how many it wrote to `out_items`. */
+LG_INLINE uint64_t lg_deque_take(lg_deque *deque, uint64_t top, uint64_t most, bool all, uint64_t *out_items)
+{
     /* Acquire: the items, and what they stand for. Partner: the releases of bottom. */
     int64_t count = (int64_t)(lg_load_acquire_64(&deque->bottom) - top);
     uint64_t n = count <= 0 ? 0 : all ? (uint64_t)count : ((uint64_t)count + 1) / 2;
@@ -163,6 +168,17 @@ LG_INLINE uint64_t lg_deque_steal(lg_deque *deque, void (*barrier)(void), uint64
      * could overwrite a slot that is still to be read. */
     lg_store_release_64(&deque->top, top + n);
     return n;
+}
+
+/* Both, with `barrier` in between. */
+LG_INLINE uint64_t lg_deque_steal(lg_deque *deque, void (*barrier)(void), uint64_t most, bool all,
+                                  uint64_t *out_items)
+{
+    uint64_t top;
+    if (!lg_deque_lock(deque, &top))
+        return 0;
+    barrier(); /* Partner: the fence in lg_deque_pop() */
+    return lg_deque_take(deque, top, most, all, out_items);
 }
 
 #endif

@@ -63,7 +63,7 @@ static void drain(unsigned class_index)
     for (uint32_t id = 0; id < count; id++) {
         lg_region *regions[LG_LOOT];
         uint64_t n;
-        while ((n = lg_thread_steal(lg_thread_at(id), class_index, LG_LOOT, true, regions)) != 0)
+        while ((n = lg_thread_drain(lg_thread_at(id), class_index, LG_LOOT, regions)) != 0)
             for (uint64_t i = 0; i < n; i++)
                 lg_pool_return(NULL, class_index, regions[i]);
     }

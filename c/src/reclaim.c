@@ -132,7 +132,7 @@ void lg_reclaim_cache(lg_thread *self, lg_thread *victim, unsigned class_index)
     while (left != 0 && lg_deque_count(&lg_bin_of(victim, class_index)->deque) != 0) {
         lg_region *regions[LG_LOOT];
         lg_transit_enter(self);
-        uint64_t n = lg_thread_steal(victim, class_index, lg_min(left, LG_LOOT), true, regions);
+        uint64_t n = lg_thread_drain(victim, class_index, lg_min(left, LG_LOOT), regions);
         for (uint64_t i = 0; i < n; i++)
             lg_pool_return(self, class_index, regions[i]);
         lg_transit_leave(self);

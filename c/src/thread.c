@@ -146,6 +146,20 @@ void lg_threads_forked(void)
     }
 }
 
+uint64_t lg_threads_activity(void)
+{
+    uint64_t sum = 0;
+    uint32_t count = lg_threads_high();
+    for (unsigned c = 0; c < LG_CLASS_COUNT; c++) {
+        sum += lg_load_relaxed_64(&lg_shared_hot[c].allocations) + lg_load_relaxed_64(&lg_shared_hot[c].deallocations);
+        for (uint32_t id = 0; id < count; id++) {
+            const lg_hot_counters *hot = &lg_bin_of(lg_thread_at(id), c)->hot;
+            sum += lg_load_relaxed_64(&hot->allocations) + lg_load_relaxed_64(&hot->deallocations);
+        }
+    }
+    return sum;
+}
+
 /* ---- barriers */
 
 void lg_barrier_init(void)
@@ -168,15 +182,49 @@ void lg_heavy_barrier(void)
         lg_os_membarrier();
 }
 
-uint64_t lg_thread_steal(lg_thread *victim, unsigned class_index, uint64_t most, bool all, lg_region **out_regions)
+uint64_t lg_thread_drain(lg_thread *victim, unsigned class_index, uint64_t most, lg_region **out_regions)
 {
     uint64_t items[LG_LOOT];
     LG_ASSERT(most <= LG_LOOT);
-    const lg_bin *bin = lg_bin_of(victim, class_index);
-    uint64_t n = lg_deque_steal(&lg_bin_of(victim, class_index)->deque, lg_heavy_barrier, most, all, items);
+    lg_bin *bin = lg_bin_of(victim, class_index);
+    uint64_t n = lg_deque_steal(&bin->deque, lg_heavy_barrier, most, true, items);
     for (uint64_t i = 0; i < n; i++)
         out_regions[i] = lg_bin_region(bin, items[i]);
     return n;
+}
+
+/* Victims whose tops are locked at the same time, so that one barrier serves for all. */
+#define VICTIMS 8
+
+uint64_t lg_threads_steal(const lg_thread *self, unsigned class_index, uint64_t most, uint64_t *out_addresses)
+{
+    LG_ASSERT(most <= LG_LOOT);
+    uint64_t got = 0;
+    uint32_t count = lg_threads_high();
+    for (uint32_t id = 0; got == 0 && id < count;) {
+        lg_deque *locked[VICTIMS];
+        uint64_t tops[VICTIMS];
+        bool all[VICTIMS];
+        unsigned victims = 0;
+        for (uint64_t hope = 0; id < count && victims < VICTIMS && hope < most; id++) {
+            lg_thread *thread = lg_thread_at(id);
+            lg_deque *deque = &lg_bin_of(thread, class_index)->deque;
+            if (thread == self || !lg_deque_lock(deque, &tops[victims]))
+                continue;
+            locked[victims] = deque;
+            lg_thread_note_sign(thread, class_index);
+            all[victims] = lg_thread_only_frees(thread, class_index);
+            if (all[victims])
+                lg_store_seq_cst_64(&deque->room, 0); /* its next free looks what is said of it */
+            uint64_t there = lg_deque_count(deque);
+            hope += all[victims++] ? there : (there + 1) / 2;
+        }
+        if (victims != 0)
+            lg_heavy_barrier(); /* Partner: the fence in lg_deque_pop() */
+        for (unsigned i = 0; i < victims; i++)
+            got += lg_deque_take(locked[i], tops[i], most - got, all[i], out_addresses + got);
+    }
+    return got;
 }
 
 /* ---- capacity */

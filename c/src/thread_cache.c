@@ -99,32 +99,25 @@ static bool take_clean(lg_thread *self, unsigned class_index, unsigned charged, 
     return true;
 }
 
-/* Half of another thread's cache, if that fits the own one; the first is handed out. */
+/* From other threads' caches as much as fits the own one; the first is handed out. */
 static bool take_from_others(lg_thread *self, unsigned class_index, lg_region **out_region)
 {
-    uint64_t most = self != NULL ? 1 + (own_space(self, class_index) + 1) / 2 : 1;
-    uint32_t count = lg_threads_high();
-    for (uint32_t id = 0; id < count; id++) {
-        lg_thread *victim = lg_thread_at(id);
-        if (victim == self)
-            continue;
-        lg_region *regions[LG_LOOT];
-        uint64_t n = lg_thread_steal(victim, class_index, lg_min(most, LG_LOOT), false, regions);
-        if (n == 0)
-            continue;
-        LG_COUNT(self, class_index, steals, n);
-        if (n > 1) {
-            lg_deque *deque = &lg_bin_of(self, class_index)->deque;
-            uint64_t bottom = lg_load_relaxed_64(&deque->bottom);
-            for (uint64_t i = 1; i < n; i++)
-                lg_store_relaxed_64(lg_deque_slot(deque, bottom + i - 1),
-                                    (uintptr_t)lg_region_address(class_index, lg_region_index(class_index, regions[i])));
-            lg_deque_push_run(deque, n - 1);
-        }
-        *out_region = regions[0];
-        return true;
+    uint64_t most = self != NULL ? 1 + own_space(self, class_index) : 1;
+    uint64_t addresses[LG_LOOT];
+    uint64_t n = lg_threads_steal(self, class_index, lg_min(most, LG_LOOT), addresses);
+    if (n == 0)
+        return false;
+    LG_COUNT(self, class_index, steals, n);
+    if (n > 1) {
+        lg_deque *deque = &lg_bin_of(self, class_index)->deque;
+        uint64_t bottom = lg_load_relaxed_64(&deque->bottom);
+        for (uint64_t i = 1; i < n; i++)
+            lg_store_relaxed_64(lg_deque_slot(deque, bottom + i - 1), addresses[i]);
+        lg_deque_push_run(deque, n - 1);
     }
-    return false;
+    const lg_stripe *stripe = lg_stripe_of(class_index);
+    *out_region = &stripe->regions[(addresses[0] - stripe->base) >> (class_index + LG_CLASS_MIN)];
+    return true;
 }
 
 /* Under the class's lock, so that one thread maps an area and the others find it. One region is charged; it
@@ -180,11 +173,11 @@ static lgalloc_status search(lg_thread *self, unsigned class_index, lg_region **
     return take_locked(self, class_index, many, out_region, out_error);
 }
 
-/* Nobody moves now, so what is free is in a pool or in a cache, and what isn't found isn't there. */
-static lgalloc_status search_alone(lg_thread *self, unsigned class_index, lg_region **out_region, int *out_error,
-                                   bool *out_no_room)
+/* One look at all there is, while nobody else moves. OUT_OF_MEMORY with *out_no_room: the limit was in the way. */
+static lgalloc_status look_everywhere(lg_thread *self, unsigned class_index, lg_region **out_region, int *out_error,
+                                      bool *out_no_room)
 {
-    lg_transit_shut();
+    *out_no_room = false;
     lg_transit_enter(self);
     /* The own cache as well: when it was asked a thief may have had it locked. Nobody has now. */
     uint64_t address;
@@ -196,18 +189,36 @@ static lgalloc_status search_alone(lg_thread *self, unsigned class_index, lg_reg
     bool found = own || take_dirty(self, class_index, 1, true, out_region) ||
                  take_from_others(self, class_index, out_region);
     lg_transit_leave(self);
-    lgalloc_status status = LGALLOC_STATUS_OK;
-    *out_no_room = false;
-    if (!found) {
-        if (lg_reclaim_room(self, lg_class_size(class_index))) {
-            lg_transit_enter(self);
-            status = take_locked(self, class_index, 1, out_region, out_error);
-            lg_transit_leave(self);
-        } else {
-            *out_no_room = true;
-            status = LGALLOC_STATUS_OUT_OF_MEMORY;
-        }
+    if (found)
+        return LGALLOC_STATUS_OK;
+    if (!lg_reclaim_room(self, lg_class_size(class_index))) {
+        *out_no_room = true;
+        return LGALLOC_STATUS_OUT_OF_MEMORY;
     }
+    lg_transit_enter(self);
+    lgalloc_status status = take_locked(self, class_index, 1, out_region, out_error);
+    lg_transit_leave(self);
+    return status;
+}
+
+#define LOOKS_MAX 64
+
+/* Nobody moves now, so what is free is in a pool or in a cache. But others go on with their own caches: one that frees a
+ * region behind the look, and takes another that the look hasn't come to, hides both, though it never has two. If
+ * anybody took or freed anything meanwhile, the look is not to be trusted. */
+static lgalloc_status search_alone(lg_thread *self, unsigned class_index, lg_region **out_region, int *out_error,
+                                   bool *out_no_room)
+{
+    lgalloc_status status;
+    lg_transit_shut();
+    uint64_t before, after = lg_threads_activity();
+    unsigned looks = 0;
+    do {
+        before = after;
+        status = look_everywhere(self, class_index, out_region, out_error, out_no_room);
+        lg_heavy_barrier(); /* what hid a region from the look was counted before */
+        after = lg_threads_activity();
+    } while (status == LGALLOC_STATUS_OUT_OF_MEMORY && after != before && ++looks < LOOKS_MAX);
     lg_transit_admit();
     return status;
 }
@@ -322,23 +333,27 @@ static void respect_idle_bytes(lg_thread *self, unsigned class_index)
 
 void lg_cache_give(lg_thread *self, unsigned class_index, lg_region *region)
 {
-    const lg_a64 *capacity = &lg_stripe_of(class_index)->cache_capacity;
-    lg_bin *bin = self != NULL ? lg_bin_of(self, class_index) : NULL;
-    uint64_t item = (uintptr_t)lg_region_address(class_index, lg_region_index(class_index, region));
-    if (bin != NULL && (lg_deque_push(&bin->deque, item) || (lg_deque_make_room(&bin->deque, capacity) &&
-                                                             lg_deque_push(&bin->deque, item))))
-        return;
-    lg_transit_enter(self);
+    lg_batch batch = lg_batch_of(lg_region_index(class_index, region));
     uint64_t count = 0;
-    if (bin != NULL) {
-        /* All but what may stay; a smaller configuration may have come meanwhile. */
-        uint64_t most = lg_load_relaxed_64(capacity);
+    if (self != NULL) {
+        const lg_a64 *capacity = &lg_stripe_of(class_index)->cache_capacity;
+        lg_bin *bin = lg_bin_of(self, class_index);
         uint64_t taken = lg_load_relaxed_64(&bin->hot.allocations);
+        if (lg_load_relaxed_64(&self->signs_taken[class_index]) != taken)
+            lg_store_relaxed_64(&self->signs[class_index], 0);
+        uint64_t most = lg_thread_only_frees(self, class_index) ? 0 : LG_DEQUE_ITEMS;
+        uint64_t item = (uintptr_t)lg_region_address(class_index, lg_region_index(class_index, region));
+        if (lg_deque_make_room(&bin->deque, capacity, most) && lg_deque_push(&bin->deque, item))
+            return;
+        /* All but what may stay; a smaller configuration may have come meanwhile. */
+        lg_thread_note_sign(self, class_index);
+        most = lg_load_relaxed_64(capacity);
         uint64_t stay = most - exchange_size(most, &self->overflowed_at[class_index], taken);
         uint64_t cached = lg_deque_count(&bin->deque);
         count = cached > stay ? cached - stay : 0;
     }
-    send_from_cache(self, class_index, lg_batch_of(lg_region_index(class_index, region)), count);
+    lg_transit_enter(self);
+    send_from_cache(self, class_index, batch, count);
     lg_transit_leave(self);
     respect_idle_bytes(self, class_index);
 }

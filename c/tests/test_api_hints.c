@@ -5,7 +5,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
+
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT 21 /* Linux 5.4 */
+#endif
 
 typedef lgalloc_status hint(lgalloc_handle handle, size_t offset, size_t len);
 
@@ -111,6 +116,44 @@ static void populate_backs_with_memory(void **state)
     }
     assert_true(test_filled(handle.ptr, bytes / 2, 0));
     lgalloc_deallocate(handle);
+}
+
+/* What of a region is in memory, whether mapped or not. */
+static size_t cached(lgalloc_handle handle)
+{
+    static unsigned char pages[64 * MIB / 4096];
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t count = handle.len / page;
+    size_t there = 0;
+    TEST_REQUIRE(count <= sizeof pages && mincore(handle.ptr, handle.len, pages) == 0);
+    for (size_t i = 0; i < count; i++) {
+        there += pages[i] & 1;
+    }
+    return there * page;
+}
+
+static bool is_all_cached(void *arg)
+{
+    return cached(*(lgalloc_handle *)arg) == 64 * MIB;
+}
+
+/* However little the kernel brings in at a time. */
+static void prefetch_brings_all(void **state)
+{
+    (void)state;
+    lgalloc_handle handle = test_take(64 * MIB);
+    memset(handle.ptr, 0x5c, handle.len);
+    bool out = msync(handle.ptr, handle.len, MS_SYNC) == 0 && madvise(handle.ptr, handle.len, MADV_PAGEOUT) == 0 &&
+               cached(handle) < handle.len / 8;
+    if (out) {
+        assert_int_equal(lgalloc_prefetch(handle, 0, handle.len), LGALLOC_STATUS_OK);
+        assert_true(test_eventually(is_all_cached, &handle));
+        assert_true(test_filled(handle.ptr, handle.len, 0x5c));
+    }
+    lgalloc_deallocate(handle);
+    if (!out) {
+        TEST_SKIP("the kernel doesn't page this file system's files out when asked to");
+    }
 }
 
 static void discard_whole(void **state)
@@ -292,6 +335,7 @@ int main(void)
         TEST_BOTH(not_an_allocation),
         TEST_BOTH(contents_stay),
         TEST_BOTH(populate_backs_with_memory),
+        TEST_FILE(prefetch_brings_all),
         TEST_BOTH(discard_whole),
         TEST_BOTH(discard_part),
         TEST_BOTH(fast_statistics),

@@ -6,6 +6,7 @@
 #include "support.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -262,6 +263,33 @@ static void without_configuration(void **state)
     assert_caught("on the stack, unconfigured", free_from_the_stack, NULL, foreign);
 }
 
+static void *const nowhere[] = {NULL, (void *)1, (void *)8, (void *)(64 * KIB), (void *)GIB, (void *)UINTPTR_MAX};
+
+/* The very first call of a process: the library has no addresses, and gets none for this. */
+static void frees_nothing_first(void *arg)
+{
+    errno = 4711;
+    lgalloc_deallocate((lgalloc_handle){*(void *const *)arg, 0});
+    TEST_REQUIRE(errno == 4711);
+    TEST_REQUIRE(test_global().reserved_address_bytes == 0);
+    for (size_t i = 0; i < TEST_COUNT(nowhere); i++) {
+        lgalloc_deallocate((lgalloc_handle){nowhere[i], 0});
+    }
+    test_configure(LGALLOC_BACKING_FILE);
+    test_require_works(BYTES);
+    lgalloc_deallocate((lgalloc_handle){*(void *const *)arg, 0});
+    test_require_quiet(false);
+}
+
+static void nothing_freed_first(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < TEST_COUNT(nowhere); i++) {
+        void *ptr = nowhere[i];
+        test_child_succeeds(frees_nothing_first, &ptr);
+    }
+}
+
 static void uses_everything(void *arg)
 {
     test_configure(*(const lgalloc_backing *)arg);
@@ -295,7 +323,8 @@ static void otherwise_silent(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        /* In this order: the first sees a process that has configured nothing. */
+        /* In this order: the first two see a process that has called nothing. */
+        cmocka_unit_test(nothing_freed_first),
         cmocka_unit_test(without_configuration),
         cmocka_unit_test(otherwise_silent),
         cmocka_unit_test(file_backing),

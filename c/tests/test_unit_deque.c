@@ -40,7 +40,7 @@ static void set_capacity(struct fixture *fixture, uint64_t capacity)
 static bool push(struct fixture *fixture, uint64_t item)
 {
     return lg_deque_push(&fixture->deque, item) ||
-           (lg_deque_make_room(&fixture->deque, &fixture->capacity) &&
+           (lg_deque_make_room(&fixture->deque, &fixture->capacity, LG_DEQUE_ITEMS) &&
             lg_deque_push(&fixture->deque, item));
 }
 

@@ -290,12 +290,17 @@ static void any_thread_may_steal(void **state)
     assert_non_null(victim);
     /* One, half of what there is, and all. */
     lg_region *regions[LG_LOOT];
+    uint64_t addresses[LG_LOOT];
     for (unsigned i = 0; i < 3; i++) {
         uint64_t cached = unit_cached(victim, c);
         uint64_t expected = i == 0 ? 1 : i == 1 ? (cached + 1) / 2 : cached;
         lg_transit_enter(own);
-        uint64_t n = lg_thread_steal(victim, c, i == 0 ? 1 : LG_LOOT, i == 2, regions);
+        uint64_t n = i < 2 ? lg_threads_steal(own, c, i == 0 ? 1 : LG_LOOT, addresses)
+                           : lg_thread_drain(victim, c, LG_LOOT, regions);
         for (uint64_t j = 0; j < n; j++) {
+            if (i < 2) {
+                regions[j] = lg_bin_region(lg_bin_of(own, c), addresses[j]);
+            }
             lg_pool_return(own, c, regions[j]);
         }
         lg_transit_leave(own);
@@ -304,8 +309,71 @@ static void any_thread_may_steal(void **state)
         unit_assert_sound(false);
     }
     assert_int_equal(unit_cached(victim, c), 0);
-    assert_int_equal(lg_thread_steal(victim, c, LG_LOOT, true, regions), 0);
+    assert_int_equal(lg_thread_drain(victim, c, LG_LOOT, regions), 0);
+    assert_int_equal(lg_threads_steal(own, c, LG_LOOT, addresses), 0);
     test_actor_stop(&actor);
+}
+
+struct handed_over {
+    lgalloc_handle handles[8];
+    size_t count;
+};
+
+static void frees_all(void *arg)
+{
+    struct handed_over *over = arg;
+    for (size_t i = 0; i < over->count; i++) {
+        lgalloc_deallocate(over->handles[i]);
+    }
+}
+
+static void takes_and_frees(void *arg)
+{
+    (void)arg;
+    test_churn(3, MIB);
+}
+
+/* Four threads cache the same; one theft takes from several of them. A thread that only frees soon keeps nothing. */
+static void one_theft_of_several(void **state)
+{
+    enum { THREADS = 4, EACH = 8, TURNS = 16 };
+    struct test_actor actors[THREADS];
+    struct handed_over over[THREADS];
+    unsigned c = unit_class(MIB);
+    (void)lgalloc_purge();
+    for (unsigned t = 0; t < THREADS; t++) {
+        test_actor_start(&actors[t]);
+    }
+    for (unsigned turn = 0; turn < TURNS; turn++) {
+        for (unsigned t = 0; t < THREADS; t++) {
+            over[t].count = EACH;
+            for (unsigned i = 0; i < EACH; i++) {
+                over[t].handles[i] = test_take(MIB);
+            }
+        }
+        for (unsigned t = 0; t < THREADS; t++) {
+            test_actor_call(&actors[t], frees_all, &over[t]);
+        }
+        unit_assert_sound(false);
+    }
+    for (uint32_t id = 0; id < lg_threads_high(); id++) {
+        lg_thread *thread = lg_thread_at(id);
+        if (thread != unit_self()) {
+            assert_int_equal(unit_cached(thread, c), 0);
+        }
+    }
+    assert_int_equal(lg_pool_count(&lg_dirty[c], c) + unit_cached(unit_self(), c), THREADS * EACH);
+    /* It caches again as soon as it allocates again. */
+    test_actor_call(&actors[0], takes_and_frees, NULL);
+    test_actor_call(&actors[0], takes_and_frees, NULL);
+    uint64_t cached = 0;
+    for (uint32_t id = 0; id < lg_threads_high(); id++) {
+        cached += lg_thread_at(id) != unit_self() ? unit_cached(lg_thread_at(id), c) : 0;
+    }
+    assert_true(cached >= 3);
+    for (unsigned t = 0; t < THREADS; t++) {
+        test_actor_stop(&actors[t]);
+    }
 }
 
 int main(void)
@@ -316,6 +384,7 @@ int main(void)
         UNIT_ANONYMOUS(counters_never_go_down),
         UNIT_BOTH(alive_to_the_last),
         UNIT_ANONYMOUS(any_thread_may_steal),
+        UNIT_BOTH(one_theft_of_several),
     };
     /* Children of a process in which the allocator isn't up yet. */
     static lgalloc_backing file = LGALLOC_BACKING_FILE;
