@@ -11,7 +11,6 @@
 #define ONE 10  /* 64 MiB: one */
 #define TWO 9   /* 32 MiB: two, in areas of their own */
 #define FOUR 8  /* 16 MiB: four, in two areas */
-#define EIGHT 7 /* 8 MiB: eight, in two areas */
 
 static lgalloc_handle handles[8];
 static bool done[XP_THREADS];
@@ -157,24 +156,6 @@ static void limit_cached(unsigned id)
         drop(world_take(FOUR));
     } else {
         drop(world_take(TWO));
-    }
-}
-
-/* One never has more than half of the room, now in this size, now in that; the other wants the other half. */
-static void setup_limit_alternate(void)
-{
-    setup();
-    world_limit((size_t)32 << 20);
-}
-
-static void limit_alternate(unsigned id)
-{
-    if (id == 0) {
-        drop(world_take(EIGHT));
-        drop(world_take(FOUR));
-        drop(world_take(EIGHT));
-    } else {
-        drop(world_take(FOUR));
     }
 }
 
@@ -429,8 +410,6 @@ const client clients_whole[] = {
      world_check_end, {2, 1, MOST}, false},
     {"limit-cached", "the room is in another thread's cache", 2, setup_limit, limit_cached, world_check_end,
      {2, 1, MOST}, false},
-    {"limit-alternate", "the room is in another thread's cache, which uses one size, then another", 2,
-     setup_limit_alternate, limit_alternate, world_check_end, {3, 0, MOST}, false},
     {"tick-owner", "the worker drains a cache that its owner wakes up to", 2, setup_tick, tick_owner,
      world_check_end, {2, 1, MOST}, true},
     {"overflow-claim", "a full cache is emptied while others claim", 2, setup_overflow, overflow_claim,
