@@ -108,6 +108,12 @@ int lg_metadata_commit(void *addr, size_t len)
     return error;
 }
 
+/* Where the descriptors that are committed end; under the class's lock. */
+static uintptr_t committed[LG_CLASS_COUNT];
+
+/* From so many bytes of descriptors at once on they come in huge pages, where the system has them. */
+#define HUGE_FROM (512 * LG_KIB)
+#define HUGE_PAGE (2 * LG_MIB)
 #define POPULATE_FROM (16 * LG_KIB)
 
 int lg_stripe_extend(unsigned class_index, uint64_t limit)
@@ -116,13 +122,25 @@ int lg_stripe_extend(unsigned class_index, uint64_t limit)
     uint64_t old = lg_load_relaxed_64(&stripe->limit);
     if (limit <= old)
         return 0;
-    int error = lg_metadata_commit(&stripe->regions[old], (limit - old) * sizeof(lg_region));
-    if (error != 0)
-        return error;
+    uintptr_t from = lg_max(committed[class_index], (uintptr_t)stripe->regions);
+    uintptr_t end = (uintptr_t)&stripe->regions[limit];
+    size_t len = (limit - old) * sizeof(lg_region);
+    if (end > from) {
+        bool huge = len >= HUGE_FROM;
+        if (huge)
+            end = lg_min((end + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1),
+                         (uintptr_t)&stripe->regions[lg_stripe_regions(class_index)]);
+        int error = lg_metadata_commit((void *)from, end - from);
+        if (error != 0)
+            return error;
+        committed[class_index] = end;
+        if (huge)
+            (void)lg_os_advise(LG_SYS_ADVISE_HUGE, (void *)from, end - from);
+    }
     /* All at once: a region's first use reads its descriptor, then writes it, which would be two page faults. Should it
      * fail, they come one by one. */
-    if ((limit - old) * sizeof(lg_region) > POPULATE_FROM)
-        (void)lg_os_advise(LG_SYS_ADVISE_POPULATE, &stripe->regions[old], (limit - old) * sizeof(lg_region));
+    if (len > POPULATE_FROM)
+        (void)lg_os_advise(LG_SYS_ADVISE_POPULATE, &stripe->regions[old], len);
     /* Relaxed: a thread gets a region's address only by way of something that this happened before. */
     lg_store_relaxed_64(&stripe->limit, limit);
     return 0;

@@ -212,7 +212,7 @@ uint64_t lg_threads_steal(const lg_thread *self, unsigned class_index, uint64_t 
             if (thread == self || !lg_deque_lock(deque, &tops[victims]))
                 continue;
             locked[victims] = deque;
-            lg_thread_note_sign(thread, class_index);
+            lg_thread_note_theft(thread, class_index);
             all[victims] = lg_thread_only_frees(thread, class_index);
             if (all[victims])
                 lg_store_seq_cst_64(&deque->room, 0); /* its next free looks what is said of it */

@@ -57,10 +57,10 @@ typedef struct lg_thread {
     /* The owner's: deallocations at its last refill, allocations at its last overflow. */
     uint64_t refilled_at[LG_CLASS_COUNT];
     uint64_t overflowed_at[LG_CLASS_COUNT];
-    /* Signs that it only frees, and allocations and deallocations at the last: lg_thread_note_sign(). */
-    lg_a64 signs[LG_CLASS_COUNT];
-    lg_a64 signs_taken[LG_CLASS_COUNT];
-    lg_a64 signs_freed[LG_CLASS_COUNT];
+    /* Thefts from it, and its allocations and deallocations at the last: lg_thread_note_theft(). */
+    lg_a64 thefts[LG_CLASS_COUNT];
+    lg_a64 theft_taken[LG_CLASS_COUNT];
+    lg_a64 theft_freed[LG_CLASS_COUNT];
     lg_a64 pooled[2][LG_CLASS_COUNT]; /* the owner's share of the pools' counts, modulo 2^64; see pool.h */
     LG_CACHE_ALIGNED lg_a64 rings[LG_CLASS_COUNT][LG_DEQUE_ITEMS];
 } lg_thread;
@@ -122,27 +122,29 @@ LG_HIDDEN uint64_t lg_thread_drain(lg_thread *victim, unsigned class_index, uint
 LG_HIDDEN uint64_t lg_threads_steal(const lg_thread *self, unsigned class_index, uint64_t most,
                                     uint64_t *out_addresses);
 
-/* A thread that only frees never takes again what it caches: others have to steal it. After so many signs of that in a
- * row, overflows and thefts with frees and without an allocation in between, it caches nothing. */
+/* A thread that only frees never takes again what it caches: others have to steal it. After so many thefts in a row, with
+ * frees and without an allocation in between, it passes its regions on when it has one more than so many: enough for the
+ * way to the pool to be worth it. */
 #define LG_ONLY_FREES 4
+#define LG_ONLY_FREES_KEEPS 7
 LG_INLINE bool lg_thread_only_frees(const lg_thread *thread, unsigned class_index)
 {
-    return lg_load_relaxed_64(&thread->signs[class_index]) >= LG_ONLY_FREES;
+    return lg_load_relaxed_64(&thread->thefts[class_index]) >= LG_ONLY_FREES;
 }
 
-/* An overflow or a theft. A guess, which may count one sign less when owner and thief note at the same time. */
-LG_INLINE void lg_thread_note_sign(lg_thread *thread, unsigned class_index)
+/* By a thief. A guess: two of them at the same time may count for one. */
+LG_INLINE void lg_thread_note_theft(lg_thread *thread, unsigned class_index)
 {
     const lg_hot_counters *hot = &lg_bin_of(thread, class_index)->hot;
     uint64_t taken = lg_load_relaxed_64(&hot->allocations);
     uint64_t freed = lg_load_relaxed_64(&hot->deallocations);
-    uint64_t signs = lg_load_relaxed_64(&thread->signs[class_index]);
-    if (lg_load_relaxed_64(&thread->signs_taken[class_index]) != taken)
-        lg_store_relaxed_64(&thread->signs[class_index], 0);
-    else if (lg_load_relaxed_64(&thread->signs_freed[class_index]) != freed)
-        lg_store_relaxed_64(&thread->signs[class_index], signs + 1);
-    lg_store_relaxed_64(&thread->signs_taken[class_index], taken);
-    lg_store_relaxed_64(&thread->signs_freed[class_index], freed);
+    uint64_t thefts = lg_load_relaxed_64(&thread->thefts[class_index]);
+    if (lg_load_relaxed_64(&thread->theft_taken[class_index]) != taken)
+        lg_store_relaxed_64(&thread->thefts[class_index], 0);
+    else if (lg_load_relaxed_64(&thread->theft_freed[class_index]) != freed)
+        lg_store_relaxed_64(&thread->thefts[class_index], thefts + 1);
+    lg_store_relaxed_64(&thread->theft_taken[class_index], taken);
+    lg_store_relaxed_64(&thread->theft_freed[class_index], freed);
 }
 
 /* Allocations and deallocations of all threads so far. */

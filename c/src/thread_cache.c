@@ -339,14 +339,13 @@ void lg_cache_give(lg_thread *self, unsigned class_index, lg_region *region)
         const lg_a64 *capacity = &lg_stripe_of(class_index)->cache_capacity;
         lg_bin *bin = lg_bin_of(self, class_index);
         uint64_t taken = lg_load_relaxed_64(&bin->hot.allocations);
-        if (lg_load_relaxed_64(&self->signs_taken[class_index]) != taken)
-            lg_store_relaxed_64(&self->signs[class_index], 0);
-        uint64_t most = lg_thread_only_frees(self, class_index) ? 0 : LG_DEQUE_ITEMS;
+        if (lg_load_relaxed_64(&self->theft_taken[class_index]) != taken)
+            lg_store_relaxed_64(&self->thefts[class_index], 0);
+        uint64_t most = lg_thread_only_frees(self, class_index) ? LG_ONLY_FREES_KEEPS : LG_DEQUE_ITEMS;
         uint64_t item = (uintptr_t)lg_region_address(class_index, lg_region_index(class_index, region));
         if (lg_deque_make_room(&bin->deque, capacity, most) && lg_deque_push(&bin->deque, item))
             return;
         /* All but what may stay; a smaller configuration may have come meanwhile. */
-        lg_thread_note_sign(self, class_index);
         most = lg_load_relaxed_64(capacity);
         uint64_t stay = most - exchange_size(most, &self->overflowed_at[class_index], taken);
         uint64_t cached = lg_deque_count(&bin->deque);
