@@ -298,9 +298,9 @@ lgalloc_status lgalloc_region_new_mmap(size_t capacity, size_t elem_size, size_t
                                        lgalloc_region *out_region);
 
 /*
- * Makes a region on mapped memory from 64 KiB to 64 GiB, else on the heap: `Region::new_auto`. Where mapped memory is not to be had (disabled, exhausted, I/O error) the heap is
- * taken and `heap_fallbacks` counts it; a `limit_bytes` that is reached stays a limit, and is
- * OUT_OF_MEMORY.
+ * Makes a region on mapped memory from 64 KiB to 64 GiB, else on the heap: `Region::new_auto`. Where
+ * mapped memory is not to be had (disabled, exhausted, I/O error) the heap is taken and
+ * `heap_fallbacks` counts it; a `limit_bytes` that is reached stays a limit, and is OUT_OF_MEMORY.
  *
  * Parameters as lgalloc_region_new_mmap(). Returns OK, OUT_OF_MEMORY, INVALID_ARGUMENT.
  */
@@ -410,12 +410,14 @@ lgalloc_status lgalloc_allocate_zeroed(size_t capacity, size_t elem_size, size_t
  */
 LGALLOC_NOPLT
 void lgalloc_deallocate(lgalloc_handle handle);
+#undef LGALLOC_NOPLT
 
 /*
  * Hints for a part of an allocation in use: `offset` and `len` in bytes; whole pages count. The
  * handle stays the caller's. Any thread may, also several at once; lgalloc_discard() is a write.
  *
- * lgalloc_prefetch: it will be read soon; the system may bring it in. Pages that the range touches.
+ * lgalloc_prefetch: it will be read soon; the system may bring it in, and the call may take as long as
+ *                   the reading. Pages that the range touches.
  * lgalloc_populate: back it with memory (and disk blocks) now. A full disk is IO with ENOSPC here,
  *                   where a later first write would be SIGBUS. Contents stay. Pages it touches.
  * lgalloc_cold:     it will not be used soon; the system may take its pages first. Contents stay.

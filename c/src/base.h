@@ -76,6 +76,15 @@
 #define LG_TSAN 0
 #endif
 
+#if defined(__has_feature)
+#if __has_feature(memory_sanitizer)
+#define LG_MSAN 1
+#endif
+#endif
+#ifndef LG_MSAN
+#define LG_MSAN 0
+#endif
+
 /* LG_DEBUG=1 compiles the internal assertions and the lock ranks in; misuse checks are always in. */
 #ifndef LG_DEBUG
 #define LG_DEBUG 0

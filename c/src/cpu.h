@@ -15,42 +15,61 @@
 #endif
 
 /* Not with sanitizers, whose runtimes aren't up yet when the choice is made. */
-#if defined(__x86_64__) && !defined(__LZCNT__) && defined(__GLIBC__) && !LG_ASAN && !LG_TSAN &&     \
-    !defined(LG_EXPLORE)
+#if defined(__x86_64__) && !defined(__LZCNT__) && defined(__GLIBC__) && !defined(__UCLIBC__) && !LG_ASAN &&  \
+    !LG_TSAN && !LG_MSAN && !defined(LG_EXPLORE)
 
 #include <cpuid.h>
 
-/* Called by the dynamic linker, before anything else of the library works. */
-LG_INLINE bool lg_cpu_has_lzcnt(void)
-{
-    unsigned a, b, c, d;
-    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (b & bit_BMI) == 0 || (b & bit_BMI2) == 0)
-        return false;
-    return __get_cpuid(0x80000001, &a, &b, &c, &d) && (c & bit_LZCNT) != 0;
-}
+/* The resolvers are called by the dynamic linker; in a static program before there is thread-local storage, which
+ * stack protectors need. So nothing may be added to them, and they call nothing and take no address. */
+#if defined(__clang__) || __GNUC__ >= 11
+#define LG_EARLY __attribute__((used, no_stack_protector, no_instrument_function))
+#else
+#define LG_EARLY __attribute__((used, optimize("no-stack-protector"), no_instrument_function))
+#endif
+
+/* A macro for that reason. */
+#define LG_CPU_HAS_LZCNT(out)                                                                                \
+    do {                                                                                                     \
+        unsigned a_, b_, c_, d_;                                                                             \
+        __cpuid(0, a_, b_, c_, d_);                                                                          \
+        (out) = a_ >= 7;                                                                                     \
+        if (out) {                                                                                           \
+            __cpuid_count(7, 0, a_, b_, c_, d_);                                                             \
+            (out) = (b_ & bit_BMI) != 0 && (b_ & bit_BMI2) != 0;                                             \
+        }                                                                                                    \
+        __cpuid(0x80000000, a_, b_, c_, d_);                                                                 \
+        (out) = (out) && a_ >= 0x80000001;                                                                   \
+        if (out) {                                                                                           \
+            __cpuid(0x80000001, a_, b_, c_, d_);                                                             \
+            (out) = (c_ & bit_LZCNT) != 0;                                                                   \
+        }                                                                                                    \
+    } while (0)
 
 /* A public function, whose body may ask for the constant `lzcnt`; see lg_leading_zeros(). */
 #define LG_HOT_FUNCTION(type, name, parameters, ...)                                                         \
-    static type name##_any parameters                                                                        \
+    static LG_CACHE_ALIGNED type name##_any parameters                                                       \
     {                                                                                                        \
         const bool lzcnt = false;                                                                            \
         __VA_ARGS__                                                                                          \
     }                                                                                                        \
-    static __attribute__((target("lzcnt,bmi,bmi2"))) type name##_lzcnt parameters                            \
+    static LG_CACHE_ALIGNED __attribute__((target("lzcnt,bmi,bmi2"))) type name##_lzcnt parameters           \
     {                                                                                                        \
         const bool lzcnt = true;                                                                             \
         __VA_ARGS__                                                                                          \
     }                                                                                                        \
-    static __attribute__((used)) type(*name##_choose(void)) parameters                                       \
+    static LG_EARLY type(*name##_choose(void)) parameters                                                    \
     {                                                                                                        \
-        return lg_cpu_has_lzcnt() ? name##_lzcnt : name##_any;                                               \
+        bool has;                                                                                            \
+        LG_CPU_HAS_LZCNT(has);                                                                               \
+        return has ? name##_lzcnt : name##_any;                                                              \
     }                                                                                                        \
     LG_API type name parameters __attribute__((ifunc(#name "_choose")))
 
 #else
 
 #define LG_HOT_FUNCTION(type, name, parameters, ...)                                                         \
-    LG_API type name parameters                                                                              \
+    LG_API LG_CACHE_ALIGNED type name parameters                                                             \
     {                                                                                                        \
         const bool lzcnt = LG_LZCNT;                                                                         \
         __VA_ARGS__                                                                                          \

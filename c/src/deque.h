@@ -6,7 +6,8 @@
  *
  * First, the owner runs no fence, and no compare-and-swap for the last item either. The race is for the last items: the
  * owner announces a pop by storing bottom, then looks at top; a thief announces a theft by locking top, then looks at
- * bottom. If both looked past the other's store, both would take the item. So each needs a full barrier between its own two steps:
+ * bottom. If both looked past the other's store, both would take the item. So each needs a full barrier between its
+ * own two steps:
  *
  *   owner   bottom := b          | barrier |   t := top         takes item b if t <= b, else puts bottom back
  *   thief   top := t, locked     | barrier |   b := bottom      takes items from t on, below b, then unlocks
@@ -62,20 +63,20 @@ LG_INLINE bool lg_deque_push(lg_deque *deque, uint64_t item)
         return false;
     lg_store_relaxed_64(&deque->ring[bottom % LG_DEQUE_ITEMS], item);
     /* Release: a thief that sees the new bottom sees the item, the region's state and what its last user
-     * wrote. Partner: the acquire of bottom in lg_deque_steal(). */
+     * wrote. Partner: the acquire of bottom in lg_deque_take(). */
     lg_store_release_64(&deque->bottom, bottom + 1);
     return true;
 }
 
-/* Owner only. Finds out whether there is room for one more, below `most` and `capacity` (at most LG_DEQUE_ITEMS), which is
- * written by another thread, who stores it and then 0 into room. Both do so in sequential consistency: either the
+/* Owner only. Finds out whether there is room for one more, below `most` and `capacity` (at most LG_DEQUE_ITEMS), which
+ * is written by another thread, who stores it and then 0 into room. Both do so in sequential consistency: either the
  * capacity read after the store here is the new one, or the 0 comes after this store and stays. Otherwise a
  * cache could stay at an old size for good. */
 LG_INLINE bool lg_deque_make_room(lg_deque *deque, const lg_a64 *capacity, uint64_t most)
 {
     uint64_t items = lg_load_seq_cst_64(capacity);
     for (;;) {
-        /* Acquire: thieves have read the slots below top. Partner: the release of top in lg_deque_steal(). */
+        /* Acquire: thieves have read the slots below top. Partner: the release of top in lg_deque_take(). */
         uint64_t top = lg_load_acquire_64(&deque->top) & ~LG_TOP_LOCKED;
         uint64_t room = top + lg_min(items, most);
         if (lg_load_relaxed_64(&deque->room) == room) /* as mostly: full, and nothing was stolen */
@@ -95,9 +96,9 @@ LG_INLINE bool lg_deque_pop(lg_deque *deque, bool fence, uint64_t *out_item)
     /* Release, as in push: a thief may acquire through this store instead of the push's. */
     lg_store_release_64(&deque->bottom, bottom);
     if (fence)
-        lg_fence_seq_cst(); /* Partner: the fence in lg_deque_steal() */
+        lg_fence_seq_cst(); /* Partner: a thief's lg_heavy_barrier() */
     else
-        lg_fence_compiler(); /* Partner: the membarrier in lg_deque_steal() */
+        lg_fence_compiler(); /* Partner: a thief's lg_heavy_barrier() */
     /* Signed: the bottom of an empty deque goes below its top for a moment. */
     if (LG_UNLIKELY((int64_t)lg_load_relaxed_64(&deque->top) > (int64_t)bottom)) {
         /* Read again, since keeping it would cost the usual case a register. */
@@ -127,7 +128,8 @@ LG_INLINE void lg_deque_push_run(lg_deque *deque, uint64_t n)
 }
 
 /* Owner only. Pops `n` items at once, which are then in the slots from bottom on until the next push. False, and
- * nothing done, if there may be fewer. The argument is that of lg_deque_pop() for the lowest of them: no thief gets to the ones above before that one. */
+ * nothing done, if there may be fewer. The argument is that of lg_deque_pop() for the lowest of them: no thief gets to
+ * the ones above before that one. */
 LG_INLINE bool lg_deque_pop_run(lg_deque *deque, bool fence, uint64_t n)
 {
     uint64_t bottom = lg_load_relaxed_64(&deque->bottom) - n;
@@ -142,7 +144,8 @@ LG_INLINE bool lg_deque_pop_run(lg_deque *deque, bool fence, uint64_t n)
     return false;
 }
 
-/* Any thread, the first of a thief's two steps: locks the top. False if there is nothing, or another thief is at work. */
+/* Any thread, the first of a thief's two steps: locks the top. False if there is nothing, or another thief is at
+ * work. */
 LG_INLINE bool lg_deque_lock(lg_deque *deque, uint64_t *out_top)
 {
     uint64_t top = lg_load_relaxed_64(&deque->top);

@@ -20,13 +20,6 @@ bool lg_charge(uint64_t bytes)
     return true;
 }
 
-bool lg_charge_fits(uint64_t bytes)
-{
-    uint64_t limit = LG_OPTION(limit_bytes);
-    uint64_t now = lg_charged();
-    return limit == 0 || (now <= limit && bytes <= limit - now);
-}
-
 bool lg_charge_possible(uint64_t bytes)
 {
     uint64_t limit = LG_OPTION(limit_bytes);

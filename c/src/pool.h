@@ -25,8 +25,6 @@ extern LG_HIDDEN lg_pool lg_clean[LG_CLASS_COUNT];
 /* Charges the bytes, unless that would exceed limit_bytes. */
 LG_HIDDEN LG_MUST_USE bool lg_charge(uint64_t bytes);
 LG_HIDDEN void lg_discharge(uint64_t bytes);
-/* Whether so much could be charged now. */
-LG_HIDDEN bool lg_charge_fits(uint64_t bytes);
 /* Whether so much could ever be charged. */
 LG_HIDDEN bool lg_charge_possible(uint64_t bytes);
 LG_HIDDEN uint64_t lg_charged(void);
@@ -38,9 +36,10 @@ LG_HIDDEN void lg_pools_init(void);
 /* Makes the bitmaps of a class usable; once they are, again is harmless. Under the class's lock. */
 LG_HIDDEN int lg_pools_commit(unsigned class_index);
 
-/* In all of these `self` is the calling thread's record or NULL. Claims up to `most` (at least 1) regions. Clean ones must have been charged before. `scan`: finds what is
- * there all the time, also while other threads give and claim. */
-LG_HIDDEN LG_WARM lg_batch lg_pool_claim(lg_thread *self, lg_pool *pool, unsigned class_index, unsigned most, bool scan);
+/* In all of these `self` is the calling thread's record or NULL. Claims up to `most` (at least 1) regions. Clean ones
+ * must have been charged before. `scan`: finds what is there all the time, also while other threads give and claim. */
+LG_HIDDEN LG_WARM lg_batch lg_pool_claim(lg_thread *self, lg_pool *pool, unsigned class_index, unsigned most,
+                                         bool scan);
 /* Claims those of the batch that are there. */
 LG_HIDDEN lg_batch lg_pool_claim_mask(lg_thread *self, lg_pool *pool, unsigned class_index, lg_batch batch);
 /* The caller's regions go into the pool; their states say which. Dies if one is there already. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "config.h"
+#include "thread_cache.h"
 
 lg_a64 lg_heap_fallbacks;
 
@@ -67,9 +68,10 @@ LG_API lgalloc_status lgalloc_region_new_auto(size_t capacity, size_t elem_size,
     /* What is rounded up to the smallest size class has one, but is better off on the heap. */
     if (!__builtin_mul_overflow(capacity, elem_size, &bytes) && bytes != 0 && bytes < lg_class_size(0))
         return lgalloc_region_new_heap(capacity, elem_size, elem_align, out_region);
+    lg_refused_by_limit = false;
     lgalloc_status status = lgalloc_region_new_mmap(capacity, elem_size, elem_align, out_region);
-    /* Where there is room below the limit, the size class's addresses are what has run out. */
-    bool limited = status == LGALLOC_STATUS_OUT_OF_MEMORY && !lg_charge_fits(lg_class_size(lg_log2_ceil(bytes) - LG_CLASS_MIN));
+    /* Otherwise the size class's addresses are what has run out. */
+    bool limited = status == LGALLOC_STATUS_OUT_OF_MEMORY && lg_refused_by_limit;
     if (status == LGALLOC_STATUS_OK || status == LGALLOC_STATUS_INVALID_ARGUMENT || limited)
         return status;
     errno = before;

@@ -116,6 +116,15 @@ static uintptr_t committed[LG_CLASS_COUNT];
 #define HUGE_PAGE (2 * LG_MIB)
 #define POPULATE_FROM (16 * LG_KIB)
 
+/* Whole pages of it; its edges are as well without. */
+static void advise_huge(uintptr_t from, uintptr_t end)
+{
+    from = (from + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
+    end &= ~(HUGE_PAGE - 1);
+    if (from < end)
+        (void)lg_os_advise(LG_SYS_ADVISE_HUGE, (void *)from, end - from);
+}
+
 int lg_stripe_extend(unsigned class_index, uint64_t limit)
 {
     lg_stripe *stripe = lg_stripe_of(class_index);
@@ -135,12 +144,16 @@ int lg_stripe_extend(unsigned class_index, uint64_t limit)
             return error;
         committed[class_index] = end;
         if (huge)
-            (void)lg_os_advise(LG_SYS_ADVISE_HUGE, (void *)from, end - from);
+            advise_huge(from, end);
     }
     /* All at once: a region's first use reads its descriptor, then writes it, which would be two page faults. Should it
      * fail, they come one by one. */
-    if (len > POPULATE_FROM)
-        (void)lg_os_advise(LG_SYS_ADVISE_POPULATE, &stripe->regions[old], len);
+    if (len > POPULATE_FROM) {
+        uintptr_t page = lg_os_page_size();
+        uintptr_t first = (uintptr_t)&stripe->regions[old] & ~(page - 1); /* what is in use there stays as it is */
+        uintptr_t last = ((uintptr_t)&stripe->regions[limit] + page - 1) & ~(page - 1);
+        (void)lg_os_advise(LG_SYS_ADVISE_POPULATE, (void *)first, last - first);
+    }
     /* Relaxed: a thread gets a region's address only by way of something that this happened before. */
     lg_store_relaxed_64(&stripe->limit, limit);
     return 0;

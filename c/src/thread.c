@@ -1,7 +1,7 @@
 #include "thread.h"
 
-/* All threads without a record share these, so what their failing pops leave in `bottom` may be anything: two at once lose
- * each other's stores. The tops are locked for good; a pop finds nothing below that whatever the bottom is. */
+/* All threads without a record share these, so what their failing pops leave in `bottom` may be anything: two at once
+ * lose each other's stores. The tops are locked for good; a pop finds nothing below that whatever the bottom is. */
 #define NO_DEQUE .deque = {.top = {LG_TOP_LOCKED}}
 #define NO_BINS_4 {NO_DEQUE}, {NO_DEQUE}, {NO_DEQUE}, {NO_DEQUE}
 #define NO_BINS_16 NO_BINS_4, NO_BINS_4, NO_BINS_4, NO_BINS_4
@@ -234,8 +234,9 @@ void lg_threads_set_capacity(uint64_t local_buffer_bytes)
     for (unsigned c = 0; c < LG_CLASS_COUNT; c++)
         lg_store_seq_cst_64(&lg_stripe_of(c)->cache_capacity,
                             lg_min(local_buffer_bytes / lg_class_size(c), LG_DEQUE_ITEMS));
-    /* Owners look again: see lg_deque_make_room(). */
-    uint32_t count = lg_threads_high();
+    /* Owners look again: see lg_deque_make_room(). In sequential consistency, since a record that is announced after
+     * this look must find the new capacity. */
+    uint32_t count = (uint32_t)lg_load_seq_cst_64(&high_id);
     for (uint32_t id = 0; id < count; id++)
         for (unsigned c = 0; c < LG_CLASS_COUNT; c++)
             lg_store_seq_cst_64(&lg_bin_of(lg_thread_at(id), c)->deque.room, 0);

@@ -117,14 +117,14 @@ LG_HIDDEN lg_thread *lg_thread_at(uint32_t id);
 /* Takes all regions from the top of any thread's cache, but at most `most` of LG_LOOT. Returns how many. */
 LG_HIDDEN uint64_t lg_thread_drain(lg_thread *victim, unsigned class_index, uint64_t most, lg_region **out_regions);
 
-/* Takes regions of other threads' caches, at most `most` of LG_LOOT: half of each, all of one that only frees. `self` may
- * be NULL. Returns how many. */
+/* Takes regions of other threads' caches, at most `most` of LG_LOOT: half of each, all of one that only frees. `self`
+ * may be NULL. Returns how many. */
 LG_HIDDEN uint64_t lg_threads_steal(const lg_thread *self, unsigned class_index, uint64_t most,
                                     uint64_t *out_addresses);
 
-/* A thread that only frees never takes again what it caches: others have to steal it. After so many thefts in a row, with
- * frees and without an allocation in between, it passes its regions on when it has one more than so many: enough for the
- * way to the pool to be worth it. */
+/* A thread that only frees never takes again what it caches: others have to steal it. After so many thefts in a row,
+ * with frees and without an allocation in between, it passes its regions on when it has one more than so many: enough
+ * for the way to the pool to be worth it. */
 #define LG_ONLY_FREES 4
 #define LG_ONLY_FREES_KEEPS 7
 LG_INLINE bool lg_thread_only_frees(const lg_thread *thread, unsigned class_index)

@@ -4,6 +4,7 @@
 #include "worker.h"
 
 lg_a64 lg_limit_failures;
+LG_THREAD_LOCAL bool lg_refused_by_limit;
 
 /* ---- taking; the caller is in transit */
 
@@ -12,8 +13,11 @@ lg_a64 lg_limit_failures;
 static uint64_t own_space(lg_thread *self, unsigned class_index)
 {
     uint64_t capacity = lg_load_relaxed_64(&lg_stripe_of(class_index)->cache_capacity);
-    /* Also below a lock this counts what the thief has yet to take off: it may still read those slots. */
-    uint64_t held = lg_deque_count(&lg_bin_of(self, class_index)->deque);
+    const lg_deque *deque = &lg_bin_of(self, class_index)->deque;
+    /* Acquire: thieves have read the slots below top. Partner: the release of top in lg_deque_take(). Also below a lock
+     * this counts what the thief has yet to take off: it may still read those. */
+    uint64_t top = lg_load_acquire_64(&deque->top) & ~LG_TOP_LOCKED;
+    uint64_t held = lg_load_relaxed_64(&deque->bottom) - top;
     return capacity > held ? capacity - held : 0;
 }
 
@@ -32,15 +36,17 @@ static LG_WARM lg_region *keep(lg_thread *self, unsigned class_index, lg_batch b
     lg_deque *deque = &lg_bin_of(self, class_index)->deque;
     lg_a64 *ring = deque->ring;
     uint64_t at = lg_load_relaxed_64(&deque->bottom);
-    unsigned top_bit = 63 ^ (unsigned)__builtin_clzll(mask);
-    /* Mostly they are neighbours, and a loop without conditions does. */
-    bool neighbours = (mask & (mask + 1)) == 0;
     uint64_t begin = at;
-    for (uint64_t i = top_bit; i != 0; i--) {
-        if (!neighbours && (mask >> i & 1) == 0)
-            continue;
-        lg_store_relaxed_64(&ring[at % LG_DEQUE_ITEMS], address + i * size);
-        at++;
+    uint64_t top_bit = 63 ^ (uint64_t)__builtin_clzll(mask);
+    uintptr_t highest = address + (top_bit << (class_index + LG_CLASS_MIN));
+    if (LG_LIKELY((mask & (mask + 1)) == 0)) { /* neighbours */
+        for (uintptr_t item = highest; item != address; item -= size)
+            lg_store_relaxed_64(&ring[at++ % LG_DEQUE_ITEMS], item);
+    } else {
+        mask <<= 63 - top_bit;
+        for (uintptr_t item = highest; item != address; item -= size, mask <<= 1)
+            if (mask >> 63 != 0)
+                lg_store_relaxed_64(&ring[at++ % LG_DEQUE_ITEMS], item);
     }
     lg_deque_push_run(deque, at - begin);
     return lowest;
@@ -97,6 +103,25 @@ static bool take_clean(lg_thread *self, unsigned class_index, unsigned charged, 
         return false;
     *out_region = keep(self, class_index, batch);
     return true;
+}
+
+/* A pop finds nothing while a thief has the own cache locked, which is for a moment: what it leaves is taken before
+ * others are robbed or an area is mapped. */
+static bool take_own(lg_thread *self, unsigned class_index, lg_region **out_region)
+{
+    if (self == NULL)
+        return false;
+    lg_bin *bin = lg_bin_of(self, class_index);
+    bool fence = (lg_load_relaxed_64(&lg_hot_flags) & LG_HOT_FENCE) != 0;
+    for (unsigned round = 0; lg_deque_count(&bin->deque) != 0;) {
+        uint64_t address;
+        if (lg_deque_pop(&bin->deque, fence, &address)) {
+            *out_region = lg_bin_region(bin, address);
+            return true;
+        }
+        lg_os_pause(round++);
+    }
+    return false;
 }
 
 /* From other threads' caches as much as fits the own one; the first is handed out. */
@@ -163,6 +188,8 @@ static lgalloc_status search(lg_thread *self, unsigned class_index, lg_region **
     unsigned charged = charge_batch(class_index, many);
     if (charged != 0 && take_clean(self, class_index, charged, false, false, out_region))
         return LGALLOC_STATUS_OK;
+    if (take_own(self, class_index, out_region))
+        return LGALLOC_STATUS_OK;
     if (take_from_others(self, class_index, out_region))
         return LGALLOC_STATUS_OK;
     LG_COUNT(self, class_index, slow_path, 1);
@@ -179,14 +206,7 @@ static lgalloc_status look_everywhere(lg_thread *self, unsigned class_index, lg_
 {
     *out_no_room = false;
     lg_transit_enter(self);
-    /* The own cache as well: when it was asked a thief may have had it locked. Nobody has now. */
-    uint64_t address;
-    lg_bin *bin = self != NULL ? lg_bin_of(self, class_index) : NULL;
-    bool fence = (lg_load_relaxed_64(&lg_hot_flags) & LG_HOT_FENCE) != 0;
-    bool own = bin != NULL && lg_deque_pop(&bin->deque, fence, &address);
-    if (own)
-        *out_region = lg_bin_region(bin, address);
-    bool found = own || take_dirty(self, class_index, 1, true, out_region) ||
+    bool found = take_own(self, class_index, out_region) || take_dirty(self, class_index, 1, true, out_region) ||
                  take_from_others(self, class_index, out_region);
     lg_transit_leave(self);
     if (found)
@@ -203,8 +223,8 @@ static lgalloc_status look_everywhere(lg_thread *self, unsigned class_index, lg_
 
 #define LOOKS_MAX 64
 
-/* Nobody moves now, so what is free is in a pool or in a cache. But others go on with their own caches: one that frees a
- * region behind the look, and takes another that the look hasn't come to, hides both, though it never has two. If
+/* Nobody moves now, so what is free is in a pool or in a cache. But others go on with their own caches: one that frees
+ * a region behind the look, and takes another that the look hasn't come to, hides both, though it never has two. If
  * anybody took or freed anything meanwhile, the look is not to be trusted. */
 static lgalloc_status search_alone(lg_thread *self, unsigned class_index, lg_region **out_region, int *out_error,
                                    bool *out_no_room)
@@ -245,6 +265,7 @@ lgalloc_status lg_cache_refill(lg_thread *self, unsigned class_index, lg_region 
     }
     if (LG_UNLIKELY(status == LGALLOC_STATUS_OUT_OF_MEMORY) && possible)
         status = search_alone(self, class_index, out_region, out_error, &no_room);
+    lg_refused_by_limit = no_room;
     if (no_room)
         lg_add_relaxed_64(&lg_limit_failures, 1);
     lg_worker_wake_after_fork();
@@ -300,6 +321,7 @@ static LG_WARM void send_from_cache(lg_thread *self, unsigned class_index, lg_ba
         return;
     }
     lg_deque *deque = &lg_bin_of(self, class_index)->deque;
+    count = lg_min(count, lg_deque_count(deque));
     if (LG_LIKELY(lg_deque_pop_run(deque, fence, count))) {
         send_run(self, class_index, deque->ring, lg_load_relaxed_64(&deque->bottom) + count, count, batch, eager);
         return;

@@ -1,7 +1,7 @@
 /*
  * Taking and giving regions through the calling thread's cache: what the hot path in allocate.c leaves to
  * rarer days. The order of search: own cache, shared dirty pool, shared clean pool, other threads' caches,
- * a new area; and before an allocation is refused, once more with everybody else shut out.
+ * a new area; and before an allocation is refused, again with movers shut out, as long as others take or free.
  */
 #ifndef LG_THREAD_CACHE_H
 #define LG_THREAD_CACHE_H
@@ -26,7 +26,8 @@ LG_HIDDEN void lg_cache_flush(lg_thread *self);
 /* The end of a thread: for lg_threads_init(). */
 LG_HIDDEN void lg_cache_at_exit(void *record);
 
-/* Allocations refused because of the limit. */
+/* Allocations refused because of the limit, and whether the calling thread's last refusal was one of them. */
 extern LG_HIDDEN lg_a64 lg_limit_failures;
+extern LG_HIDDEN LG_THREAD_LOCAL bool lg_refused_by_limit;
 
 #endif
