@@ -439,6 +439,10 @@ counted() {
 step_header() { counted "$root/c/tests/header/check.sh" gcc:g++ clang:clang++; }
 step_alone() { counted "$root/c/tests/package/check-alone.sh" gcc clang; }
 step_install() { counted "$root/c/tests/package/check-install.sh" gcc:g++ clang:clang++; }
+step_instructions() {
+  build_variant release lgalloc_static lgalloc_shared
+  counted "$root/c/tests/package/check-instructions.sh" "$(release_compiler)" "$build/liblgalloc.so"
+}
 step_exports() {
   build_variant release lgalloc_static lgalloc_shared
   counted "$root/c/tests/package/check-exports.sh" "$(release_compiler)" "$build/liblgalloc.so" "$build/liblgalloc.a"
@@ -548,7 +552,7 @@ run_step() {
 
 command_test() {
   local step
-  local -a steps=(build header alone exports install "${variants[@]}" fuzz cargo peers demo readme shellcheck)
+  local -a steps=(build header alone exports instructions install "${variants[@]}" fuzz cargo peers demo readme shellcheck)
   local -a chosen=("$@")
   for step in "$@"; do
     [[ " ${steps[*]} " == *" $step "* ]] || die "no such step: $step (there are: ${steps[*]})"

@@ -145,6 +145,11 @@ lg_batch lg_bitmap_claim_scan(lg_bitmap *bitmap, unsigned most, size_t members)
     return (lg_batch){0, 0};
 }
 
+lg_batch lg_bitmap_claim_word(lg_bitmap *bitmap, uint64_t word, unsigned most)
+{
+    return (lg_batch){word, claim_from(bitmap, word, most, ~(uint64_t)0)};
+}
+
 uint64_t lg_bitmap_claim_mask(lg_bitmap *bitmap, lg_batch batch)
 {
     return claim_from(bitmap, batch.word, 64, batch.mask);

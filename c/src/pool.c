@@ -81,6 +81,14 @@ lg_batch lg_pool_claim(lg_thread *self, lg_pool *pool, unsigned class_index, uns
     return batch;
 }
 
+lg_batch lg_pool_claim_word(lg_thread *self, lg_pool *pool, unsigned class_index, uint64_t word, unsigned most)
+{
+    lg_batch batch = lg_bitmap_claim_word(&pool->regions, word, most);
+    if (batch.mask != 0)
+        count(self, pool, class_index, (uint64_t)0 - lg_batch_count(batch));
+    return batch;
+}
+
 lg_batch lg_pool_claim_mask(lg_thread *self, lg_pool *pool, unsigned class_index, lg_batch batch)
 {
     if ((lg_bitmap_word(&pool->regions, batch.word) & batch.mask) == 0)

@@ -40,6 +40,9 @@ LG_HIDDEN int lg_pools_commit(unsigned class_index);
  * must have been charged before. `scan`: finds what is there all the time, also while other threads give and claim. */
 LG_HIDDEN LG_WARM lg_batch lg_pool_claim(lg_thread *self, lg_pool *pool, unsigned class_index, unsigned most,
                                          bool scan);
+/* Of one word of the bitmap. */
+LG_HIDDEN lg_batch lg_pool_claim_word(lg_thread *self, lg_pool *pool, unsigned class_index, uint64_t word,
+                                      unsigned most);
 /* Claims those of the batch that are there. */
 LG_HIDDEN lg_batch lg_pool_claim_mask(lg_thread *self, lg_pool *pool, unsigned class_index, lg_batch batch);
 /* The caller's regions go into the pool; their states say which. Dies if one is there already. */

@@ -61,6 +61,7 @@ typedef struct lg_thread {
     lg_a64 thefts[LG_CLASS_COUNT];
     lg_a64 theft_taken[LG_CLASS_COUNT];
     lg_a64 theft_freed[LG_CLASS_COUNT];
+    uint64_t gave[LG_CLASS_COUNT]; /* the owner's: the word of the dirty bitmap that it last gave regions to */
     lg_a64 pooled[2][LG_CLASS_COUNT]; /* the owner's share of the pools' counts, modulo 2^64; see pool.h */
     LG_CACHE_ALIGNED lg_a64 rings[LG_CLASS_COUNT][LG_DEQUE_ITEMS];
 } lg_thread;

@@ -75,7 +75,12 @@ static unsigned batch_size(lg_thread *self, unsigned class_index)
 
 static bool take_dirty(lg_thread *self, unsigned class_index, unsigned many, bool scan, lg_region **out_region)
 {
-    lg_batch batch = lg_pool_claim(self, &lg_dirty[class_index], class_index, many, scan);
+    lg_batch batch = {0, 0};
+    /* What this thread gave last is in its processor's caches, and two threads that are at it keep apart. */
+    if (self != NULL && !scan)
+        batch = lg_pool_claim_word(self, &lg_dirty[class_index], class_index, self->gave[class_index], many);
+    if (batch.mask == 0)
+        batch = lg_pool_claim(self, &lg_dirty[class_index], class_index, many, scan);
     if (batch.mask == 0)
         return false;
     *out_region = keep(self, class_index, batch);
@@ -278,10 +283,13 @@ static void send_dirty(lg_thread *self, unsigned class_index, lg_batch batch, bo
 {
     if (batch.mask == 0)
         return;
-    if (eager)
+    if (eager) {
         (void)lg_reclaim_batch(self, class_index, batch, true);
-    else
-        lg_pool_give(self, &lg_dirty[class_index], class_index, batch);
+        return;
+    }
+    if (self != NULL)
+        self->gave[class_index] = batch.word;
+    lg_pool_give(self, &lg_dirty[class_index], class_index, batch);
 }
 
 /* Sends `count` regions from the ring's slots below `end` on downwards: neighbours in one word of the bitmap in one go,

@@ -66,8 +66,17 @@ check() {
   try "… runs" static "$program"
   try "$cc, static program, $where" build "$cc" c "$program" static
   try "… runs" static "$program"
+  try "$cc, static and hardened" hardened "$cc" "$program"
+  try "… runs" static "$program"
   try "$cxx, shared, $where" build "$cxx" c++ "$program" shared
   try "… runs" shared "$program" "$libdir"
+}
+
+# hardened CC PROGRAM: from the one file, wholly static, with a stack protector in every function. Which version of a hot
+# function is called is decided in such a program before there is the storage that protectors need.
+hardened() {
+  "$1" -O0 -static -fstack-protector-all -finstrument-functions -pthread -I"$root/include" "$here/consumer.c" \
+    "$root/c/lgalloc.c" -o "$2"
 }
 
 # below DIR: everything is there, and nothing else.
