@@ -1,7 +1,6 @@
 /* Included before everything in coverage builds: a child of fork() that ends with _exit() would keep to itself what it
- * has covered. */
-#include <unistd.h>
-
+ * has covered. No header is included here, since each source says first what it wants of them. */
+extern __attribute__((noreturn)) void _exit(int status);
 extern void __gcov_dump(void);
 
 static inline __attribute__((noreturn)) void coverage_exit(int status)
@@ -11,3 +10,7 @@ static inline __attribute__((noreturn)) void coverage_exit(int status)
 }
 
 #define _exit coverage_exit
+
+/* The compiler's own fork() sets all counts to zero in the child, after the library's handler has run there. */
+extern int coverage_fork(void) __asm__("fork");
+#define fork coverage_fork
