@@ -64,6 +64,13 @@ static void setup_last_one(void)
     hold(ONE, 1);
 }
 
+static void steal_pop(unsigned id)
+{
+    if (id == 0)
+        drop(handles[0]);
+    (void)world_take(ONE); /* kept to the end */
+}
+
 static void steal_last(unsigned id)
 {
     if (id == 0)
@@ -396,6 +403,8 @@ const client clients_whole[] = {
      {2, 1, MOST}, true},
     {"steal-last", "the only region is freed; two want it", 3, setup_last_one, steal_last, world_check_end,
      {2, 1, MOST}, true},
+    {"steal-pop", "the only region is freed, and taken from that cache by its owner or a thief", 2, setup_last_one,
+     steal_pop, world_check_end, {1, 3, MOST}, true},
     {"refill-race", "two threads map the first area at once", 2, setup, refill_race, world_check_end, {3, 1, MOST},
      false},
     {"release-allocation", "a purge releases the area that an allocation wants", 2, setup_free_area,
