@@ -71,6 +71,19 @@ static void steal_pop(unsigned id)
     (void)world_take(ONE); /* kept to the end */
 }
 
+static void flush_last(unsigned id)
+{
+    if (id == 0) {
+        drop(handles[0]);
+        lg_fence_seq_cst(); /* the free is seen, and then */
+        done[0] = true;
+        lgalloc_thread_flush();
+    } else {
+        await(0);
+        (void)world_take(ONE);
+    }
+}
+
 static void steal_last(unsigned id)
 {
     if (id == 0)
@@ -405,6 +418,8 @@ const client clients_whole[] = {
      {2, 1, MOST}, true},
     {"steal-pop", "the only region is freed, and taken from that cache by its owner or a thief", 2, setup_last_one,
      steal_pop, world_check_end, {1, 3, MOST}, true},
+    {"flush-last", "the only region is on its way from a cache to the pool when it is wanted", 2, setup_last_one,
+     flush_last, world_check_end, {2, 1, MOST}, true},
     {"refill-race", "two threads map the first area at once", 2, setup, refill_race, world_check_end, {3, 1, MOST},
      false},
     {"release-allocation", "a purge releases the area that an allocation wants", 2, setup_free_area,
