@@ -459,8 +459,8 @@ step_readme() {
 # Each harness from its corpus, for a bounded number of inputs or for FUZZ_SECONDS; what it finds on the
 # way isn't kept.
 step_fuzz() {
-  local source name corpus passed=0 failed=0 words
-  local -a bound corpora
+  local source name passed=0 failed=0 words
+  local -a bound
   if [[ -n ${FUZZ_SECONDS:-} ]]; then
     bound=("-max_total_time=$FUZZ_SECONDS")
     words="$FUZZ_SECONDS s each"
@@ -474,13 +474,9 @@ step_fuzz() {
     name=${name%.c}
     [[ -x $build/clang-fuzz/$name ]] || continue
     echo "---- $name"
-    corpora=("$TMPDIR/corpus-$name")
-    mkdir -p "${corpora[0]}"
-    for corpus in "$root/fuzz/corpus/$name" "$root/fuzz/regressions/$name"; do
-      [[ ! -d $corpus ]] || corpora+=("$corpus")
-    done
+    mkdir -p "$TMPDIR/found-$name"
     if "$root/c/cmake/in-test-dir.sh" "$build/clang-fuzz/$name" "${bound[@]}" -timeout=60 -rss_limit_mb=4096 \
-      -print_final_stats=1 -artifact_prefix="$logs/$name-" "${corpora[@]}"; then
+      -print_final_stats=1 -artifact_prefix="$logs/$name-" "$TMPDIR/found-$name" "$root/fuzz/corpus/$name"; then
       passed=$((passed + 1))
     else
       failed=$((failed + 1))

@@ -212,12 +212,13 @@ static void use_environment(model *m, input *in)
     FUZZ_CHECK(global.limit_bytes == (fine ? limit : m->limit)); /* where it fails nothing was set */
     if (!fine)
         return;
+    uint64_t value;
     if (named[0])
-        m->enabled = getenv("LGALLOC_ENABLE")[strspn(getenv("LGALLOC_ENABLE"), "0")] != 0;
+        m->enabled = read_number(getenv("LGALLOC_ENABLE"), &value) && value != 0;
     if (named[1])
         m->backing = strcmp(getenv("LGALLOC_BACKING"), "file") == 0 ? LGALLOC_BACKING_FILE : LGALLOC_BACKING_ANONYMOUS;
     if (named[12])
-        m->reserve_blocks = getenv("LGALLOC_RESERVE_BLOCKS")[strspn(getenv("LGALLOC_RESERVE_BLOCKS"), "0")] != 0;
+        m->reserve_blocks = read_number(getenv("LGALLOC_RESERVE_BLOCKS"), &value) && value != 0;
 }
 
 /* The worker stands still from here on; nobody but it moved anything meanwhile. */

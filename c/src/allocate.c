@@ -174,10 +174,10 @@ static void set_nothing(size_t elem_align, void **out_ptr, size_t *out_capacity,
         *out_handle = lg_empty_handle(elem_align);
 }
 
-/* What is asked for, checked in the order that the interface promises. */
+/* What is asked for, checked in the order that the interface promises. The alignment is 0 or a power of two. */
 static lgalloc_status check_request(size_t bytes, size_t elem_align, const lgalloc_handle *out_handle)
 {
-    if (out_handle == NULL || elem_align == 0 || (elem_align & (elem_align - 1)) != 0)
+    if (out_handle == NULL || elem_align == 0)
         return LGALLOC_STATUS_INVALID_ARGUMENT;
     if (bytes == 0)
         return LGALLOC_STATUS_OK;

@@ -1,6 +1,6 @@
 /*
  * Which processor the hot path is compiled for. x86-64 has counted leading zeros in one step since 2013 (lzcnt, and
- * with it shrx, a shift by any register); the instruction before that takes eight times as long on some processors.
+ * with it shrx, a shift by any register); the instruction before that takes several times as long on some processors.
  * So where the C library can choose when it loads a program, a hot function is there twice.
  */
 #ifndef LG_CPU_H
@@ -9,14 +9,14 @@
 #include "base.h"
 
 #if defined(__x86_64__) && !defined(__LZCNT__)
-#define LG_LZCNT false
+#define LG_LZCNT 0
 #else
-#define LG_LZCNT true
+#define LG_LZCNT 1
 #endif
 
 /* Not with sanitizers, whose runtimes aren't up yet when the choice is made. */
-#if defined(__x86_64__) && !defined(__LZCNT__) && defined(__GLIBC__) && !defined(__UCLIBC__) && !LG_ASAN &&  \
-    !LG_TSAN && !LG_MSAN && !defined(LG_EXPLORE)
+#if !LG_LZCNT && defined(__GLIBC__) && !defined(__UCLIBC__) && !LG_ASAN && !LG_TSAN && !LG_MSAN &&            \
+    !defined(LG_EXPLORE)
 
 #include <cpuid.h>
 

@@ -109,12 +109,6 @@ LG_INLINE bool lg_deque_pop(lg_deque *deque, bool fence, uint64_t *out_item)
     return true;
 }
 
-/* Owner only. Whether a thief is at work, so that an empty-looking deque may not be empty. */
-LG_INLINE bool lg_deque_is_locked(const lg_deque *deque)
-{
-    return (lg_load_relaxed_64(&deque->top) & LG_TOP_LOCKED) != 0;
-}
-
 /* Owner only: a slot that is not published, or not any more: those above `bottom`. */
 LG_INLINE lg_a64 *lg_deque_slot(lg_deque *deque, uint64_t index)
 {

@@ -46,13 +46,8 @@ static void undo(void)
 
 static uint64_t counted_in_use(unsigned class_index)
 {
-    uint64_t taken = lg_load_relaxed_64(&lg_shared_hot[class_index].allocations);
-    uint64_t freed = lg_load_relaxed_64(&lg_shared_hot[class_index].deallocations);
-    uint32_t count = lg_threads_high();
-    for (uint32_t id = 0; id < count; id++) {
-        taken += lg_load_relaxed_64(&lg_bin_of(lg_thread_at(id), class_index)->hot.allocations);
-        freed += lg_load_relaxed_64(&lg_bin_of(lg_thread_at(id), class_index)->hot.deallocations);
-    }
+    uint64_t taken, freed;
+    lg_threads_count(class_index, &taken, &freed);
     return taken - freed - lg_load_relaxed_64(&lg_in_use_lost[class_index]);
 }
 

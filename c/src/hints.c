@@ -16,15 +16,6 @@ static lgalloc_status locate(lgalloc_handle handle, size_t offset, size_t len, u
     return LGALLOC_STATUS_OK;
 }
 
-/* The pages that a range touches, in bytes from the handle's start. */
-static void round_outward(size_t *offset, size_t *len)
-{
-    size_t page = lg_os_page_size();
-    size_t end = (*offset + *len + page - 1) & ~(page - 1); /* at most the region's end: no overflow */
-    *offset &= ~(page - 1);
-    *len = end - *offset;
-}
-
 /* The whole pages inside a range. */
 static void round_inward(size_t *offset, size_t *len)
 {
@@ -42,7 +33,7 @@ static lgalloc_status hint(enum lg_system_call advice, lgalloc_handle handle, si
     lgalloc_status status = locate(handle, offset, len, &class_index, &region, &area);
     if (status != LGALLOC_STATUS_OK || len == 0)
         return status;
-    round_outward(&offset, &len);
+    lg_os_round_outward(&offset, &len);
     int error = lg_os_advise(advice, (char *)handle.ptr + offset, len);
     /* Anonymous memory on a system without swap: there is nothing to bring in. */
     if (error == EBADF && advice == LG_SYS_ADVISE_PREFETCH && area.kind == LG_AREA_ANONYMOUS)
@@ -79,7 +70,7 @@ LG_API lgalloc_status lgalloc_populate(lgalloc_handle handle, size_t offset, siz
     lgalloc_status status = locate(handle, offset, len, &class_index, &region, &area);
     if (status != LGALLOC_STATUS_OK || len == 0)
         return status;
-    round_outward(&offset, &len);
+    lg_os_round_outward(&offset, &len);
     bool file = area.kind == LG_AREA_FILE;
     bool have_blocks = !file;
     if (file) {

@@ -53,6 +53,16 @@ extern LG_HIDDEN int (*lg_os_fault)(enum lg_system_call call);
 
 /* Bytes per page, and per huge page (what MADV_HUGEPAGE works in). */
 LG_HIDDEN size_t lg_os_page_size(void);
+
+/* All pages that a range touches; it ends where no page's end overflows. */
+LG_INLINE void lg_os_round_outward(size_t *start, size_t *len)
+{
+    size_t page = lg_os_page_size();
+    size_t end = (*start + *len + page - 1) & ~(page - 1);
+    *start &= ~(page - 1);
+    *len = end - *start;
+}
+
 #define LG_HUGE_PAGE (2 * LG_MIB)
 
 /* ---- address space */

@@ -64,10 +64,20 @@ int lg_pools_commit(unsigned class_index)
 
 LG_INLINE void count(lg_thread *self, lg_pool *pool, unsigned class_index, uint64_t n)
 {
-    if (self != NULL)
+    if (self != NULL) {
+        lg_thread_use(self, class_index);
         lg_bump(&self->pooled[pool->side][class_index], n);
-    else
+    } else {
         lg_add_relaxed_64(&pool->pooled, n);
+    }
+}
+
+/* What was claimed, counted. */
+LG_INLINE lg_batch claimed(lg_thread *self, lg_pool *pool, unsigned class_index, lg_batch batch)
+{
+    if (batch.mask != 0)
+        count(self, pool, class_index, (uint64_t)0 - lg_batch_count(batch));
+    return batch;
 }
 
 lg_batch lg_pool_claim(lg_thread *self, lg_pool *pool, unsigned class_index, unsigned most, bool scan)
@@ -76,17 +86,12 @@ lg_batch lg_pool_claim(lg_thread *self, lg_pool *pool, unsigned class_index, uns
     uint64_t limit = lg_load_relaxed_64(&lg_stripe_of(class_index)->limit);
     lg_batch batch = scan ? lg_bitmap_claim_scan(&pool->regions, most, limit)
                           : lg_bitmap_claim(&pool->regions, most);
-    if (batch.mask != 0)
-        count(self, pool, class_index, (uint64_t)0 - lg_batch_count(batch));
-    return batch;
+    return claimed(self, pool, class_index, batch);
 }
 
 lg_batch lg_pool_claim_word(lg_thread *self, lg_pool *pool, unsigned class_index, uint64_t word, unsigned most)
 {
-    lg_batch batch = lg_bitmap_claim_word(&pool->regions, word, most);
-    if (batch.mask != 0)
-        count(self, pool, class_index, (uint64_t)0 - lg_batch_count(batch));
-    return batch;
+    return claimed(self, pool, class_index, lg_bitmap_claim_word(&pool->regions, word, most));
 }
 
 lg_batch lg_pool_claim_mask(lg_thread *self, lg_pool *pool, unsigned class_index, lg_batch batch)
@@ -94,9 +99,7 @@ lg_batch lg_pool_claim_mask(lg_thread *self, lg_pool *pool, unsigned class_index
     if ((lg_bitmap_word(&pool->regions, batch.word) & batch.mask) == 0)
         return (lg_batch){batch.word, 0};
     batch.mask = lg_bitmap_claim_mask(&pool->regions, batch);
-    if (batch.mask != 0)
-        count(self, pool, class_index, (uint64_t)0 - lg_batch_count(batch));
-    return batch;
+    return claimed(self, pool, class_index, batch);
 }
 
 void lg_pool_give(lg_thread *self, lg_pool *pool, unsigned class_index, lg_batch batch)
@@ -129,13 +132,21 @@ void lg_pool_return(lg_thread *self, unsigned class_index, const lg_region *regi
     }
 }
 
-uint64_t lg_pool_count(const lg_pool *pool, unsigned class_index)
+void lg_pools_count(const lg_pool pools[LG_CLASS_COUNT], uint64_t out_counts[LG_CLASS_COUNT])
 {
-    uint64_t sum = lg_load_relaxed_64(&pool->pooled);
+    for (unsigned c = 0; c < LG_CLASS_COUNT; c++)
+        out_counts[c] = lg_load_relaxed_64(&pools[c].pooled);
     uint32_t threads = lg_threads_high();
-    for (uint32_t id = 0; id < threads; id++)
-        sum += lg_load_relaxed_64(&lg_thread_at(id)->pooled[pool->side][class_index]);
-    return (int64_t)sum > 0 ? sum : 0; /* while others move, the parts may not fit each other */
+    for (uint32_t id = 0; id < threads; id++) {
+        const lg_thread *thread = lg_thread_at(id);
+        for (uint32_t left = lg_thread_used(thread); left != 0;) {
+            unsigned c = lg_next_class(&left);
+            out_counts[c] += lg_load_relaxed_64(&thread->pooled[pools[c].side][c]);
+        }
+    }
+    for (unsigned c = 0; c < LG_CLASS_COUNT; c++)
+        if ((int64_t)out_counts[c] < 0) /* while others move, the parts may not fit each other */
+            out_counts[c] = 0;
 }
 
 bool lg_pool_is_empty(const lg_pool *pool)
@@ -145,8 +156,9 @@ bool lg_pool_is_empty(const lg_pool *pool)
 
 uint64_t lg_pool_dirty_bytes(void)
 {
-    uint64_t bytes = 0;
+    uint64_t bytes = 0, counts[LG_CLASS_COUNT];
+    lg_pools_count(lg_dirty, counts);
     for (unsigned c = 0; c < lg_layout_.stripes; c++)
-        bytes += lg_pool_count(&lg_dirty[c], c) << (c + LG_CLASS_MIN);
+        bytes += counts[c] << (c + LG_CLASS_MIN);
     return bytes;
 }

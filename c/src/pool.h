@@ -54,7 +54,8 @@ LG_HIDDEN void lg_pool_give_range(lg_thread *self, lg_pool *pool, unsigned class
 /* A charged free region goes to the pool that its state names; a clean one is discharged. */
 LG_HIDDEN void lg_pool_return(lg_thread *self, unsigned class_index, const lg_region *region);
 
-LG_HIDDEN uint64_t lg_pool_count(const lg_pool *pool, unsigned class_index);
+/* How many regions the pools of one side hold, by class. */
+LG_HIDDEN void lg_pools_count(const lg_pool pools[LG_CLASS_COUNT], uint64_t out_counts[LG_CLASS_COUNT]);
 /* Whether it looks empty, without counting. */
 LG_HIDDEN bool lg_pool_is_empty(const lg_pool *pool);
 /* Bytes in all dirty pools. */

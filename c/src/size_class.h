@@ -30,7 +30,7 @@ LG_INLINE uint64_t lg_leading_zeros(uint64_t x, bool lzcnt)
 /* The log2 of the largest power of two that is at most `bytes`; 0 for 0. */
 LG_INLINE unsigned lg_log2_floor(size_t bytes)
 {
-    return 63 ^ (unsigned)__builtin_clzl(bytes | 1); /* 63 ^ clz is one bsr on x86 */
+    return 63 ^ (unsigned)lg_leading_zeros(bytes, false); /* one bsr on x86 */
 }
 
 /* The log2 of the smallest power of two that is at least `bytes`, but 1 for 1 and 64 for 0 and all above 2^63. */

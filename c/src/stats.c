@@ -47,35 +47,52 @@ static size_t less(uint64_t a, uint64_t b)
     return a > b ? a - b : 0;
 }
 
-static void class_stats(unsigned class_index, lgalloc_size_class_stats *out)
+/* Thread records lie far apart: each is gone through once. */
+static void add_threads(lgalloc_size_class_stats *stats, unsigned classes)
 {
-    memset(out, 0, sizeof(*out));
-    out->size_class = lg_class_size(class_index);
-    if (!lg_ready() || class_index >= lg_layout_.stripes)
-        return;
-    add_counters(out, &lg_shared_hot[class_index], &lg_shared_rare[class_index]);
+    const uint32_t wanted = ((uint32_t)1 << classes) - 1;
     uint32_t count = lg_threads_high();
     for (uint32_t id = 0; id < count; id++) {
         lg_thread *thread = lg_thread_at(id);
-        const lg_bin *bin = lg_bin_of(thread, class_index);
-        add_counters(out, &bin->hot, &thread->rare[class_index]);
-        out->thread_regions += lg_deque_count(&bin->deque);
+        for (uint32_t left = lg_thread_used(thread) & wanted; left != 0;) {
+            unsigned c = lg_next_class(&left);
+            const lg_bin *bin = lg_bin_of(thread, c);
+            add_counters(&stats[c], &bin->hot, &thread->rare[c]);
+            stats[c].thread_regions += lg_deque_count(&bin->deque);
+        }
     }
-    out->areas = lg_area_count(class_index);
-    out->area_total_bytes = lg_area_bytes(class_index);
-    out->areas_released = lg_area_released(class_index);
-    out->global_regions = lg_pool_count(&lg_dirty[class_index], class_index);
-    out->clean_regions = lg_pool_count(&lg_clean[class_index], class_index);
-    out->free_regions = out->thread_regions + out->global_regions + out->clean_regions;
-    out->in_use_regions =
-        less(out->allocations, out->deallocations + lg_load_relaxed_64(&lg_in_use_lost[class_index]));
+}
+
+/* Of the smallest `classes` size classes. */
+static void collect(lgalloc_size_class_stats *out_stats, unsigned classes)
+{
+    memset(out_stats, 0, classes * sizeof(*out_stats));
+    for (unsigned c = 0; c < classes; c++)
+        out_stats[c].size_class = lg_class_size(c);
+    if (!lg_ready())
+        return;
+    add_threads(out_stats, classes);
+    uint64_t dirty[LG_CLASS_COUNT], clean[LG_CLASS_COUNT];
+    lg_pools_count(lg_dirty, dirty);
+    lg_pools_count(lg_clean, clean);
+    for (unsigned c = 0; c < lg_min(classes, lg_layout_.stripes); c++) {
+        lgalloc_size_class_stats *stats = &out_stats[c];
+        add_counters(stats, &lg_shared_hot[c], &lg_shared_rare[c]);
+        stats->areas = lg_area_count(c);
+        stats->area_total_bytes = lg_area_bytes(c);
+        stats->areas_released = lg_area_released(c);
+        stats->global_regions = dirty[c];
+        stats->clean_regions = clean[c];
+        stats->free_regions = stats->thread_regions + stats->global_regions + stats->clean_regions;
+        stats->in_use_regions =
+            less(stats->allocations, stats->deallocations + lg_load_relaxed_64(&lg_in_use_lost[c]));
+    }
 }
 
 LG_API size_t lgalloc_stats(lgalloc_size_class_stats *out_stats, size_t capacity)
 {
     if (out_stats != NULL)
-        for (unsigned c = 0; c < lg_min(capacity, LG_CLASS_COUNT); c++)
-            class_stats(c, &out_stats[c]);
+        collect(out_stats, (unsigned)lg_min(capacity, LG_CLASS_COUNT));
     return LG_CLASS_COUNT;
 }
 
@@ -84,13 +101,14 @@ LG_API void lgalloc_stats_global(lgalloc_global_stats *out_stats)
     if (out_stats == NULL)
         return;
     memset(out_stats, 0, sizeof(*out_stats));
+    lgalloc_size_class_stats classes[LG_CLASS_COUNT];
+    collect(classes, LG_CLASS_COUNT);
     for (unsigned c = 0; c < LG_CLASS_COUNT; c++) {
-        lgalloc_size_class_stats stats;
-        class_stats(c, &stats);
-        out_stats->in_use_bytes += stats.in_use_regions * stats.size_class;
-        out_stats->dirty_bytes += (stats.thread_regions + stats.global_regions) * stats.size_class;
-        out_stats->clean_bytes += stats.clean_regions * stats.size_class;
-        out_stats->area_bytes += stats.area_total_bytes;
+        const lgalloc_size_class_stats *stats = &classes[c];
+        out_stats->in_use_bytes += stats->in_use_regions * stats->size_class;
+        out_stats->dirty_bytes += (stats->thread_regions + stats->global_regions) * stats->size_class;
+        out_stats->clean_bytes += stats->clean_regions * stats->size_class;
+        out_stats->area_bytes += stats->area_total_bytes;
     }
     if (lg_ready())
         out_stats->reserved_address_bytes = lg_layout_.reserved_bytes;

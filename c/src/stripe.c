@@ -99,10 +99,9 @@ int lg_stripe_init(void)
 
 int lg_metadata_commit(void *addr, size_t len)
 {
-    size_t page = lg_os_page_size();
-    uintptr_t start = (uintptr_t)addr & ~(uintptr_t)(page - 1);
-    uintptr_t end = ((uintptr_t)addr + len + page - 1) & ~(uintptr_t)(page - 1);
-    int error = lg_os_commit((void *)start, end - start);
+    size_t start = (uintptr_t)addr, whole = len;
+    lg_os_round_outward(&start, &whole);
+    int error = lg_os_commit((void *)start, whole);
     if (error == 0)
         lg_add_relaxed_64(&lg_metadata_bytes, len);
     return error;
@@ -113,14 +112,13 @@ static uintptr_t committed[LG_CLASS_COUNT];
 
 /* From so many bytes of descriptors at once on they come in huge pages, where the system has them. */
 #define HUGE_FROM (512 * LG_KIB)
-#define HUGE_PAGE (2 * LG_MIB)
 #define POPULATE_FROM (16 * LG_KIB)
 
 /* Whole pages of it; its edges are as well without. */
 static void advise_huge(uintptr_t from, uintptr_t end)
 {
-    from = (from + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
-    end &= ~(HUGE_PAGE - 1);
+    from = (from + LG_HUGE_PAGE - 1) & ~(LG_HUGE_PAGE - 1);
+    end &= ~(LG_HUGE_PAGE - 1);
     if (from < end)
         (void)lg_os_advise(LG_SYS_ADVISE_HUGE, (void *)from, end - from);
 }
@@ -137,7 +135,7 @@ int lg_stripe_extend(unsigned class_index, uint64_t limit)
     if (end > from) {
         bool huge = len >= HUGE_FROM;
         if (huge)
-            end = lg_min((end + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1),
+            end = lg_min((end + LG_HUGE_PAGE - 1) & ~(LG_HUGE_PAGE - 1),
                          (uintptr_t)&stripe->regions[lg_stripe_regions(class_index)]);
         int error = lg_metadata_commit((void *)from, end - from);
         if (error != 0)
@@ -149,10 +147,9 @@ int lg_stripe_extend(unsigned class_index, uint64_t limit)
     /* All at once: a region's first use reads its descriptor, then writes it, which would be two page faults. Should it
      * fail, they come one by one. */
     if (len > POPULATE_FROM) {
-        uintptr_t page = lg_os_page_size();
-        uintptr_t first = (uintptr_t)&stripe->regions[old] & ~(page - 1); /* what is in use there stays as it is */
-        uintptr_t last = ((uintptr_t)&stripe->regions[limit] + page - 1) & ~(page - 1);
-        (void)lg_os_advise(LG_SYS_ADVISE_POPULATE, (void *)first, last - first);
+        size_t start = (uintptr_t)&stripe->regions[old];
+        lg_os_round_outward(&start, &len); /* what is in use in the first page stays as it is */
+        (void)lg_os_advise(LG_SYS_ADVISE_POPULATE, (void *)start, len);
     }
     /* Relaxed: a thread gets a region's address only by way of something that this happened before. */
     lg_store_relaxed_64(&stripe->limit, limit);

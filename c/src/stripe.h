@@ -64,6 +64,11 @@ enum lg_hot_flag {
 };
 extern LG_HIDDEN lg_a64 lg_hot_flags;
 
+LG_INLINE bool lg_owners_fence(void)
+{
+    return (lg_load_relaxed_64(&lg_hot_flags) & LG_HOT_FENCE) != 0;
+}
+
 /* Const after init. */
 typedef struct lg_layout {
     size_t stripe_bytes;

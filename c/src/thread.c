@@ -146,16 +146,27 @@ void lg_threads_forked(void)
     }
 }
 
+void lg_threads_count(unsigned class_index, uint64_t *out_allocations, uint64_t *out_deallocations)
+{
+    uint64_t taken = lg_load_relaxed_64(&lg_shared_hot[class_index].allocations);
+    uint64_t freed = lg_load_relaxed_64(&lg_shared_hot[class_index].deallocations);
+    uint32_t count = lg_threads_high();
+    for (uint32_t id = 0; id < count; id++) {
+        const lg_hot_counters *hot = &lg_bin_of(lg_thread_at(id), class_index)->hot;
+        taken += lg_load_relaxed_64(&hot->allocations);
+        freed += lg_load_relaxed_64(&hot->deallocations);
+    }
+    *out_allocations = taken;
+    *out_deallocations = freed;
+}
+
 uint64_t lg_threads_activity(void)
 {
     uint64_t sum = 0;
-    uint32_t count = lg_threads_high();
     for (unsigned c = 0; c < LG_CLASS_COUNT; c++) {
-        sum += lg_load_relaxed_64(&lg_shared_hot[c].allocations) + lg_load_relaxed_64(&lg_shared_hot[c].deallocations);
-        for (uint32_t id = 0; id < count; id++) {
-            const lg_hot_counters *hot = &lg_bin_of(lg_thread_at(id), c)->hot;
-            sum += lg_load_relaxed_64(&hot->allocations) + lg_load_relaxed_64(&hot->deallocations);
-        }
+        uint64_t taken, freed;
+        lg_threads_count(c, &taken, &freed);
+        sum += taken + freed;
     }
     return sum;
 }
@@ -176,7 +187,7 @@ void lg_barrier_init(void)
 
 void lg_heavy_barrier(void)
 {
-    if ((lg_load_relaxed_64(&lg_hot_flags) & LG_HOT_FENCE) != 0)
+    if (lg_owners_fence())
         lg_fence_seq_cst();
     else
         lg_os_membarrier();

@@ -52,6 +52,7 @@ LG_INLINE uint64_t lg_bin_of_bytes(size_t bytes, bool lzcnt)
 typedef struct lg_thread {
     lg_bin bins[LG_BINS];
     LG_CACHE_ALIGNED lg_a32 transit;  /* odd while the owner moves regions; see transit.h */
+    lg_a32 used;                      /* the owner's: a bit for each class that it has had to do with; lg_thread_use() */
     lg_a64 idle_mark[LG_CLASS_COUNT]; /* the worker's: activity at its last tick */
     lg_rare_counters rare[LG_CLASS_COUNT]; /* written by the owner */
     /* The owner's: deallocations at its last refill, allocations at its last overflow. */
@@ -148,7 +149,8 @@ LG_INLINE void lg_thread_note_theft(lg_thread *thread, unsigned class_index)
     lg_store_relaxed_64(&thread->theft_freed[class_index], freed);
 }
 
-/* Allocations and deallocations of all threads so far. */
+/* Allocations and deallocations of all threads so far, of one class, and of all together. */
+LG_HIDDEN void lg_threads_count(unsigned class_index, uint64_t *out_allocations, uint64_t *out_deallocations);
 LG_HIDDEN uint64_t lg_threads_activity(void);
 
 /* The barrier of the rare side of an asymmetric pair: membarrier, or a fence where there is none. */
@@ -159,12 +161,38 @@ LG_HIDDEN void lg_barrier_init(void);
 /* Changes how many regions of each class a thread's cache may hold, now and in future. */
 LG_HIDDEN void lg_threads_set_capacity(uint64_t local_buffer_bytes);
 
+/* By the owner, before it counts or caches anything of a class: records are large, and most threads use few classes, so
+ * that whoever goes through all records passes over the rest. */
+LG_INLINE void lg_thread_use(lg_thread *self, unsigned class_index)
+{
+    uint32_t used = lg_load_relaxed_32(&self->used);
+    if (LG_UNLIKELY((used >> class_index & 1) == 0))
+        lg_store_relaxed_32(&self->used, used | (uint32_t)1 << class_index);
+}
+
+/* All classes that a thread has used, as bits. */
+LG_INLINE uint32_t lg_thread_used(const lg_thread *thread)
+{
+    return lg_load_relaxed_32(&thread->used);
+}
+
+/* Takes the lowest out of a set of classes that isn't empty. */
+LG_INLINE unsigned lg_next_class(uint32_t *classes)
+{
+    unsigned lowest = (unsigned)__builtin_ctz(*classes);
+    *classes &= *classes - 1;
+    return lowest;
+}
+
+_Static_assert(LG_CLASS_COUNT <= 32, "a bit for each class");
+
 /* Adds to a counter of the calling thread. */
 #define LG_COUNT_HOT(self, class_index, name, n)                                                             \
     ((self) != NULL ? lg_bump(&lg_bin_of((self), (class_index))->hot.name, (n))                              \
                     : (void)lg_add_relaxed_64(&lg_shared_hot[class_index].name, (n)))
 #define LG_COUNT(self, class_index, name, n)                                                                 \
-    ((self) != NULL ? lg_bump(&(self)->rare[class_index].name, (n))                                          \
+    ((self) != NULL ? (lg_thread_use((self), (class_index)),                                                 \
+                       lg_bump(&(self)->rare[class_index].name, (n)))                                        \
                     : (void)lg_add_relaxed_64(&lg_shared_rare[class_index].name, (n)))
 
 #endif

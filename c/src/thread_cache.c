@@ -110,23 +110,26 @@ static bool take_clean(lg_thread *self, unsigned class_index, unsigned charged, 
     return true;
 }
 
-/* A pop finds nothing while a thief has the own cache locked, which is for a moment: what it leaves is taken before
- * others are robbed or an area is mapped. */
-static bool take_own(lg_thread *self, unsigned class_index, lg_region **out_region)
+/* A pop finds nothing while a thief has the own cache locked, which is for a moment: this one waits for what it leaves. */
+static bool pop_to_the_last(lg_deque *deque, uint64_t *out_address)
 {
-    if (self == NULL)
-        return false;
-    lg_bin *bin = lg_bin_of(self, class_index);
-    bool fence = (lg_load_relaxed_64(&lg_hot_flags) & LG_HOT_FENCE) != 0;
-    for (unsigned round = 0; lg_deque_count(&bin->deque) != 0;) {
-        uint64_t address;
-        if (lg_deque_pop(&bin->deque, fence, &address)) {
-            *out_region = lg_bin_region(bin, address);
+    bool fence = lg_owners_fence();
+    for (unsigned round = 0; lg_deque_count(deque) != 0;) {
+        if (lg_deque_pop(deque, fence, out_address))
             return true;
-        }
         lg_os_pause(round++);
     }
     return false;
+}
+
+/* Before others are robbed or an area is mapped. */
+static bool take_own(lg_thread *self, unsigned class_index, lg_region **out_region)
+{
+    uint64_t address;
+    if (self == NULL || !pop_to_the_last(&lg_bin_of(self, class_index)->deque, &address))
+        return false;
+    *out_region = lg_bin_region(lg_bin_of(self, class_index), address);
+    return true;
 }
 
 /* From other threads' caches as much as fits the own one; the first is handed out. */
@@ -322,7 +325,6 @@ static LG_WARM void send_run(lg_thread *self, unsigned class_index, const lg_a64
  * caller is in transit. */
 static LG_WARM void send_from_cache(lg_thread *self, unsigned class_index, lg_batch batch, uint64_t count)
 {
-    bool fence = (lg_load_relaxed_64(&lg_hot_flags) & LG_HOT_FENCE) != 0;
     bool eager = LG_OPTION(eager_return) != 0;
     if (count == 0) {
         send_dirty(self, class_index, batch, eager);
@@ -330,22 +332,13 @@ static LG_WARM void send_from_cache(lg_thread *self, unsigned class_index, lg_ba
     }
     lg_deque *deque = &lg_bin_of(self, class_index)->deque;
     count = lg_min(count, lg_deque_count(deque));
-    if (LG_LIKELY(lg_deque_pop_run(deque, fence, count))) {
+    if (LG_LIKELY(lg_deque_pop_run(deque, lg_owners_fence(), count))) {
         send_run(self, class_index, deque->ring, lg_load_relaxed_64(&deque->bottom) + count, count, batch, eager);
         return;
     }
-    for (unsigned round = 0; count != 0;) {
-        uint64_t address;
-        if (lg_deque_pop(deque, fence, &address)) {
-            uint64_t slot = lg_load_relaxed_64(&deque->bottom);
-            send_run(self, class_index, deque->ring, slot + 1, 1, batch, eager);
-            batch.mask = 0;
-            count--;
-        } else if (lg_deque_is_locked(deque)) {
-            lg_os_pause(round++); /* a thief hides what it leaves, and a flush must not leave anything */
-        } else if (lg_deque_count(deque) == 0) { /* once more, since the thief may have left between the two */
-            break;
-        }
+    for (uint64_t address; count != 0 && pop_to_the_last(deque, &address); count--) {
+        send_run(self, class_index, deque->ring, lg_load_relaxed_64(&deque->bottom) + 1, 1, batch, eager);
+        batch.mask = 0;
     }
     send_dirty(self, class_index, batch, eager);
 }
@@ -366,6 +359,7 @@ void lg_cache_give(lg_thread *self, unsigned class_index, lg_region *region)
     lg_batch batch = lg_batch_of(lg_region_index(class_index, region));
     uint64_t count = 0;
     if (self != NULL) {
+        lg_thread_use(self, class_index);
         const lg_a64 *capacity = &lg_stripe_of(class_index)->cache_capacity;
         lg_bin *bin = lg_bin_of(self, class_index);
         uint64_t taken = lg_load_relaxed_64(&bin->hot.allocations);

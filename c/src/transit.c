@@ -20,7 +20,7 @@ void lg_transit_enter(lg_thread *self)
             uint32_t word = lg_load_relaxed_32(&self->transit);
             LG_ASSERT(word % 2 == 0);
             lg_store_relaxed_32(&self->transit, word + 1);
-            if (LG_UNLIKELY((lg_load_relaxed_64(&lg_hot_flags) & LG_HOT_FENCE) != 0))
+            if (LG_UNLIKELY(lg_owners_fence()))
                 lg_fence_seq_cst();
             else
                 lg_fence_compiler(); /* Partner: the heavy barrier in lg_transit_shut() */

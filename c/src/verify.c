@@ -48,9 +48,12 @@ static const char *count_caches(unsigned c, census *seen)
     return NULL;
 }
 
-static const char *count_pool(unsigned c, lg_pool *pool, unsigned char where, uint64_t state, census *seen,
+static const char *count_pool(unsigned c, const lg_pool *pools, unsigned char where, uint64_t state, census *seen,
                               uint64_t *out_count)
 {
+    const lg_pool *pool = &pools[c];
+    uint64_t counts[LG_CLASS_COUNT];
+    lg_pools_count(pools, counts);
     for (uint64_t i = 0; i < seen->limit; i++) {
         if (!lg_bitmap_has(&pool->regions, i))
             continue;
@@ -61,7 +64,7 @@ static const char *count_pool(unsigned c, lg_pool *pool, unsigned char where, ui
         seen->place[i] = where;
         *out_count += 1;
     }
-    if (lg_pool_count(pool, c) != *out_count)
+    if (counts[c] != *out_count)
         return "a pool's count is wrong";
     return lg_bitmap_sound(&pool->regions, lg_stripe_regions(c)) ? NULL : "a bitmap's summary hides a region";
 }
@@ -126,9 +129,9 @@ static const char *verify_class(unsigned c, bool contents, uint64_t *charge)
         return "no memory to verify";
     const char *wrong = count_caches(c, &seen);
     if (wrong == NULL)
-        wrong = count_pool(c, &lg_dirty[c], IN_DIRTY, LG_DIRTY, &seen, &seen.dirty);
+        wrong = count_pool(c, lg_dirty, IN_DIRTY, LG_DIRTY, &seen, &seen.dirty);
     if (wrong == NULL)
-        wrong = count_pool(c, &lg_clean[c], IN_CLEAN, LG_CLEAN, &seen, &seen.clean);
+        wrong = count_pool(c, lg_clean, IN_CLEAN, LG_CLEAN, &seen, &seen.clean);
     if (wrong == NULL)
         wrong = count_areas(c, contents, &seen);
     free(seen.place);

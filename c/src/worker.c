@@ -23,7 +23,8 @@ static void drain_idle_threads(lg_thread *self)
     uint32_t count = lg_threads_high();
     for (uint32_t id = 0; id < count; id++) {
         lg_thread *victim = lg_thread_at(id);
-        for (unsigned c = 0; c < lg_layout_.stripes; c++) {
+        for (uint32_t left = lg_thread_used(victim); left != 0;) {
+            unsigned c = lg_next_class(&left);
             lg_bin *bin = lg_bin_of(victim, c);
             uint64_t activity = lg_load_relaxed_64(&bin->hot.allocations) +
                                 lg_load_relaxed_64(&bin->hot.deallocations);

@@ -259,12 +259,16 @@ static inline uint64_t unit_cached(lg_thread *thread, unsigned class_index)
 
 static inline uint64_t unit_dirty(unsigned class_index)
 {
-    return lg_pool_count(&lg_dirty[class_index], class_index);
+    uint64_t counts[LG_CLASS_COUNT];
+    lg_pools_count(lg_dirty, counts);
+    return counts[class_index];
 }
 
 static inline uint64_t unit_clean(unsigned class_index)
 {
-    return lg_pool_count(&lg_clean[class_index], class_index);
+    uint64_t counts[LG_CLASS_COUNT];
+    lg_pools_count(lg_clean, counts);
+    return counts[class_index];
 }
 
 /* Takes `count` regions, writes to each, and frees them into the dirty pool. */

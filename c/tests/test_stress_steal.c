@@ -13,26 +13,34 @@ enum { THREADS = 4 };
 
 static pthread_barrier_t barrier;
 static size_t rounds, per_thread;
-static lgalloc_handle *table; /* THREADS * per_thread regions, that change hands at each barrier */
+static lgalloc_handle *table; /* a block of per_thread regions for each thread */
+
+static void free_block(size_t block)
+{
+    lgalloc_handle *theirs = &table[block * per_thread];
+    for (size_t i = 0; i < per_thread; i++) {
+        if (theirs[i].len != 0) {
+            TEST_REQUIRE(test_marked(theirs[i], i + block));
+            lgalloc_deallocate(theirs[i]);
+            theirs[i].len = 0;
+        }
+    }
+}
 
 static void *passes_on(void *arg)
 {
     size_t self = (uintptr_t)arg;
     for (size_t round = 0; round < rounds; round++) {
-        /* Frees what its neighbour took, then takes as many. */
-        lgalloc_handle *theirs = &table[(self + round) % THREADS * per_thread];
-        for (size_t i = 0; i < per_thread; i++) {
-            if (theirs[i].len != 0) {
-                TEST_REQUIRE(test_marked(theirs[i], i + (self + round) % THREADS));
-                lgalloc_deallocate(theirs[i]);
-                theirs[i].len = 0;
-            }
+        /* Every other thread frees what it and its neighbour took; then all take as many. */
+        if ((self + round) % 2 == 0) {
+            free_block(self);
+            free_block((self + 1) % THREADS);
         }
         pthread_barrier_wait(&barrier);
-        lgalloc_handle *mine = &table[(self + 2 * round) % THREADS * per_thread];
+        lgalloc_handle *mine = &table[self * per_thread];
         for (size_t i = 0; i < per_thread; i++) {
             mine[i] = test_take(MIB);
-            test_mark(mine[i], i + (self + 2 * round) % THREADS);
+            test_mark(mine[i], i + self);
         }
         if (pthread_barrier_wait(&barrier) == PTHREAD_BARRIER_SERIAL_THREAD && round % 8 == 0) {
             /* The others wait at the next barrier meanwhile. */
@@ -46,12 +54,12 @@ static void *passes_on(void *arg)
 static void freed_by_others(void **state)
 {
     rounds = test_scale(24, 8);
-    per_thread = 24;
+    per_thread = 12; /* two blocks fit a cache */
     table = calloc(THREADS * per_thread, sizeof *table);
     assert_non_null(table);
     assert_int_equal(pthread_barrier_init(&barrier, NULL, THREADS), 0);
     uint64_t steals = test_class(MIB).steals;
-    /* As many as all hold together, and half a cache each: what one lacks is in the others' caches. */
+    /* No more than all hold together: what one lacks is in the others' caches. */
     test_set_limit(THREADS * per_thread * MIB);
     pthread_t threads[THREADS];
     for (uintptr_t i = 0; i < THREADS; i++) {

@@ -239,7 +239,7 @@ static void loses_a_region(void)
 static void puts_one_in_two_pools(void)
 {
     unsigned c = unit_class(MIB);
-    TEST_REQUIRE(lg_pool_count(&lg_dirty[c], c) != 0);
+    TEST_REQUIRE(unit_dirty(c) != 0);
     lg_batch batch = lg_pool_claim(lg_self(), &lg_dirty[c], c, 1, false);
     lg_pool_give(lg_self(), &lg_dirty[c], c, batch);
     lg_pool_give(lg_self(), &lg_clean[c], c, batch);

@@ -362,7 +362,7 @@ static void one_theft_of_several(void **state)
             assert_int_equal(unit_cached(thread, c), 0);
         }
     }
-    assert_int_equal(lg_pool_count(&lg_dirty[c], c) + unit_cached(unit_self(), c), THREADS * EACH);
+    assert_int_equal(unit_dirty(c) + unit_cached(unit_self(), c), THREADS * EACH);
     /* It caches again as soon as it allocates again. */
     test_actor_call(&actors[0], takes_and_frees, NULL);
     test_actor_call(&actors[0], takes_and_frees, NULL);
