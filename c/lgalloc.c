@@ -17,6 +17,7 @@
 #include "src/area.c"
 #include "src/reclaim.c"
 #include "src/worker.c"
+#include "src/exchange.c"
 #include "src/thread_cache.c"
 #include "src/allocate.c"
 #include "src/hints.c"

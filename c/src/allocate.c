@@ -18,6 +18,10 @@
  * nothing on the stack. */
 static LG_COLD lgalloc_status refuse(size_t capacity, size_t elem_size, size_t elem_align, void **out_ptr,
                                      size_t *out_capacity, lgalloc_handle *out_handle);
+static LG_WARM lgalloc_status allocate_refilled(size_t bytes, size_t elem_size, size_t elem_align, void **out_ptr,
+                                                size_t *out_capacity, lgalloc_handle *out_handle);
+static LG_WARM lgalloc_status allocate_zeroed_refilled(size_t bytes, size_t elem_size, size_t elem_align, void **out_ptr,
+                                                       size_t *out_capacity, lgalloc_handle *out_handle);
 static LG_WARM lgalloc_status allocate_elsewhere(size_t bytes, size_t elem_size, size_t elem_align, void **out_ptr,
                                                  size_t *out_capacity, lgalloc_handle *out_handle);
 static LG_WARM lgalloc_status allocate_zeroed_elsewhere(size_t bytes, size_t elem_size, size_t elem_align,
@@ -75,7 +79,8 @@ LG_INLINE lgalloc_status allocate(size_t capacity, size_t elem_size, size_t elem
     LG_OPAQUE(bin);
     uint64_t item;
     if (LG_UNLIKELY(!lg_deque_pop(&bin->deque, false, &item)))
-        goto unusual;
+        return (zeroed ? allocate_zeroed_refilled : allocate_refilled)(bytes, elem_size, below + 1, out_ptr, out_capacity,
+                                                                       out_handle);
     lg_bump(&bin->hot.allocations, 1);
     return hand_out(lg_bin_region(bin, item), (void *)(uintptr_t)item, bin->len, elem_size, out_ptr,
                     out_capacity, out_handle, zeroed);
@@ -218,6 +223,35 @@ LG_INLINE lgalloc_status find_elsewhere(size_t bytes, size_t elem_size, size_t e
     return status;
 }
 
+/* The own cache is empty, and nothing else is unusual: mostly the dirty pool has what is needed. */
+LG_INLINE lgalloc_status refill(size_t bytes, size_t elem_size, size_t elem_align, void **out_ptr,
+                                size_t *out_capacity, lgalloc_handle *out_handle, bool zeroed)
+{
+    lg_thread *self = lg_self();
+    unsigned class_index = lg_log2_ceil(bytes) - LG_CLASS_MIN;
+    lg_region *region;
+    if (LG_UNLIKELY(self == NULL) || LG_UNLIKELY(class_index >= lg_layout_.stripes) ||
+        LG_UNLIKELY((region = lg_exchange_refill(self, class_index)) == NULL))
+        return (zeroed ? allocate_zeroed_elsewhere : allocate_elsewhere)(bytes, elem_size, elem_align, out_ptr,
+                                                                         out_capacity, out_handle);
+    lg_bin *bin = lg_bin_of(self, class_index);
+    lg_bump(&bin->hot.allocations, 1);
+    void *ptr = lg_region_address(class_index, (uint64_t)(region - bin->regions));
+    return hand_out(region, ptr, bin->len, elem_size, out_ptr, out_capacity, out_handle, zeroed);
+}
+
+static lgalloc_status allocate_refilled(size_t bytes, size_t elem_size, size_t elem_align, void **out_ptr,
+                                        size_t *out_capacity, lgalloc_handle *out_handle)
+{
+    return refill(bytes, elem_size, elem_align, out_ptr, out_capacity, out_handle, false);
+}
+
+static lgalloc_status allocate_zeroed_refilled(size_t bytes, size_t elem_size, size_t elem_align, void **out_ptr,
+                                               size_t *out_capacity, lgalloc_handle *out_handle)
+{
+    return refill(bytes, elem_size, elem_align, out_ptr, out_capacity, out_handle, true);
+}
+
 static lgalloc_status allocate_elsewhere(size_t bytes, size_t elem_size, size_t elem_align, void **out_ptr,
                                          size_t *out_capacity, lgalloc_handle *out_handle)
 {
@@ -323,12 +357,10 @@ static void deallocate_cold(lgalloc_handle handle)
     lg_store_relaxed_64(&region->state, LG_DIRTY);
     lg_poison(handle.ptr, handle.len);
     LG_COUNT_HOT(self, class_index, deallocations, 1);
-    lg_cache_give(self, class_index, region);
+    lg_cache_give(self, class_index, (uintptr_t)handle.ptr);
 }
 
 static void give_to_full_cache(lgalloc_handle handle)
 {
-    unsigned class_index = lg_log2_floor(handle.len) - LG_CLASS_MIN;
-    lg_thread *self = lg_self();
-    lg_cache_give(self, class_index, lg_bin_region(lg_bin_of(self, class_index), (uintptr_t)handle.ptr));
+    lg_cache_give(lg_self(), lg_log2_floor(handle.len) - LG_CLASS_MIN, (uintptr_t)handle.ptr);
 }

@@ -30,6 +30,8 @@
 /* Reached by way of a cold function, which would have it compiled for size, but often enough to be compiled for
  * speed. */
 #define LG_WARM __attribute__((hot, noinline))
+/* The same, with everything that it calls in it, but for what is cold. */
+#define LG_FLAT __attribute__((hot, noinline, flatten))
 #define LG_COLD __attribute__((cold, noinline))
 #define LG_INLINE static inline __attribute__((always_inline))
 #define LG_NORETURN __attribute__((noreturn))

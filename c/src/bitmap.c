@@ -1,19 +1,21 @@
 /*
  * Why no member stays hidden. Call a word *announced* if its summary bit is set, and so on up to the top.
  *
- *   give:   G1 word |= members        G2 for each level up: if the summary bit is clear, set it
- *   find:   F1 the word is empty      F2 summary bit := 0   F3 if the word isn't empty any more: set it again, on
- *                                                             all levels up, as G2 does
+ *   give:   G1 word |= members        G2 if the word held nothing before: if the summary bit is clear, set it; and so
+ *                                        on up, until a bit was set already, or another of the same summary word
+ *   find:   F1 the word is empty      F2 summary bit := 0   F3 if the word isn't empty any more: set it again, and up
+ *                                                              as G2 does; else up, if the summary word is empty now
  *
  * A claim that empties a word leaves its announcement; the next one that is led there for nothing takes it back
  * (F). So a member that is claimed and given over and over costs two read-modify-writes, not one per level.
  *
- * All are sequentially consistent, so they have one order. When give and find are both over, the word is
- * announced if it holds a member: the last F2 on this word is either before G2's look, then G2 sets
- * the bit; or after it, then F3 comes after G1 and sees the member (or a claim has taken it since), and
- * sets the bit. The same argument goes for each level above, with a summary word in place of the word.
+ * All are sequentially consistent, so they have one order. When all gives and finds are over, a word that holds a
+ * member is announced: look at the give that found it empty for the last time. The last F2 on this word is either
+ * before that give's G2, then G2 sets the bit, or sees that it is set; or after it, then F3 comes after G1, the word has
+ * held a member ever since, and F3 sees that and sets the bit. Gives that find members there need do nothing. The same
+ * argument goes for each level above: a summary word in place of the word, setting its first bit in place of the give.
  * Without F3, or with F3 read before F2, the member would be hidden for good: a leak that shows as an
- * early OUT_OF_MEMORY. While a give or find is under way, emptiness may be seen that isn't.
+ * early OUT_OF_MEMORY. While some give or find is under way, emptiness may be seen that isn't.
  *
  * What a member stands for (the state of a region) is published by the give's release and read after the
  * claim's acquire; both are part of sequential consistency. With less, the claimer could see a region's
@@ -53,14 +55,15 @@ void lg_bitmap_init(lg_bitmap *bitmap, lg_a64 *words, size_t members)
     bitmap->top = level;
 }
 
-/* Announces a word of level `level` that holds a bit: sets what is clear of the summary bits above it. */
+/* Announces a word of level `level`, which held nothing before, to the summaries above it. */
 static void announce(lg_bitmap *bitmap, uint32_t level, uint64_t word)
 {
     for (; level < bitmap->top; level++) {
         uint64_t bit = (uint64_t)1 << (word % 64);
         word /= 64;
-        if ((lg_load_seq_cst_64(&bitmap->level[level + 1][word]) & bit) == 0)
-            lg_or_seq_cst_64(&bitmap->level[level + 1][word], bit);
+        lg_a64 *summary = &bitmap->level[level + 1][word];
+        if ((lg_load_seq_cst_64(summary) & bit) != 0 || lg_or_seq_cst_64(summary, bit) != 0)
+            return; /* whoever set the summary's first bit announces it */
     }
 }
 
@@ -81,13 +84,15 @@ static void retract(lg_bitmap *bitmap, uint32_t level, uint64_t word)
     }
 }
 
-/* The `most` lowest bits of a set that isn't empty; most < 64. */
+/* The `most` lowest bits of a set that isn't empty; 0 < most < 64. */
 static uint64_t lowest_bits(uint64_t set, unsigned most)
 {
     /* Mostly they are neighbours: then a window says it without a loop. */
-    uint64_t window = set & ((((uint64_t)1 << most) - 1) << __builtin_ctzll(set));
-    if (window == set || lg_batch_count((lg_batch){0, window}) == most)
-        return window;
+    unsigned lowest = (unsigned)__builtin_ctzll(set);
+    uint64_t window = (((uint64_t)1 << most) - 1) << lowest;
+    uint64_t found = set & window;
+    if (LG_LIKELY(found == window) || found == set)
+        return found;
     uint64_t rest = set;
     for (unsigned i = 0; i < most && rest != 0; i++)
         rest &= rest - 1;
@@ -158,7 +163,8 @@ uint64_t lg_bitmap_claim_mask(lg_bitmap *bitmap, lg_batch batch)
 uint64_t lg_bitmap_give(lg_bitmap *bitmap, lg_batch batch)
 {
     uint64_t before = lg_or_seq_cst_64(&bitmap->level[0][batch.word], batch.mask);
-    announce(bitmap, 0, batch.word);
+    if (before == 0)
+        announce(bitmap, 0, batch.word);
     return before & batch.mask;
 }
 

@@ -67,6 +67,20 @@ LG_INLINE lg_batch lg_batch_of(uint64_t member)
     return (lg_batch){member / 64, (uint64_t)1 << (member % 64)};
 }
 
+/* Adds a bit (0 to 63) to a set; whether it was there already. */
+LG_INLINE bool lg_mask_add(uint64_t *mask, uint64_t bit)
+{
+#if defined(__x86_64__)
+    bool was; /* one instruction, which compilers make four of */
+    __asm__("btsq %2, %0" : "+r"(*mask), "=@ccc"(was) : "r"(bit));
+    return was;
+#else
+    bool was = (*mask >> bit & 1) != 0;
+    *mask |= (uint64_t)1 << bit;
+    return was;
+#endif
+}
+
 LG_INLINE unsigned lg_batch_count(lg_batch batch)
 {
     /* In parallel within the word: the builtin is a call where the processor isn't known to have it. */

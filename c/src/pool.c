@@ -62,21 +62,11 @@ int lg_pools_commit(unsigned class_index)
                               2 * lg_bitmap_words(lg_stripe_regions(class_index)) * sizeof(lg_a64));
 }
 
-LG_INLINE void count(lg_thread *self, lg_pool *pool, unsigned class_index, uint64_t n)
-{
-    if (self != NULL) {
-        lg_thread_use(self, class_index);
-        lg_bump(&self->pooled[pool->side][class_index], n);
-    } else {
-        lg_add_relaxed_64(&pool->pooled, n);
-    }
-}
-
 /* What was claimed, counted. */
 LG_INLINE lg_batch claimed(lg_thread *self, lg_pool *pool, unsigned class_index, lg_batch batch)
 {
     if (batch.mask != 0)
-        count(self, pool, class_index, (uint64_t)0 - lg_batch_count(batch));
+        lg_pool_note(self, pool, class_index, (uint64_t)0 - lg_batch_count(batch));
     return batch;
 }
 
@@ -89,11 +79,6 @@ lg_batch lg_pool_claim(lg_thread *self, lg_pool *pool, unsigned class_index, uns
     return claimed(self, pool, class_index, batch);
 }
 
-lg_batch lg_pool_claim_word(lg_thread *self, lg_pool *pool, unsigned class_index, uint64_t word, unsigned most)
-{
-    return claimed(self, pool, class_index, lg_bitmap_claim_word(&pool->regions, word, most));
-}
-
 lg_batch lg_pool_claim_mask(lg_thread *self, lg_pool *pool, unsigned class_index, lg_batch batch)
 {
     if ((lg_bitmap_word(&pool->regions, batch.word) & batch.mask) == 0)
@@ -102,17 +87,24 @@ lg_batch lg_pool_claim_mask(lg_thread *self, lg_pool *pool, unsigned class_index
     return claimed(self, pool, class_index, batch);
 }
 
+static LG_COLD LG_NORETURN void die_given_twice(unsigned class_index, lg_batch twice)
+{
+    LG_DIE(LG_TEXT("double free: region "), LG_HEX(lg_region_address(class_index, lg_batch_pop_lowest(&twice))),
+           LG_TEXT(" was freed by two threads at once"));
+}
+
+void lg_pool_give_counted(lg_thread *self, lg_pool *pool, unsigned class_index, lg_batch batch, uint64_t count)
+{
+    lg_pool_note(self, pool, class_index, count);
+    uint64_t twice = lg_bitmap_give(&pool->regions, batch);
+    if (LG_UNLIKELY(twice != 0))
+        die_given_twice(class_index, (lg_batch){batch.word, twice});
+}
+
 void lg_pool_give(lg_thread *self, lg_pool *pool, unsigned class_index, lg_batch batch)
 {
-    if (batch.mask == 0)
-        return;
-    count(self, pool, class_index, lg_batch_count(batch));
-    uint64_t twice = lg_bitmap_give(&pool->regions, batch);
-    if (LG_UNLIKELY(twice != 0)) {
-        lg_batch seen = {batch.word, twice};
-        LG_DIE(LG_TEXT("double free: region "), LG_HEX(lg_region_address(class_index, lg_batch_pop_lowest(&seen))),
-               LG_TEXT(" was freed by two threads at once"));
-    }
+    if (batch.mask != 0)
+        lg_pool_give_counted(self, pool, class_index, batch, lg_batch_count(batch));
 }
 
 void lg_pool_give_range(lg_thread *self, lg_pool *pool, unsigned class_index, uint64_t first, uint64_t n)
@@ -141,7 +133,7 @@ void lg_pools_count(const lg_pool pools[LG_CLASS_COUNT], uint64_t out_counts[LG_
         const lg_thread *thread = lg_thread_at(id);
         for (uint32_t left = lg_thread_used(thread); left != 0;) {
             unsigned c = lg_next_class(&left);
-            out_counts[c] += lg_load_relaxed_64(&thread->pooled[pools[c].side][c]);
+            out_counts[c] += lg_load_relaxed_64(&thread->dealings[c].pooled[pools[c].side]);
         }
     }
     for (unsigned c = 0; c < LG_CLASS_COUNT; c++)

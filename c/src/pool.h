@@ -38,15 +38,25 @@ LG_HIDDEN int lg_pools_commit(unsigned class_index);
 
 /* In all of these `self` is the calling thread's record or NULL. Claims up to `most` (at least 1) regions. Clean ones
  * must have been charged before. `scan`: finds what is there all the time, also while other threads give and claim. */
-LG_HIDDEN LG_WARM lg_batch lg_pool_claim(lg_thread *self, lg_pool *pool, unsigned class_index, unsigned most,
-                                         bool scan);
-/* Of one word of the bitmap. */
-LG_HIDDEN lg_batch lg_pool_claim_word(lg_thread *self, lg_pool *pool, unsigned class_index, uint64_t word,
-                                      unsigned most);
+LG_HIDDEN lg_batch lg_pool_claim(lg_thread *self, lg_pool *pool, unsigned class_index, unsigned most, bool scan);
+/* Notes that the caller has given `n` regions, or claimed -n, by the bitmap itself. */
+LG_INLINE void lg_pool_note(lg_thread *self, lg_pool *pool, unsigned class_index, uint64_t n)
+{
+    if (self != NULL) {
+        lg_thread_use(self, class_index);
+        lg_bump(&self->dealings[class_index].pooled[pool->side], n);
+    } else {
+        lg_add_relaxed_64(&pool->pooled, n);
+    }
+}
+
 /* Claims those of the batch that are there. */
 LG_HIDDEN lg_batch lg_pool_claim_mask(lg_thread *self, lg_pool *pool, unsigned class_index, lg_batch batch);
 /* The caller's regions go into the pool; their states say which. Dies if one is there already. */
-LG_HIDDEN LG_WARM void lg_pool_give(lg_thread *self, lg_pool *pool, unsigned class_index, lg_batch batch);
+LG_HIDDEN void lg_pool_give(lg_thread *self, lg_pool *pool, unsigned class_index, lg_batch batch);
+/* The same where it is known how many there are. */
+LG_HIDDEN void lg_pool_give_counted(lg_thread *self, lg_pool *pool, unsigned class_index, lg_batch batch,
+                                    uint64_t count);
 /* Regions [first, first + count) of a new area go into the pool. */
 LG_HIDDEN void lg_pool_give_range(lg_thread *self, lg_pool *pool, unsigned class_index, uint64_t first,
                                   uint64_t count);

@@ -43,7 +43,7 @@ lg_thread *lg_thread_at(uint32_t id)
     return (lg_thread *)((char *)lg_layout_.threads + id * LG_THREAD_BYTES);
 }
 
-static uint32_t id_of(const lg_thread *thread)
+uint32_t lg_thread_id(const lg_thread *thread)
 {
     return (uint32_t)((size_t)((const char *)thread - (char *)lg_layout_.threads) / LG_THREAD_BYTES);
 }
@@ -116,7 +116,7 @@ void lg_thread_detach(void)
     if (thread == NULL)
         return;
     (void)lg_os_key_set(exit_key, NULL);
-    give_id(id_of(thread));
+    give_id(lg_thread_id(thread));
 }
 
 /* A pop that its vanished owner didn't end: what it popped is found by its state, see fork.c. */

@@ -49,21 +49,25 @@ LG_INLINE uint64_t lg_bin_of_bytes(size_t bytes, bool lzcnt)
     return lg_leading_zeros(bytes - 1, lzcnt);
 }
 
+/* What a thread keeps of its dealings with the pools and with thieves, of one class: on one cache line. */
+typedef struct LG_CACHE_ALIGNED lg_dealings {
+    lg_a64 pooled[2];        /* the owner's share of the pools' counts, modulo 2^64; see pool.h */
+    uint64_t home;           /* the owner's: the word of the dirty bitmap that it claims from first */
+    uint64_t refilled_at;    /* the owner's: deallocations at its last refill, */
+    uint64_t overflowed_at;  /* and allocations at its last overflow */
+    /* Thefts from it, and its allocations and deallocations at the last: lg_thread_note_theft(). */
+    lg_a64 thefts;
+    lg_a64 theft_taken;
+    lg_a64 theft_freed;
+} lg_dealings;
+
 typedef struct lg_thread {
     lg_bin bins[LG_BINS];
     LG_CACHE_ALIGNED lg_a32 transit;  /* odd while the owner moves regions; see transit.h */
     lg_a32 used;                      /* the owner's: a bit for each class that it has had to do with; lg_thread_use() */
     lg_a64 idle_mark[LG_CLASS_COUNT]; /* the worker's: activity at its last tick */
     lg_rare_counters rare[LG_CLASS_COUNT]; /* written by the owner */
-    /* The owner's: deallocations at its last refill, allocations at its last overflow. */
-    uint64_t refilled_at[LG_CLASS_COUNT];
-    uint64_t overflowed_at[LG_CLASS_COUNT];
-    /* Thefts from it, and its allocations and deallocations at the last: lg_thread_note_theft(). */
-    lg_a64 thefts[LG_CLASS_COUNT];
-    lg_a64 theft_taken[LG_CLASS_COUNT];
-    lg_a64 theft_freed[LG_CLASS_COUNT];
-    uint64_t gave[LG_CLASS_COUNT]; /* the owner's: the word of the dirty bitmap that it last gave regions to */
-    lg_a64 pooled[2][LG_CLASS_COUNT]; /* the owner's share of the pools' counts, modulo 2^64; see pool.h */
+    lg_dealings dealings[LG_CLASS_COUNT];
     LG_CACHE_ALIGNED lg_a64 rings[LG_CLASS_COUNT][LG_DEQUE_ITEMS];
 } lg_thread;
 
@@ -112,6 +116,7 @@ LG_HIDDEN void lg_threads_forked(void);
 /* Records [0, lg_threads_high()) have been in use at some time. */
 LG_HIDDEN uint32_t lg_threads_high(void);
 LG_HIDDEN lg_thread *lg_thread_at(uint32_t id);
+LG_HIDDEN uint32_t lg_thread_id(const lg_thread *thread);
 
 /* Regions that one theft takes at most. */
 #define LG_LOOT 64
@@ -131,22 +136,23 @@ LG_HIDDEN uint64_t lg_threads_steal(const lg_thread *self, unsigned class_index,
 #define LG_ONLY_FREES_KEEPS 7
 LG_INLINE bool lg_thread_only_frees(const lg_thread *thread, unsigned class_index)
 {
-    return lg_load_relaxed_64(&thread->thefts[class_index]) >= LG_ONLY_FREES;
+    return lg_load_relaxed_64(&thread->dealings[class_index].thefts) >= LG_ONLY_FREES;
 }
 
 /* By a thief. A guess: two of them at the same time may count for one. */
 LG_INLINE void lg_thread_note_theft(lg_thread *thread, unsigned class_index)
 {
     const lg_hot_counters *hot = &lg_bin_of(thread, class_index)->hot;
+    lg_dealings *dealings = &thread->dealings[class_index];
     uint64_t taken = lg_load_relaxed_64(&hot->allocations);
     uint64_t freed = lg_load_relaxed_64(&hot->deallocations);
-    uint64_t thefts = lg_load_relaxed_64(&thread->thefts[class_index]);
-    if (lg_load_relaxed_64(&thread->theft_taken[class_index]) != taken)
-        lg_store_relaxed_64(&thread->thefts[class_index], 0);
-    else if (lg_load_relaxed_64(&thread->theft_freed[class_index]) != freed)
-        lg_store_relaxed_64(&thread->thefts[class_index], thefts + 1);
-    lg_store_relaxed_64(&thread->theft_taken[class_index], taken);
-    lg_store_relaxed_64(&thread->theft_freed[class_index], freed);
+    uint64_t thefts = lg_load_relaxed_64(&dealings->thefts);
+    if (lg_load_relaxed_64(&dealings->theft_taken) != taken)
+        lg_store_relaxed_64(&dealings->thefts, 0);
+    else if (lg_load_relaxed_64(&dealings->theft_freed) != freed)
+        lg_store_relaxed_64(&dealings->thefts, thefts + 1);
+    lg_store_relaxed_64(&dealings->theft_taken, taken);
+    lg_store_relaxed_64(&dealings->theft_freed, freed);
 }
 
 /* Allocations and deallocations of all threads so far, of one class, and of all together. */

@@ -6,16 +6,16 @@
 #ifndef LG_THREAD_CACHE_H
 #define LG_THREAD_CACHE_H
 
-#include "reclaim.h"
+#include "exchange.h"
 
 /* Takes a charged free region, whose state says whether it is clean. For when the own cache is empty; `self`
  * may be NULL. Returns OK, OUT_OF_MEMORY, or IO with the errno in *out_error. */
 LG_HIDDEN LG_WARM lgalloc_status lg_cache_refill(lg_thread *self, unsigned class_index, lg_region **out_region,
                                                  int *out_error);
 
-/* Gives a free region, charged: to the own cache, or where that is full to the shared pool, together with half of
- * the cache. `self` may be NULL. */
-LG_HIDDEN LG_WARM void lg_cache_give(lg_thread *self, unsigned class_index, lg_region *region);
+/* Gives the dirty region at an address: to the own cache, or where that is full to the shared pool, together with half
+ * of the cache. `self` may be NULL. */
+LG_HIDDEN LG_WARM void lg_cache_give(lg_thread *self, unsigned class_index, uintptr_t address);
 
 /* Gives a region whose disk blocks could not be reserved: it is cleared and goes to the shared pool. */
 LG_HIDDEN LG_COLD void lg_cache_reject(lg_thread *self, unsigned class_index, lg_region *region);

@@ -15,9 +15,47 @@
 
 #include "thread.h"
 
+extern LG_HIDDEN lg_a32 lg_movers_shut; /* 1 while they are shut out */
+extern LG_HIDDEN lg_a32 lg_movers_without_record;
+
+/* Says that the caller begins to move; false if movers are shut out. */
+LG_INLINE bool lg_transit_announce(lg_thread *self)
+{
+    if (LG_LIKELY(self != NULL)) {
+        uint32_t word = lg_load_relaxed_32(&self->transit);
+        LG_ASSERT(word % 2 == 0);
+        lg_store_relaxed_32(&self->transit, word + 1);
+        if (LG_UNLIKELY(lg_owners_fence()))
+            lg_fence_seq_cst();
+        else
+            lg_fence_compiler(); /* Partner: the heavy barrier in lg_transit_shut() */
+    } else {
+        lg_add_seq_cst_32(&lg_movers_without_record, 1);
+    }
+    /* Sequentially consistent for those without a record, where no heavy barrier helps; and so acquires what the one who
+     * shut us out last did to the pools. Partner: the stores in lg_transit_shut() and _admit(). */
+    return lg_load_seq_cst_32(&lg_movers_shut) == 0;
+}
+
+/* After lg_transit_announce() said no: waits, unless it is the caller who has shut the others out. */
+LG_HIDDEN LG_COLD void lg_transit_wait(lg_thread *self);
+
 /* Begins and ends moving. Not nested; with no lock held at the begin. `self` may be NULL. */
-LG_HIDDEN void lg_transit_enter(lg_thread *self);
-LG_HIDDEN void lg_transit_leave(lg_thread *self);
+LG_INLINE void lg_transit_enter(lg_thread *self)
+{
+    if (LG_UNLIKELY(!lg_transit_announce(self)))
+        lg_transit_wait(self);
+}
+
+LG_INLINE void lg_transit_leave(lg_thread *self)
+{
+    /* Release: whoever sees that we left sees where we put the regions. Partner: the acquires in
+     * lg_transit_shut(). Without it an allocation could be refused with memory at hand. */
+    if (LG_LIKELY(self != NULL))
+        lg_store_release_32(&self->transit, lg_load_relaxed_32(&self->transit) + 1);
+    else
+        lg_sub_seq_cst_32(&lg_movers_without_record, 1);
+}
 
 /* Shuts movers out and waits until none is under way; admits them again. The caller isn't moving itself, and
  * holds no lock of LG_RANK_ROOM or above. Between the two it alone may move; it says so all the same. */

@@ -1,0 +1,63 @@
+/*
+ * Exchanges between the calling thread's cache and the shared pools, many regions at a time. What is more frequent than
+ * all else here but the hot path itself: taking from the dirty pool when the own cache is empty, giving to it when that
+ * is full.
+ */
+#ifndef LG_EXCHANGE_H
+#define LG_EXCHANGE_H
+
+#include "reclaim.h"
+
+/* How many regions to exchange with the pools at once: half a cache, so that neither direction is far from
+ * the next exchange. But a thread that has only gone one way since the last one (`before` is what `now` was then: its
+ * count of the other way) is in a long run of it, and exchanges a whole cache: half as many trips. */
+LG_INLINE uint64_t lg_exchange_size(uint64_t capacity, uint64_t before, uint64_t now)
+{
+    return before == now ? capacity : capacity / 2;
+}
+
+/* Regions that the own cache has space for. It may not be empty although a pop found nothing, while a thief has it
+ * locked; so this is asked before each run of pushes, which look at nothing themselves. */
+LG_INLINE uint64_t lg_exchange_space(lg_thread *self, unsigned class_index)
+{
+    uint64_t capacity = lg_load_relaxed_64(&lg_stripe_of(class_index)->cache_capacity);
+    const lg_deque *deque = &lg_bin_of(self, class_index)->deque;
+    /* Acquire: thieves have read the slots below top. Partner: the release of top in lg_deque_take(). Also below a lock
+     * this counts what the thief has yet to take off: it may still read those. */
+    uint64_t top = lg_load_acquire_64(&deque->top) & ~LG_TOP_LOCKED;
+    uint64_t held = lg_load_relaxed_64(&deque->bottom) - top;
+    return capacity > held ? capacity - held : 0;
+}
+
+/* How many regions to take at once, at most 64: one for the caller, the rest for the cache. */
+LG_INLINE unsigned lg_exchange_batch(lg_thread *self, unsigned class_index)
+{
+    uint64_t capacity = lg_load_relaxed_64(&lg_stripe_of(class_index)->cache_capacity);
+    uint64_t freed = lg_load_relaxed_64(&lg_bin_of(self, class_index)->hot.deallocations);
+    uint64_t size = lg_exchange_size(capacity, self->dealings[class_index].refilled_at, freed);
+    return (unsigned)lg_min(1 + lg_min(size, lg_exchange_space(self, class_index)), 64);
+}
+
+/* Pops from the own cache. An ordinary pop finds nothing while a thief has it locked, which is for a moment: this one
+ * waits for what the thief leaves. False: it is empty. */
+LG_HIDDEN bool lg_exchange_pop(lg_deque *deque, uint64_t *out_address);
+
+/* The lowest of the batch is handed out; the rest goes to the own cache, which has space for it, lowest on top. `self`
+ * may be NULL if there is only one. The caller is in transit. */
+LG_HIDDEN lg_region *lg_exchange_keep(lg_thread *self, unsigned class_index, lg_batch batch);
+
+/* After a refill. */
+LG_INLINE void lg_exchange_refilled(lg_thread *self, unsigned class_index)
+{
+    self->dealings[class_index].refilled_at = lg_load_relaxed_64(&lg_bin_of(self, class_index)->hot.deallocations);
+}
+
+/* Takes a dirty region for the caller, and more for its cache, from the word of the pool that this thread claims from
+ * first. NULL: nothing is there. */
+LG_HIDDEN lg_region *lg_exchange_refill(lg_thread *self, unsigned class_index);
+
+/* Sends up to `count` regions of the own cache to the shared pools, together with the dirty ones of the batch; `self`
+ * may be NULL if `count` is 0. With eager_return they are cleared on the way. */
+LG_HIDDEN void lg_exchange_send(lg_thread *self, unsigned class_index, lg_batch batch, uint64_t count);
+
+#endif
