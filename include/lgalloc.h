@@ -410,6 +410,39 @@ lgalloc_status lgalloc_allocate_zeroed(size_t capacity, size_t elem_size, size_t
  */
 LGALLOC_NOPLT
 void lgalloc_deallocate(lgalloc_handle handle);
+
+/*
+ * As malloc, for who needs neither a handle nor a status: a region of at least `size` bytes.
+ *
+ * size: bytes, rounded up to a power of two, of 64 KiB to 64 GiB.
+ *
+ * Returns its address, aligned to the region's size; to be freed once with lgalloc_free(), by any thread. The contents
+ * are undefined. NULL on failure, and errno says why: EINVAL (the size has no class; 0 has none), ENOMEM (out of
+ * memory, or the limit is reached), EPERM (disabled), ENOENT (file backing, and no path was configured), or what a
+ * system call said.
+ */
+LGALLOC_NOPLT
+void *lgalloc_malloc(size_t size);
+
+/*
+ * As lgalloc_malloc() of count * size bytes, and every byte is zero. EINVAL also if the product overflows.
+ */
+void *lgalloc_calloc(size_t count, size_t size);
+
+/*
+ * Frees a region of lgalloc_malloc() or lgalloc_calloc(), and of lgalloc_allocate() as well. Any thread may; NULL is
+ * ignored. Works also while the allocator is disabled. Keeps errno. Misuse aborts.
+ */
+LGALLOC_NOPLT
+void lgalloc_free(void *ptr);
+
+/*
+ * The same where the size is known, as C23's free_sized: a little faster, and the size is checked.
+ *
+ * size: bytes, what was asked for, or anything that rounds up to the same power of two.
+ */
+LGALLOC_NOPLT
+void lgalloc_free_sized(void *ptr, size_t size);
 #undef LGALLOC_NOPLT
 
 /*

@@ -3,10 +3,9 @@
  * lock, no shared cache line written. Everything that isn't the usual case leaves through a cold function,
  * which starts over from the arguments.
  */
-#include "allocate.h"
-
 #include "config.h"
 #include "cpu.h"
+#include "handle.h"
 #include "init.h"
 #include "thread_cache.h"
 
@@ -27,20 +26,21 @@ static LG_WARM lgalloc_status allocate_elsewhere(size_t bytes, size_t elem_size,
 static LG_WARM lgalloc_status allocate_zeroed_elsewhere(size_t bytes, size_t elem_size, size_t elem_align,
                                                         void **out_ptr, size_t *out_capacity,
                                                         lgalloc_handle *out_handle);
-static LG_COLD void deallocate_cold(lgalloc_handle handle);
 static LG_WARM void give_to_full_cache(lgalloc_handle handle);
 static LG_COLD void make_zero(void *ptr, size_t len);
-/* Doesn't return, but the hot path may jump to it with nothing on the stack. */
-static LG_COLD lgalloc_status die_handed_out_twice(void *ptr);
 
 /* A free region of the calling thread's becomes one in use. */
-LG_INLINE lgalloc_status hand_out(lg_region *region, void *ptr, size_t len, size_t elem_size, void **out_ptr,
+LG_INLINE lgalloc_status hand_out(lg_region *region, size_t len, size_t elem_size, void **out_ptr,
                                   size_t *out_capacity, lgalloc_handle *out_handle, bool zeroed)
 {
     uint64_t state = lg_load_relaxed_64(&region->state);
-    /* Two threads that free a region in the same instant both see it in use; here it comes out. */
-    if (LG_UNLIKELY(!lg_state_is_free(state)))
-        return die_handed_out_twice(ptr);
+    void *ptr = (void *)(uintptr_t)(state - 1);
+    if (LG_UNLIKELY(!lg_state_is_dirty(state))) {
+        /* Two threads that free a region in the same instant both see it in use; here it comes out. */
+        if (state != LG_CLEAN)
+            return lg_die_handed_out_twice(region);
+        ptr = lg_address_of(lg_log2_floor(len) - LG_CLASS_MIN, region);
+    }
     lg_store_relaxed_64(&region->state, (uintptr_t)ptr);
     lg_unpoison(ptr, len);
     if (zeroed && state != LG_CLEAN)
@@ -82,8 +82,7 @@ LG_INLINE lgalloc_status allocate(size_t capacity, size_t elem_size, size_t elem
         return (zeroed ? allocate_zeroed_refilled : allocate_refilled)(bytes, elem_size, below + 1, out_ptr, out_capacity,
                                                                        out_handle);
     lg_bump(&bin->hot.allocations, 1);
-    return hand_out(lg_bin_region(bin, item), (void *)(uintptr_t)item, bin->len, elem_size, out_ptr,
-                    out_capacity, out_handle, zeroed);
+    return hand_out(lg_item_region(item), bin->len, elem_size, out_ptr, out_capacity, out_handle, zeroed);
 unusual:
     return (zeroed ? allocate_zeroed_elsewhere : allocate_elsewhere)(bytes, elem_size, below + 1, out_ptr,
                                                                      out_capacity, out_handle);
@@ -95,21 +94,19 @@ LG_INLINE void deallocate(lgalloc_handle handle, bool lzcnt)
     LG_OPAQUE(bin);
     bin++; /* by displacement */
     if (LG_UNLIKELY(bin->len != handle.len)) {
-        deallocate_cold(handle);
+        lg_handle_free(handle);
         return;
     }
-    /* Any address gives an index with a descriptor, which is the region's own, in use, if it has that address; but
-     * for NULL and such, which are states of a free region. */
+    /* Any address gives an index with a descriptor, which is the region's own, in use, if it has that address. */
     lg_region *region = lg_bin_region(bin, (uintptr_t)handle.ptr);
-    uint64_t state = lg_load_relaxed_64(&region->state);
-    if (LG_UNLIKELY(state != (uintptr_t)handle.ptr) || LG_UNLIKELY(!lg_state_is_in_use(state))) {
-        deallocate_cold(handle);
+    if (LG_UNLIKELY(!lg_state_is_of(lg_load_relaxed_64(&region->state), handle.ptr))) {
+        lg_handle_free(handle);
         return;
     }
-    lg_store_relaxed_64(&region->state, LG_DIRTY);
+    lg_store_relaxed_64(&region->state, lg_state_dirty(handle.ptr));
     lg_poison(handle.ptr, handle.len);
     lg_bump(&bin->hot.deallocations, 1);
-    if (LG_UNLIKELY(!lg_deque_push(&bin->deque, (uintptr_t)handle.ptr)))
+    if (LG_UNLIKELY(!lg_deque_push(&bin->deque, (uintptr_t)region)))
         give_to_full_cache(handle);
 }
 
@@ -126,12 +123,6 @@ LG_HOT_FUNCTION(lgalloc_status, lgalloc_allocate_zeroed,
 LG_HOT_FUNCTION(void, lgalloc_deallocate, (lgalloc_handle handle), deallocate(handle, lzcnt););
 
 /* ---- the rare cases of allocating */
-
-static lgalloc_status die_handed_out_twice(void *ptr)
-{
-    LG_DIE(LG_TEXT("double free: region "), LG_HEX(ptr),
-           LG_TEXT(" was freed twice, or its descriptor overwritten"));
-}
 
 /* Makes sure that the region's disk blocks are there. Returns 0 or an errno. */
 static int reserve_blocks(unsigned class_index, lg_region *region)
@@ -156,7 +147,7 @@ static lgalloc_status find_region(lg_thread *self, unsigned class_index, lg_regi
     uint64_t item;
     /* Without flags the hot path has looked there. */
     if (LG_UNLIKELY(flags != 0) && bin != NULL && lg_deque_pop(&bin->deque, (flags & LG_HOT_FENCE) != 0, &item)) {
-        *out_region = lg_bin_region(bin, item);
+        *out_region = lg_item_region(item);
     } else {
         lgalloc_status status = lg_cache_refill(self, class_index, out_region, out_error);
         if (status != LGALLOC_STATUS_OK)
@@ -210,9 +201,7 @@ LG_INLINE lgalloc_status find_elsewhere(size_t bytes, size_t elem_size, size_t e
         status = find_region(self, class_index, &region, &error);
         if (LG_LIKELY(status == LGALLOC_STATUS_OK)) {
             LG_COUNT_HOT(self, class_index, allocations, 1);
-            void *ptr = lg_region_address(class_index, lg_region_index(class_index, region));
-            return hand_out(region, ptr, lg_class_size(class_index), elem_size, out_ptr, out_capacity, out_handle,
-                            zeroed);
+            return hand_out(region, lg_class_size(class_index), elem_size, out_ptr, out_capacity, out_handle, zeroed);
         }
         if (status == LGALLOC_STATUS_IO)
             errno = error;
@@ -236,8 +225,7 @@ LG_INLINE lgalloc_status refill(size_t bytes, size_t elem_size, size_t elem_alig
                                                                          out_capacity, out_handle);
     lg_bin *bin = lg_bin_of(self, class_index);
     lg_bump(&bin->hot.allocations, 1);
-    void *ptr = lg_region_address(class_index, (uint64_t)(region - bin->regions));
-    return hand_out(region, ptr, bin->len, elem_size, out_ptr, out_capacity, out_handle, zeroed);
+    return hand_out(region, bin->len, elem_size, out_ptr, out_capacity, out_handle, zeroed);
 }
 
 static lgalloc_status allocate_refilled(size_t bytes, size_t elem_size, size_t elem_align, void **out_ptr,
@@ -293,74 +281,11 @@ static void make_zero(void *ptr, size_t len)
     memset(ptr, 0, len);
 }
 
-/* ---- the rare cases of freeing */
-
-bool lg_handle_find(lgalloc_handle handle, unsigned *out_class_index, uint64_t *out_region)
-{
-    if (!lg_ready())
-        return false;
-    size_t offset = (uintptr_t)handle.ptr - lg_stripes[0].base;
-    if (offset >= lg_layout_.reserved_bytes)
-        return false;
-    unsigned class_index = (unsigned)(offset / lg_layout_.stripe_bytes);
-    size_t within = offset % lg_layout_.stripe_bytes;
-    uint64_t index = within >> (class_index + LG_CLASS_MIN);
-    if (class_index >= lg_layout_.stripes || handle.len != lg_class_size(class_index) ||
-        within % handle.len != 0 || index >= lg_load_relaxed_64(&lg_stripe_of(class_index)->limit) ||
-        lg_load_relaxed_64(&lg_region_at(class_index, index)->state) != (uintptr_t)handle.ptr)
-        return false;
-    *out_class_index = class_index;
-    *out_region = index;
-    return true;
-}
-
-/* Says what is wrong with a handle that isn't a region in use; returns if it was lost to a fork. */
-static void explain_misuse(lgalloc_handle handle)
-{
-    uintptr_t base = lg_stripes[0].base;
-    size_t offset = (uintptr_t)handle.ptr - base;
-    if (!lg_ready() || offset >= lg_layout_.reserved_bytes)
-        LG_DIE(LG_TEXT("invalid free: "), LG_HEX(handle.ptr), LG_TEXT(" is not memory of this allocator"));
-    unsigned class_index = (unsigned)(offset / lg_layout_.stripe_bytes);
-    size_t within = offset % lg_layout_.stripe_bytes;
-    uint64_t index = within >> (class_index + LG_CLASS_MIN);
-    if (class_index >= lg_layout_.stripes || index >= lg_load_relaxed_64(&lg_stripe_of(class_index)->limit))
-        LG_DIE(LG_TEXT("invalid free: "), LG_HEX(handle.ptr), LG_TEXT(" was never allocated"));
-    size_t size = lg_class_size(class_index);
-    if (within % size != 0)
-        LG_DIE(LG_TEXT("invalid free: "), LG_HEX(handle.ptr), LG_TEXT(" points inside the region at "),
-               LG_HEX(base + offset - within % size), LG_TEXT(" of "), LG_HEX(size), LG_TEXT(" bytes"));
-    if (handle.len != size)
-        LG_DIE(LG_TEXT("invalid free: length "), LG_HEX(handle.len), LG_TEXT(" given for the region at "),
-               LG_HEX(handle.ptr), LG_TEXT(" of "), LG_HEX(size), LG_TEXT(" bytes"));
-    uint64_t state = lg_load_relaxed_64(&lg_region_at(class_index, index)->state);
-    if (lg_state_is_free(state))
-        LG_DIE(LG_TEXT("double free: the region at "), LG_HEX(handle.ptr), LG_TEXT(" of "), LG_HEX(size),
-               LG_TEXT(" bytes is free already"));
-    if (state != LG_LOST)
-        LG_DIE(LG_TEXT("corrupted descriptor of the region at "), LG_HEX(handle.ptr), LG_TEXT(": state "),
-               LG_HEX(state));
-}
-
-static void deallocate_cold(lgalloc_handle handle)
-{
-    if (handle.len == 0)
-        return;
-    unsigned class_index;
-    uint64_t index;
-    if (!lg_handle_find(handle, &class_index, &index)) {
-        explain_misuse(handle);
-        return;
-    }
-    lg_thread *self = lg_self() != NULL ? lg_self() : lg_thread_attach();
-    lg_region *region = lg_region_at(class_index, index);
-    lg_store_relaxed_64(&region->state, LG_DIRTY);
-    lg_poison(handle.ptr, handle.len);
-    LG_COUNT_HOT(self, class_index, deallocations, 1);
-    lg_cache_give(self, class_index, (uintptr_t)handle.ptr);
-}
+/* ---- the rare case of freeing */
 
 static void give_to_full_cache(lgalloc_handle handle)
 {
-    lg_cache_give(lg_self(), lg_log2_floor(handle.len) - LG_CLASS_MIN, (uintptr_t)handle.ptr);
+    lg_thread *self = lg_self();
+    unsigned class_index = lg_log2_floor(handle.len) - LG_CLASS_MIN;
+    lg_cache_give(self, class_index, lg_bin_region(lg_bin_of(self, class_index), (uintptr_t)handle.ptr));
 }

@@ -7,38 +7,35 @@
 /* Returns how many went to the cache. */
 LG_INLINE uint64_t keep(lg_thread *self, unsigned class_index, lg_batch batch, lg_region **out_lowest)
 {
-    const lg_stripe *stripe = lg_stripe_of(class_index);
-    const size_t size = lg_class_size(class_index);
     uint64_t first = (uint64_t)__builtin_ctzll(batch.mask);
     uint64_t mask = batch.mask >> first;
-    first += batch.word * 64;
-    *out_lowest = &stripe->regions[first];
+    lg_region *lowest = lg_region_at(class_index, batch.word * 64 + first);
+    *out_lowest = lowest;
     if (mask == 1)
         return 0;
-    uintptr_t lowest = stripe->base + first * size;
     lg_deque *deque = &lg_bin_of(self, class_index)->deque;
     lg_a64 *ring = deque->ring;
     uint64_t begin = lg_load_relaxed_64(&deque->bottom);
     uint64_t at = begin;
     if (LG_LIKELY((mask & (mask + 1)) == 0)) { /* neighbours */
-        for (uintptr_t item = lowest + (63 ^ (uint64_t)__builtin_clzll(mask)) * size; item != lowest; item -= size)
-            lg_store_relaxed_64(&ring[at++ % LG_DEQUE_ITEMS], item);
+        for (lg_region *region = lowest + (63 ^ __builtin_clzll(mask)); region != lowest; region--)
+            lg_store_relaxed_64(&ring[at++ % LG_DEQUE_ITEMS], (uintptr_t)region);
     } else {
         while (mask != 1) {
-            uint64_t highest = 63 ^ (uint64_t)__builtin_clzll(mask);
+            int highest = 63 ^ __builtin_clzll(mask);
             mask ^= (uint64_t)1 << highest;
-            lg_store_relaxed_64(&ring[at++ % LG_DEQUE_ITEMS], lowest + highest * size);
+            lg_store_relaxed_64(&ring[at++ % LG_DEQUE_ITEMS], (uintptr_t)(lowest + highest));
         }
     }
     lg_deque_push_run(deque, at - begin);
     return at - begin;
 }
 
-bool lg_exchange_pop(lg_deque *deque, uint64_t *out_address)
+bool lg_exchange_pop(lg_deque *deque, uint64_t *out_item)
 {
     bool fence = lg_owners_fence();
     for (unsigned round = 0; lg_deque_count(deque) != 0;) {
-        if (lg_deque_pop(deque, fence, out_address))
+        if (lg_deque_pop(deque, fence, out_item))
             return true;
         lg_os_pause(round++);
     }
@@ -86,16 +83,16 @@ static void give(lg_thread *self, unsigned class_index, lg_batch batch, uint64_t
         lg_pool_give_counted(self, &lg_dirty[class_index], class_index, batch, count);
 }
 
-/* Adds to the mask of a word, whose first region has this address and descriptor, what the slots below `end` hold,
- * downwards to `begin`, as long as it is dirty, of that word, and not there yet. Returns where it stopped: the slot below
- * that is another case. A leaf with few variables, since exchanges spend most of their time here. */
-static LG_WARM const lg_a64 *gather(const lg_a64 *end, const lg_a64 *begin, uintptr_t address, const lg_region *regions,
-                                    unsigned log2, uint64_t *mask)
+/* Adds to the mask of a word, whose regions begin here, what the slots below `end` hold, downwards to `begin`, as long as
+ * it is dirty, of that word, and not there yet. Returns where it stopped: the slot below that is another case. A leaf
+ * with few variables, since exchanges spend most of their time here. */
+static LG_WARM const lg_a64 *gather(const lg_a64 *end, const lg_a64 *begin, const lg_region *regions, uint64_t *mask)
 {
     uint64_t gathered = *mask;
     for (; end != begin; end--) {
-        uint64_t bit = (lg_load_relaxed_64(&end[-1]) - address) >> log2;
-        if (LG_UNLIKELY(bit >= 64) || LG_UNLIKELY(lg_load_relaxed_64(&regions[bit].state) == LG_CLEAN) ||
+        uint64_t item = lg_load_relaxed_64(&end[-1]);
+        uint64_t bit = (item - (uintptr_t)regions) >> LG_REGION_LOG2;
+        if (LG_UNLIKELY(bit >= 64) || LG_UNLIKELY(lg_load_relaxed_64(&lg_item_region(item)->state) == LG_CLEAN) ||
             LG_UNLIKELY(lg_mask_add(&gathered, bit)))
             break;
     }
@@ -106,25 +103,21 @@ static LG_WARM const lg_a64 *gather(const lg_a64 *end, const lg_a64 *begin, uint
 /* Sends the `count` regions that were just popped, and are in the slots from bottom on, highest first. */
 static void send_popped(lg_thread *self, unsigned class_index, uint64_t count, lg_batch batch, bool eager)
 {
-    const unsigned log2 = class_index + LG_CLASS_MIN;
     const lg_deque *deque = &lg_bin_of(self, class_index)->deque;
-    const lg_stripe *stripe = lg_stripe_of(class_index);
     uint64_t end = lg_load_relaxed_64(&deque->bottom) + count;
     uint64_t gathered = batch.mask != 0 ? 1 : 0; /* one region comes with it at most */
     while (count != 0) {
         uint64_t at = (end - 1) % LG_DEQUE_ITEMS + 1;
         uint64_t most = lg_min(count, at); /* down to where the ring goes around */
-        uint64_t first = batch.word * 64;
-        const lg_a64 *stop = gather(&deque->ring[at], &deque->ring[at - most], stripe->base + (first << log2),
-                                    &stripe->regions[first], log2, &batch.mask);
+        const lg_a64 *stop = gather(&deque->ring[at], &deque->ring[at - most],
+                                    lg_region_at(class_index, batch.word * 64), &batch.mask);
         uint64_t done = (uint64_t)(&deque->ring[at] - stop);
         end -= done;
         count -= done;
         gathered += done;
         if (done == most)
             continue;
-        uint64_t index = (lg_load_relaxed_64(stop - 1) - stripe->base) >> log2;
-        const lg_region *region = &stripe->regions[index];
+        const lg_region *region = lg_item_region(lg_load_relaxed_64(stop - 1));
         if (lg_load_relaxed_64(&region->state) == LG_CLEAN) {
             lg_pool_return(self, class_index, region); /* never used since it left the clean pool */
             end--;
@@ -133,7 +126,7 @@ static void send_popped(lg_thread *self, unsigned class_index, uint64_t count, l
         }
         /* Another word; or a region that is in the cache twice, which was freed twice, and the pool finds that out. */
         give(self, class_index, batch, gathered, eager);
-        batch = (lg_batch){index / 64, 0};
+        batch = (lg_batch){lg_region_index(class_index, region) / 64, 0};
         gathered = 0;
     }
     give(self, class_index, batch, gathered, eager);
@@ -143,7 +136,7 @@ static void send_popped(lg_thread *self, unsigned class_index, uint64_t count, l
 static LG_COLD void send_one_by_one(lg_thread *self, unsigned class_index, lg_batch batch, uint64_t count, bool eager)
 {
     lg_deque *deque = &lg_bin_of(self, class_index)->deque;
-    for (uint64_t address; count != 0 && lg_exchange_pop(deque, &address); count--) {
+    for (uint64_t item; count != 0 && lg_exchange_pop(deque, &item); count--) {
         send_popped(self, class_index, 1, batch, eager);
         batch.mask = 0;
     }

@@ -40,7 +40,7 @@ LG_INLINE unsigned lg_exchange_batch(lg_thread *self, unsigned class_index)
 
 /* Pops from the own cache. An ordinary pop finds nothing while a thief has it locked, which is for a moment: this one
  * waits for what the thief leaves. False: it is empty. */
-LG_HIDDEN bool lg_exchange_pop(lg_deque *deque, uint64_t *out_address);
+LG_HIDDEN bool lg_exchange_pop(lg_deque *deque, uint64_t *out_item);
 
 /* The lowest of the batch is handed out; the rest goes to the own cache, which has space for it, lowest on top. `self`
  * may be NULL if there is only one. The caller is in transit. */

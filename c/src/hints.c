@@ -1,5 +1,5 @@
 /* Hints for a part of an allocation in use. */
-#include "allocate.h"
+#include "handle.h"
 #include "os.h"
 
 /* Checks the range and finds the region. OK with *out_len 0: nothing to do. */

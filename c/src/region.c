@@ -1,5 +1,5 @@
 /* The Region API: vectors of fixed capacity on top of handles, or on the process's heap. */
-#include "allocate.h"
+#include "handle.h"
 
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
 /* Statistics: the one list of counters, added up over thread records. */
-#include "allocate.h"
+#include "handle.h"
 #include "config.h"
 #include "init.h"
 #include "os.h"
@@ -152,8 +152,8 @@ typedef struct map_totals {
 
 static int class_of_address(uint64_t address)
 {
-    uint64_t offset = address - lg_stripes[0].base;
-    return offset < lg_layout_.reserved_bytes ? (int)(offset / lg_layout_.stripe_bytes) : -1;
+    uint64_t class_index = lg_class_of((const void *)(uintptr_t)address);
+    return class_index < LG_CLASS_COUNT ? (int)class_index : -1;
 }
 
 /* The number behind `key` in a line like "7f00 default mapped=3 dirty=1 kernelpagesize_kB=4"; 0 without. */

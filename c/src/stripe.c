@@ -32,6 +32,7 @@ static size_t lay_out(lg_layout *layout, size_t stripe_bytes, uintptr_t base, lg
 {
     size_t offset = 0;
     layout->stripe_bytes = stripe_bytes;
+    layout->stripe_log2 = (uint64_t)__builtin_ctzl(stripe_bytes);
     layout->stripes = 0;
     layout->reserved_bytes = LG_CLASS_COUNT * stripe_bytes;
     for (unsigned c = 0; c < LG_CLASS_COUNT; c++) {

@@ -16,7 +16,8 @@
 
 /*
  * The state of a region of a mapped area: in use it is the region's address, so that one comparison tells a free that
- * all is well; else one of these. Zero-filled descriptors say CLEAN, so that mapping an area need not write
+ * all is well; free and dirty (it may hold memory) the same with the lowest bit set, so that whoever takes it finds the
+ * address there; else one of these. Zero-filled descriptors say CLEAN, so that mapping an area need not write
  * them. Addresses without an area have CLEAN descriptors or none.
  *
  * Written by whoever the region belongs to at that moment: the thread that takes it or frees it, or the
@@ -24,7 +25,6 @@
  */
 enum lg_state {
     LG_CLEAN = 0, /* free, holds no memory, reads as zero */
-    LG_DIRTY = 1, /* free, may hold memory */
     LG_LOST = 2   /* in the child of a fork: was in use, and its file-backed memory stayed with the parent */
 };
 
@@ -34,14 +34,31 @@ typedef struct LG_CACHE_ALIGNED lg_region {
     lg_a32 has_blocks; /* file backing: 1 if its disk blocks are known to be reserved; the owner's, as state */
 } lg_region;
 
+/* Whether `ptr` is a region in use, by the state of the descriptor where its own would be. NULL and such are states of
+ * regions that aren't in use. */
+LG_INLINE bool lg_state_is_of(uint64_t state, const void *ptr)
+{
+    return LG_LIKELY(state == (uintptr_t)ptr) && LG_LIKELY(state > LG_LOST);
+}
+
+LG_INLINE uint64_t lg_state_dirty(const void *address)
+{
+    return (uintptr_t)address + 1;
+}
+
+LG_INLINE bool lg_state_is_dirty(uint64_t state)
+{
+    return (state & 1) != 0;
+}
+
 LG_INLINE bool lg_state_is_free(uint64_t state)
 {
-    return state <= LG_DIRTY;
+    return state == LG_CLEAN || lg_state_is_dirty(state);
 }
 
 LG_INLINE bool lg_state_is_in_use(uint64_t state)
 {
-    return state > LG_LOST;
+    return state > LG_LOST && !lg_state_is_dirty(state);
 }
 
 #define LG_REGION_LOG2 6
@@ -72,6 +89,7 @@ LG_INLINE bool lg_owners_fence(void)
 /* Const after init. */
 typedef struct lg_layout {
     size_t stripe_bytes;
+    uint64_t stripe_log2;
     size_t stripes;          /* stripes that regions can be in: larger classes don't fit a small stripe */
     size_t reserved_bytes;   /* of all stripes */
     lg_a64 *bitmap_words[LG_CLASS_COUNT]; /* not writable yet: room for a dirty and a clean bitmap */
@@ -101,6 +119,12 @@ LG_INLINE lg_stripe *lg_stripe_of(unsigned class_index)
     return &lg_stripes[class_index];
 }
 
+/* The class in whose stripe an address is; any number, if it is in none. */
+LG_INLINE uint64_t lg_class_of(const void *address)
+{
+    return ((uintptr_t)address - lg_stripes[0].base) >> lg_layout_.stripe_log2;
+}
+
 LG_INLINE lg_region *lg_region_at(unsigned class_index, uint64_t index)
 {
     return &lg_stripe_of(class_index)->regions[index];
@@ -114,6 +138,11 @@ LG_INLINE void *lg_region_address(unsigned class_index, uint64_t index)
 LG_INLINE uint64_t lg_region_index(unsigned class_index, const lg_region *region)
 {
     return (uint64_t)(region - lg_stripe_of(class_index)->regions);
+}
+
+LG_INLINE void *lg_address_of(unsigned class_index, const lg_region *region)
+{
+    return lg_region_address(class_index, lg_region_index(class_index, region));
 }
 
 /* Regions that the addresses of a class have room for. */

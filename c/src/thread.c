@@ -1,8 +1,10 @@
 #include "thread.h"
 
+lg_region lg_no_region = {.state = {LG_LOST}};
+
 /* All threads without a record share these, so what their failing pops leave in `bottom` may be anything: two at once
  * lose each other's stores. The tops are locked for good; a pop finds nothing below that whatever the bottom is. */
-#define NO_DEQUE .deque = {.top = {LG_TOP_LOCKED}}
+#define NO_DEQUE .deque = {.top = {LG_TOP_LOCKED}}, .regions = &lg_no_region
 #define NO_BINS_4 {NO_DEQUE}, {NO_DEQUE}, {NO_DEQUE}, {NO_DEQUE}
 #define NO_BINS_16 NO_BINS_4, NO_BINS_4, NO_BINS_4, NO_BINS_4
 #define NO_BIN_LAST {NO_DEQUE, .len = LG_LAST_BINS_LEN}
@@ -76,6 +78,8 @@ static bool new_id(uint64_t *out)
 static void fill(lg_thread *thread)
 {
     thread->bins[LG_BINS - 2].len = thread->bins[LG_BINS - 1].len = LG_LAST_BINS_LEN;
+    for (unsigned i = 0; i < LG_BINS; i++)
+        thread->bins[i].regions = &lg_no_region;
     for (unsigned c = 0; c < lg_layout_.stripes; c++) {
         lg_bin *bin = lg_bin_of(thread, c);
         bin->len = lg_class_size(c);
@@ -197,17 +201,16 @@ uint64_t lg_thread_drain(lg_thread *victim, unsigned class_index, uint64_t most,
 {
     uint64_t items[LG_LOOT];
     LG_ASSERT(most <= LG_LOOT);
-    lg_bin *bin = lg_bin_of(victim, class_index);
-    uint64_t n = lg_deque_steal(&bin->deque, lg_heavy_barrier, most, true, items);
+    uint64_t n = lg_deque_steal(&lg_bin_of(victim, class_index)->deque, lg_heavy_barrier, most, true, items);
     for (uint64_t i = 0; i < n; i++)
-        out_regions[i] = lg_bin_region(bin, items[i]);
+        out_regions[i] = lg_item_region(items[i]);
     return n;
 }
 
 /* Victims whose tops are locked at the same time, so that one barrier serves for all. */
 #define VICTIMS 8
 
-uint64_t lg_threads_steal(const lg_thread *self, unsigned class_index, uint64_t most, uint64_t *out_addresses)
+uint64_t lg_threads_steal(const lg_thread *self, unsigned class_index, uint64_t most, uint64_t *out_items)
 {
     LG_ASSERT(most <= LG_LOOT);
     uint64_t got = 0;
@@ -233,7 +236,7 @@ uint64_t lg_threads_steal(const lg_thread *self, unsigned class_index, uint64_t 
         if (victims != 0)
             lg_heavy_barrier(); /* Partner: the fence in lg_deque_pop() */
         for (unsigned i = 0; i < victims; i++)
-            got += lg_deque_take(locked[i], tops[i], most - got, all[i], out_addresses + got);
+            got += lg_deque_take(locked[i], tops[i], most - got, all[i], out_items + got);
     }
     return got;
 }

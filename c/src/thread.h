@@ -15,14 +15,12 @@
 #include "os.h"
 #include "stripe.h"
 
-/* A thread's cache of one size class: a deque of regions' addresses. Addresses rather than descriptors, since a
- * pair of allocate and deallocate passes the address on through memory, and what is computed from it then is
- * for checks alone and nobody waits for it. */
+/* A thread's cache of one size class: a deque of regions' descriptors, as words. */
 typedef struct LG_CACHE_ALIGNED lg_bin {
     lg_deque deque;
     /* What the hot path needs of the class, on the owner's cache line; const once a thread has owned it. */
     size_t len;           /* bytes per region; something that no length in this bin can be, if this is no class */
-    lg_region *regions;   /* descriptors by index */
+    lg_region *regions;   /* descriptors by index; lg_no_region if this is no class */
     uint32_t offset_mask; /* any address, shifted, gives an offset in bytes where there is a descriptor */
     uint32_t shift;       /* an address, shifted, is its region's index times the size of a descriptor */
     lg_hot_counters hot;  /* written by the owner */
@@ -30,6 +28,9 @@ typedef struct LG_CACHE_ALIGNED lg_bin {
 
 _Static_assert(sizeof(lg_bin) == (size_t)2 * LG_CACHE_LINE,
                "a hot pair touches top, the owner's line, a ring slot and the descriptor");
+
+/* In no address's place. */
+extern LG_HIDDEN lg_region lg_no_region;
 
 /* One for each length's leading zero bits, whatever a caller says the length is: those that are no size class are
  * empty and have no room, and their `len` matches nothing. So the hot path need not check for them. Length 0 comes to
@@ -72,6 +73,12 @@ typedef struct lg_thread {
 } lg_thread;
 
 _Static_assert(sizeof(lg_thread) <= LG_THREAD_BYTES, "a record fits its slot");
+
+/* An item of the deque. */
+LG_INLINE lg_region *lg_item_region(uint64_t item)
+{
+    return (lg_region *)(uintptr_t)item;
+}
 
 /* The descriptor that belongs to an address of the bin's class: of its own region, if that is what it is. */
 LG_INLINE lg_region *lg_bin_region(const lg_bin *bin, uint64_t address)
@@ -127,7 +134,7 @@ LG_HIDDEN uint64_t lg_thread_drain(lg_thread *victim, unsigned class_index, uint
 /* Takes regions of other threads' caches, at most `most` of LG_LOOT: half of each, all of one that only frees. `self`
  * may be NULL. Returns how many. */
 LG_HIDDEN uint64_t lg_threads_steal(const lg_thread *self, unsigned class_index, uint64_t most,
-                                    uint64_t *out_addresses);
+                                    uint64_t *out_items);
 
 /* A thread that only frees never takes again what it caches: others have to steal it. After so many thefts in a row,
  * with frees and without an allocation in between, it passes its regions on when it has one more than so many: enough

@@ -51,10 +51,10 @@ static bool take_clean(lg_thread *self, unsigned class_index, unsigned charged, 
 /* Before others are robbed or an area is mapped. */
 static bool take_own(lg_thread *self, unsigned class_index, lg_region **out_region)
 {
-    uint64_t address;
-    if (self == NULL || !lg_exchange_pop(&lg_bin_of(self, class_index)->deque, &address))
+    uint64_t item;
+    if (self == NULL || !lg_exchange_pop(&lg_bin_of(self, class_index)->deque, &item))
         return false;
-    *out_region = lg_bin_region(lg_bin_of(self, class_index), address);
+    *out_region = lg_item_region(item);
     return true;
 }
 
@@ -62,8 +62,8 @@ static bool take_own(lg_thread *self, unsigned class_index, lg_region **out_regi
 static bool take_from_others(lg_thread *self, unsigned class_index, lg_region **out_region)
 {
     uint64_t most = self != NULL ? 1 + lg_exchange_space(self, class_index) : 1;
-    uint64_t addresses[LG_LOOT];
-    uint64_t n = lg_threads_steal(self, class_index, lg_min(most, LG_LOOT), addresses);
+    uint64_t items[LG_LOOT];
+    uint64_t n = lg_threads_steal(self, class_index, lg_min(most, LG_LOOT), items);
     if (n == 0)
         return false;
     LG_COUNT(self, class_index, steals, n);
@@ -71,11 +71,10 @@ static bool take_from_others(lg_thread *self, unsigned class_index, lg_region **
         lg_deque *deque = &lg_bin_of(self, class_index)->deque;
         uint64_t bottom = lg_load_relaxed_64(&deque->bottom);
         for (uint64_t i = 1; i < n; i++)
-            lg_store_relaxed_64(lg_deque_slot(deque, bottom + i - 1), addresses[i]);
+            lg_store_relaxed_64(lg_deque_slot(deque, bottom + i - 1), items[i]);
         lg_deque_push_run(deque, n - 1);
     }
-    const lg_stripe *stripe = lg_stripe_of(class_index);
-    *out_region = &stripe->regions[(addresses[0] - stripe->base) >> (class_index + LG_CLASS_MIN)];
+    *out_region = lg_item_region(items[0]);
     return true;
 }
 
@@ -247,7 +246,7 @@ LG_INLINE uint64_t overflow(lg_thread *self, unsigned class_index)
 }
 
 /* The same as a push, but that it finds out whether there is more room than is known. */
-LG_INLINE bool push(lg_thread *self, unsigned class_index, uintptr_t address)
+LG_INLINE bool push(lg_thread *self, unsigned class_index, lg_region *region)
 {
     lg_bin *bin = lg_bin_of(self, class_index);
     lg_dealings *dealings = &self->dealings[class_index];
@@ -255,26 +254,26 @@ LG_INLINE bool push(lg_thread *self, unsigned class_index, uintptr_t address)
         lg_store_relaxed_64(&dealings->thefts, 0);
     uint64_t most = lg_thread_only_frees(self, class_index) ? LG_ONLY_FREES_KEEPS : LG_DEQUE_ITEMS;
     return lg_deque_make_room(&bin->deque, &lg_stripe_of(class_index)->cache_capacity, most) &&
-           lg_deque_push(&bin->deque, address);
+           lg_deque_push(&bin->deque, (uintptr_t)region);
 }
 
-void lg_cache_give(lg_thread *self, unsigned class_index, uintptr_t address)
+void lg_cache_give(lg_thread *self, unsigned class_index, lg_region *region)
 {
     uint64_t count = 0;
     if (self != NULL) {
         lg_thread_use(self, class_index);
-        if (push(self, class_index, address))
+        if (push(self, class_index, region))
             return;
         count = overflow(self, class_index);
     }
-    uint64_t index = (address - lg_stripe_of(class_index)->base) >> (class_index + LG_CLASS_MIN);
-    lg_exchange_send(self, class_index, lg_batch_of(index), count);
+    lg_exchange_send(self, class_index, lg_batch_of(lg_region_index(class_index, region)), count);
     respect_idle_bytes(self, class_index);
 }
 
 void lg_cache_reject(lg_thread *self, unsigned class_index, lg_region *region)
 {
-    lg_store_relaxed_64(&region->state, LG_DIRTY); /* some of its blocks may be there */
+    /* Some of its blocks may be there. */
+    lg_store_relaxed_64(&region->state, lg_state_dirty(lg_address_of(class_index, region)));
     lg_transit_enter(self);
     (void)lg_reclaim_batch(self, class_index, lg_batch_of(lg_region_index(class_index, region)), true);
     lg_transit_leave(self);

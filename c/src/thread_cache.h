@@ -13,9 +13,9 @@
 LG_HIDDEN LG_WARM lgalloc_status lg_cache_refill(lg_thread *self, unsigned class_index, lg_region **out_region,
                                                  int *out_error);
 
-/* Gives the dirty region at an address: to the own cache, or where that is full to the shared pool, together with half
+/* Gives a dirty region: to the own cache, or where that is full to the shared pool, together with half
  * of the cache. `self` may be NULL. */
-LG_HIDDEN LG_WARM void lg_cache_give(lg_thread *self, unsigned class_index, uintptr_t address);
+LG_HIDDEN LG_WARM void lg_cache_give(lg_thread *self, unsigned class_index, lg_region *region);
 
 /* Gives a region whose disk blocks could not be reserved: it is cleared and goes to the shared pool. */
 LG_HIDDEN LG_COLD void lg_cache_reject(lg_thread *self, unsigned class_index, lg_region *region);

@@ -34,8 +34,8 @@ static const char *count_caches(unsigned c, census *seen)
             return "a thread is still in transit";
         for (uint64_t i = top; i < bottom; i++) {
             uint64_t item = lg_load_relaxed_64(&thread->rings[c][i % LG_DEQUE_ITEMS]);
-            uint64_t region = (item - lg_stripe_of(c)->base) >> (c + LG_CLASS_MIN);
-            if (region >= seen->limit || item != (uintptr_t)lg_region_address(c, region))
+            uint64_t region = lg_region_index(c, lg_item_region(item));
+            if (region >= seen->limit || lg_region_at(c, region) != lg_item_region(item))
                 return "a cache holds a region that does not exist";
             if (seen->place[region] != NOWHERE)
                 return "a region is in two caches";
@@ -48,8 +48,7 @@ static const char *count_caches(unsigned c, census *seen)
     return NULL;
 }
 
-static const char *count_pool(unsigned c, const lg_pool *pools, unsigned char where, uint64_t state, census *seen,
-                              uint64_t *out_count)
+static const char *count_pool(unsigned c, const lg_pool *pools, unsigned char where, census *seen, uint64_t *out_count)
 {
     const lg_pool *pool = &pools[c];
     uint64_t counts[LG_CLASS_COUNT];
@@ -59,7 +58,8 @@ static const char *count_pool(unsigned c, const lg_pool *pools, unsigned char wh
             continue;
         if (seen->place[i] != NOWHERE)
             return "a pooled region is in another place as well";
-        if (lg_load_relaxed_64(&lg_region_at(c, i)->state) != state)
+        if (lg_load_relaxed_64(&lg_region_at(c, i)->state) !=
+            (where == IN_CLEAN ? LG_CLEAN : lg_state_dirty(lg_region_address(c, i))))
             return "a pooled region's state is not its pool's";
         seen->place[i] = where;
         *out_count += 1;
@@ -129,9 +129,9 @@ static const char *verify_class(unsigned c, bool contents, uint64_t *charge)
         return "no memory to verify";
     const char *wrong = count_caches(c, &seen);
     if (wrong == NULL)
-        wrong = count_pool(c, lg_dirty, IN_DIRTY, LG_DIRTY, &seen, &seen.dirty);
+        wrong = count_pool(c, lg_dirty, IN_DIRTY, &seen, &seen.dirty);
     if (wrong == NULL)
-        wrong = count_pool(c, lg_clean, IN_CLEAN, LG_CLEAN, &seen, &seen.clean);
+        wrong = count_pool(c, lg_clean, IN_CLEAN, &seen, &seen.clean);
     if (wrong == NULL)
         wrong = count_areas(c, contents, &seen);
     free(seen.place);

@@ -13,7 +13,7 @@
 #include <limits.h>
 #include <stdatomic.h>
 
-#include "allocate.h"
+#include "handle.h"
 #include "area.h"
 #include "bitmap.h"
 #include "config.h"

@@ -135,7 +135,7 @@ static void counts_what_is_there(void **state)
     uint64_t charged = lg_charged();
     uint64_t dirty_bytes = lg_pool_dirty_bytes();
     for (uint64_t i = 0; i < 4; i++) {
-        lg_store_relaxed_64(&lg_region_at(c, i)->state, LG_DIRTY);
+        lg_store_relaxed_64(&lg_region_at(c, i)->state, lg_state_dirty(lg_region_address(c, i)));
     }
     for (uint64_t i = 0; i < 10; i++) {
         lg_pool_return(lg_self(), c, lg_region_at(c, i));

@@ -290,16 +290,16 @@ static void any_thread_may_steal(void **state)
     assert_non_null(victim);
     /* One, half of what there is, and all. */
     lg_region *regions[LG_LOOT];
-    uint64_t addresses[LG_LOOT];
+    uint64_t items[LG_LOOT];
     for (unsigned i = 0; i < 3; i++) {
         uint64_t cached = unit_cached(victim, c);
         uint64_t expected = i == 0 ? 1 : i == 1 ? (cached + 1) / 2 : cached;
         lg_transit_enter(own);
-        uint64_t n = i < 2 ? lg_threads_steal(own, c, i == 0 ? 1 : LG_LOOT, addresses)
+        uint64_t n = i < 2 ? lg_threads_steal(own, c, i == 0 ? 1 : LG_LOOT, items)
                            : lg_thread_drain(victim, c, LG_LOOT, regions);
         for (uint64_t j = 0; j < n; j++) {
             if (i < 2) {
-                regions[j] = lg_bin_region(lg_bin_of(own, c), addresses[j]);
+                regions[j] = lg_item_region(items[j]);
             }
             lg_pool_return(own, c, regions[j]);
         }
@@ -310,7 +310,7 @@ static void any_thread_may_steal(void **state)
     }
     assert_int_equal(unit_cached(victim, c), 0);
     assert_int_equal(lg_thread_drain(victim, c, LG_LOOT, regions), 0);
-    assert_int_equal(lg_threads_steal(own, c, LG_LOOT, addresses), 0);
+    assert_int_equal(lg_threads_steal(own, c, LG_LOOT, items), 0);
     test_actor_stop(&actor);
 }
 

@@ -1,6 +1,6 @@
-/* Handles inside the library: what region.c and the hints share with the public functions. */
-#ifndef LG_ALLOCATE_H
-#define LG_ALLOCATE_H
+/* Handles inside the library: whether one is a region in use, freeing in rare cases, and what to say of misuse. */
+#ifndef LG_HANDLE_H
+#define LG_HANDLE_H
 
 #include "area.h"
 
@@ -19,6 +19,12 @@ LG_INLINE lgalloc_status lg_io_error(int error)
 
 /* Finds the class and index of a region that is in use; false for anything else. */
 LG_HIDDEN bool lg_handle_find(lgalloc_handle handle, unsigned *out_class_index, uint64_t *out_region);
+
+/* Frees whatever it is, by the longest way: the hot path leaves to this what isn't usual. Aborts where it is misuse. */
+LG_HIDDEN LG_COLD void lg_handle_free(lgalloc_handle handle);
+
+/* A free region's descriptor says that it isn't. Doesn't return, but may be jumped to in place of a return. */
+LG_HIDDEN LG_COLD lgalloc_status lg_die_handed_out_twice(const lg_region *region);
 
 /* Regions that lgalloc_region_new_auto() took from the heap because mapped memory was not to be had. */
 extern LG_HIDDEN lg_a64 lg_heap_fallbacks;
