@@ -85,16 +85,61 @@ static void check_apart(const model *m, const slot *s, const void *ptr, size_t l
     }
 }
 
+static void fill_slot(model *m, slot *s, lgalloc_handle handle, bool zeroed)
+{
+    check_apart(m, s, handle.ptr, handle.len);
+    model_note_in_use(m, handle.len, true);
+    s->kind = SLOT_HANDLE;
+    s->handle = handle;
+    place_words(s, zeroed);
+}
+
+/* lgalloc_malloc() or lgalloc_calloc(). */
+static void allocate_address(model *m, slot *s, request r, unsigned expected, bool zeroed)
+{
+    size_t bytes;
+    bool overflow = __builtin_mul_overflow(r.capacity, r.elem_size, &bytes);
+    if (overflow && !zeroed)
+        return;
+    errno = E2BIG;
+    void *ptr = zeroed ? lgalloc_calloc(r.capacity, r.elem_size) : lgalloc_malloc(bytes);
+    if (ptr == NULL) {
+        lgalloc_free(ptr);
+        if (overflow || bytes == 0)
+            FUZZ_CHECK(errno == EINVAL);
+        else if (errno == EINVAL)
+            FUZZ_CHECK((expected & (BIT(LGALLOC_STATUS_INVALID_SIZE_CLASS) | BIT(LGALLOC_STATUS_IO))) != 0);
+        else if (errno == EPERM)
+            FUZZ_CHECK((expected & (BIT(LGALLOC_STATUS_DISABLED) | BIT(LGALLOC_STATUS_IO))) != 0);
+        else if (errno == ENOMEM)
+            FUZZ_CHECK((expected & (BIT(LGALLOC_STATUS_OUT_OF_MEMORY) | BIT(LGALLOC_STATUS_IO))) != 0);
+        else
+            FUZZ_CHECK(errno != E2BIG && (expected & BIT(LGALLOC_STATUS_IO)) != 0);
+        return;
+    }
+    FUZZ_CHECK((expected & BIT(LGALLOC_STATUS_OK)) != 0 && !overflow && bytes != 0);
+    size_t len = (size_t)1 << (64 - __builtin_clzl(bytes - 1));
+    FUZZ_CHECK((uintptr_t)ptr % len == 0);
+    fill_slot(m, s, (lgalloc_handle){ptr, len}, zeroed);
+}
+
 void model_allocate(model *m, input *in, bool zeroed)
 {
     request r = model_request(in);
     uint8_t outs = input_u8(in);
+    bool by_address = (outs & 4) != 0; /* as malloc does it, which aligns to a byte at least */
+    if (by_address)
+        r.elem_align = 1;
     size_t bytes;
     bool overflow = __builtin_mul_overflow(r.capacity, r.elem_size, &bytes);
     slot *s = model_empty_slot(m);
     if (s == NULL || (!overflow && !model_affordable(m, bytes, zeroed)))
         return;
     unsigned expected = model_expected(m, r.capacity, r.elem_size, r.elem_align);
+    if (by_address) {
+        allocate_address(m, s, r, expected, zeroed);
+        return;
+    }
     void *ptr = m;
     size_t capacity = 1;
     lgalloc_handle handle = {m, 1};
@@ -120,18 +165,24 @@ void model_allocate(model *m, input *in, bool zeroed)
     FUZZ_CHECK((uintptr_t)handle.ptr % handle.len == 0);
     FUZZ_CHECK((outs & 1) != 0 || ptr == handle.ptr);
     FUZZ_CHECK((outs & 2) != 0 || capacity == handle.len / r.elem_size);
-    check_apart(m, s, handle.ptr, handle.len);
-    model_note_in_use(m, handle.len, true);
-    s->kind = SLOT_HANDLE;
-    s->handle = handle;
-    place_words(s, zeroed);
+    fill_slot(m, s, handle, zeroed);
+}
+
+/* In one of the ways in which a region can be freed. */
+static void free_somehow(lgalloc_handle handle, unsigned way)
+{
+    switch (way % 4) {
+    case 0: lgalloc_free(handle.ptr); break;
+    case 1: lgalloc_free_sized(handle.ptr, handle.len); break;
+    default: lgalloc_deallocate(handle); break;
+    }
 }
 
 void model_free(model *m, slot *s)
 {
     model_check_words(s);
     errno = E2BIG;
-    lgalloc_deallocate(s->handle);
+    free_somehow(s->handle, (unsigned)m->deallocations[__builtin_ctzl(s->handle.len) - LGALLOC_SIZE_CLASS_MIN_LOG2]);
     FUZZ_CHECK(errno == E2BIG);
     model_note_in_use(m, s->handle.len, false);
     s->kind = SLOT_EMPTY;
@@ -213,7 +264,7 @@ static void on_abort(int number)
 }
 
 /* Whether freeing this aborts. What it says goes nowhere. */
-static bool dies(lgalloc_handle handle)
+static bool dies(lgalloc_handle handle, unsigned way)
 {
     struct sigaction action = {.sa_handler = on_abort, .sa_flags = SA_NODEFER}, before;
     volatile bool died = true;
@@ -224,7 +275,7 @@ static bool dies(lgalloc_handle handle)
     close(null);
     sigaction(SIGABRT, &action, &before);
     if (sigsetjmp(aborted, 1) == 0) {
-        lgalloc_deallocate(handle);
+        free_somehow(handle, way);
         died = false;
     }
     sigaction(SIGABRT, &before, NULL);
@@ -236,7 +287,11 @@ static bool dies(lgalloc_handle handle)
 void model_misuse(model *m, slot *s, input *in)
 {
     lgalloc_handle handle = s->handle;
-    switch (input_below(in, 6)) {
+    unsigned what = input_below(in, 6);
+    unsigned way = (unsigned)m->tag;
+    if (what == 2 || (way % 4 == 0 && (what == 1 || what == 4)))
+        way = 2; /* the length is the mistake: not every way looks at it so closely */
+    switch (what) {
     case 0: handle.ptr = (char *)handle.ptr + 4096; break;
     case 1: handle.len *= 2; break;
     case 2: handle.len += 1; break;
@@ -246,5 +301,5 @@ void model_misuse(model *m, slot *s, input *in)
         model_free(m, s);
         break;
     }
-    FUZZ_CHECK(dies(handle));
+    FUZZ_CHECK(dies(handle, way));
 }

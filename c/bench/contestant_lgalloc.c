@@ -1,18 +1,10 @@
 /*
- * This library, through its shared library as any program uses it.
+ * This library, through its shared library as any program uses it; by its malloc and free_sized, which the table of
+ * functions can point to. What handles take is measured without the table: work_direct.c.
  */
 #include "bench.h"
 
 #include "lgalloc.h"
-
-static void *allocate(size_t size)
-{
-    lgalloc_handle handle;
-
-    if (lgalloc_allocate(size, 1, 1, NULL, NULL, &handle) != LGALLOC_STATUS_OK)
-        return NULL;
-    return handle.ptr;
-}
 
 static void *allocate_populated(size_t size)
 {
@@ -23,13 +15,6 @@ static void *allocate_populated(size_t size)
     if (lgalloc_populate(handle, 0, handle.len) != LGALLOC_STATUS_OK)
         give_up("lgalloc_populate failed");
     return handle.ptr;
-}
-
-static void release(void *ptr, size_t size)
-{
-    const lgalloc_handle handle = {ptr, size};
-
-    lgalloc_deallocate(handle);
 }
 
 static void trim(void)
@@ -82,7 +67,7 @@ static void version(char *text, size_t size)
 }
 
 const struct contestant lgalloc_contestants[3] = {
-    [LGALLOC_FILE] = {"lgalloc file", start_file, allocate, release, trim, NULL, version},
-    [LGALLOC_ANONYMOUS] = {"lgalloc anonymous", start_anonymous, allocate, release, trim, NULL, NULL},
-    [LGALLOC_POPULATE] = {"lgalloc populate", start_anonymous, allocate_populated, release, trim, NULL, NULL},
+    [LGALLOC_FILE] = {"lgalloc file", start_file, lgalloc_malloc, lgalloc_free_sized, trim, NULL, version},
+    [LGALLOC_ANONYMOUS] = {"lgalloc anonymous", start_anonymous, lgalloc_malloc, lgalloc_free_sized, trim, NULL, NULL},
+    [LGALLOC_POPULATE] = {"lgalloc populate", start_anonymous, allocate_populated, lgalloc_free_sized, trim, NULL, NULL},
 };

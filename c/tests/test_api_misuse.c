@@ -162,9 +162,62 @@ static void free_twice_while_disabled(void *arg)
     lgalloc_deallocate(handle);
 }
 
+/* The same by address alone. */
+
+static void free_address(void *arg)
+{
+    lgalloc_free(arg);
+}
+
+static void free_sized_address(void *arg)
+{
+    lgalloc_free_sized(arg, BYTES);
+}
+
+static void free_address_twice(void *arg)
+{
+    (void)arg;
+    void *ptr = lgalloc_malloc(BYTES);
+    lgalloc_free(ptr);
+    lgalloc_free(ptr);
+}
+
+static void free_sized_address_twice(void *arg)
+{
+    (void)arg;
+    void *ptr = lgalloc_malloc(BYTES);
+    lgalloc_free_sized(ptr, BYTES);
+    lgalloc_free_sized(ptr, BYTES);
+}
+
+static void free_address_in_the_shared_pool(void *arg)
+{
+    (void)arg;
+    void *ptr = lgalloc_malloc(BYTES);
+    lgalloc_free(ptr);
+    lgalloc_thread_flush();
+    lgalloc_free(ptr);
+}
+
+static void free_address_inside(void *arg)
+{
+    lgalloc_free((char *)lgalloc_malloc(BYTES) + *(const size_t *)arg);
+}
+
+static void free_sized_inside(void *arg)
+{
+    lgalloc_free_sized((char *)lgalloc_malloc(BYTES) + *(const size_t *)arg, BYTES);
+}
+
+static void free_sized_wrongly(void *arg)
+{
+    lgalloc_free_sized(lgalloc_malloc(BYTES), *(const size_t *)arg);
+}
+
 /* ---------------------------------------------------------------- what must come of it */
 
 static size_t inside_offsets[] = {1, 4096, 64 * KIB, MIB, BYTES - 1};
+static size_t wrong_sizes[] = {0, 1, 64 * KIB, MIB, BYTES + 1, 2 * BYTES, 64 * GIB, 64 * GIB + 1, (size_t)1 << 63, SIZE_MAX};
 static size_t wrong_lengths[] = {1, BYTES - 1, BYTES + 1, MIB, 2 * BYTES, 64 * KIB, 64 * GIB, SIZE_MAX};
 
 /* A word that tells this kind of misuse from the others. */
@@ -244,16 +297,46 @@ static void assert_caught_everywhere(lgalloc_backing backing)
     }
 }
 
+static void assert_addresses_caught(lgalloc_backing backing)
+{
+    test_configure(backing);
+    assert_caught("address freed twice", free_address_twice, NULL, twice);
+    assert_caught("address freed twice, sized", free_sized_address_twice, NULL, twice);
+    assert_caught("address in the shared pool", free_address_in_the_shared_pool, NULL, twice);
+    for (size_t i = 0; i < TEST_COUNT(inside_offsets); i++) {
+        assert_caught("address inside a region", free_address_inside, &inside_offsets[i], inside);
+        assert_caught("address inside a region, sized", free_sized_inside, &inside_offsets[i], inside);
+    }
+    for (size_t i = 0; i < TEST_COUNT(wrong_sizes); i++) {
+        assert_caught("wrong size", free_sized_wrongly, &wrong_sizes[i], length);
+    }
+}
+
+static void foreign_addresses(void **state)
+{
+    (void)state;
+    char here[64];
+    void *const addresses[] = {here, (void *)1, (void *)2, (void *)8, (void *)20, (void *)(64 * KIB), (void *)GIB,
+                               (void *)(UINTPTR_MAX / 2), (void *)(UINTPTR_MAX - 1), (void *)UINTPTR_MAX};
+    for (size_t i = 0; i < TEST_COUNT(addresses); i++) {
+        assert_caught("foreign address", free_address, addresses[i], foreign);
+        assert_caught("foreign address, sized", free_sized_address, addresses[i], foreign);
+    }
+}
+
 static void file_backing(void **state)
 {
     (void)state;
     assert_caught_everywhere(LGALLOC_BACKING_FILE);
+    assert_addresses_caught(LGALLOC_BACKING_FILE);
+    foreign_addresses(state);
 }
 
 static void anonymous_backing(void **state)
 {
     (void)state;
     assert_caught_everywhere(LGALLOC_BACKING_ANONYMOUS);
+    assert_addresses_caught(LGALLOC_BACKING_ANONYMOUS);
 }
 
 /* Before anything was configured every pointer is foreign. */
@@ -323,9 +406,10 @@ static void otherwise_silent(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        /* In this order: the first two see a process that has called nothing. */
+        /* In this order: the first three see a process that has called nothing. */
         cmocka_unit_test(nothing_freed_first),
         cmocka_unit_test(without_configuration),
+        cmocka_unit_test(foreign_addresses),
         cmocka_unit_test(otherwise_silent),
         cmocka_unit_test(file_backing),
         cmocka_unit_test(anonymous_backing),
