@@ -28,31 +28,41 @@ static size_t words_for(size_t members)
     return (members + 63) / 64;
 }
 
+/* Room for the words of level 0, which change places in groups of 64. */
+static size_t room_for(size_t members)
+{
+    return (words_for(members) + 63) & ~(size_t)63;
+}
+
 size_t lg_bitmap_words(size_t members)
 {
-    size_t total = 0;
-    size_t n = members;
-    do {
+    size_t total = room_for(members);
+    for (size_t n = words_for(members); n > 1;) {
         n = words_for(n);
         total += n;
-    } while (n > 1);
+    }
     return total;
 }
 
 void lg_bitmap_init(lg_bitmap *bitmap, lg_a64 *words, size_t members)
 {
-    size_t n = members;
+    size_t n = words_for(members);
     uint32_t level = 0;
-    for (;;) {
-        LG_ASSERT(level < LG_BITMAP_LEVELS);
+    bitmap->level[0] = words;
+    words += room_for(members);
+    while (n > 1) {
         n = words_for(n);
+        level++;
+        LG_ASSERT(level < LG_BITMAP_LEVELS);
         bitmap->level[level] = words;
         words += n;
-        if (n <= 1)
-            break;
-        level++;
     }
     bitmap->top = level;
+}
+
+static lg_a64 *word_at(const lg_bitmap *bitmap, uint32_t level, uint64_t word)
+{
+    return level == 0 ? lg_bitmap_at(bitmap, word) : &bitmap->level[level][word];
 }
 
 /* Announces a word of level `level`, which held nothing before, to the summaries above it. */
@@ -74,7 +84,7 @@ static void retract(lg_bitmap *bitmap, uint32_t level, uint64_t word)
     for (; level < bitmap->top; level++) {
         uint64_t bit = (uint64_t)1 << (word % 64);
         uint64_t before = lg_and_seq_cst_64(&bitmap->level[level + 1][word / 64], ~bit);
-        if (lg_load_seq_cst_64(&bitmap->level[level][word]) != 0) { /* F3 */
+        if (lg_load_seq_cst_64(word_at(bitmap, level, word)) != 0) { /* F3 */
             announce(bitmap, level, word);
             return;
         }
@@ -102,7 +112,7 @@ static uint64_t lowest_bits(uint64_t set, unsigned most)
 /* Claims up to `most` of the lowest members of a word; 0 if it is empty. */
 static uint64_t claim_from(lg_bitmap *bitmap, uint64_t word, unsigned most, uint64_t among)
 {
-    lg_a64 *at = &bitmap->level[0][word];
+    lg_a64 *at = lg_bitmap_at(bitmap, word);
     uint64_t seen = lg_load_relaxed_64(at);
     for (;;) {
         uint64_t want = seen & among;
@@ -162,7 +172,7 @@ uint64_t lg_bitmap_claim_mask(lg_bitmap *bitmap, lg_batch batch)
 
 uint64_t lg_bitmap_give(lg_bitmap *bitmap, lg_batch batch)
 {
-    uint64_t before = lg_or_seq_cst_64(&bitmap->level[0][batch.word], batch.mask);
+    uint64_t before = lg_or_seq_cst_64(lg_bitmap_at(bitmap, batch.word), batch.mask);
     if (before == 0)
         announce(bitmap, 0, batch.word);
     return before & batch.mask;
@@ -170,17 +180,17 @@ uint64_t lg_bitmap_give(lg_bitmap *bitmap, lg_batch batch)
 
 bool lg_bitmap_has(const lg_bitmap *bitmap, uint64_t member)
 {
-    return (lg_load_relaxed_64(&bitmap->level[0][member / 64]) >> (member % 64) & 1) != 0;
+    return (lg_load_relaxed_64(lg_bitmap_at(bitmap, member / 64)) >> (member % 64) & 1) != 0;
 }
 
 bool lg_bitmap_is_empty(const lg_bitmap *bitmap)
 {
-    return lg_load_relaxed_64(&bitmap->level[bitmap->top][0]) == 0;
+    return lg_load_relaxed_64(word_at(bitmap, bitmap->top, 0)) == 0;
 }
 
 uint64_t lg_bitmap_word(const lg_bitmap *bitmap, uint64_t word)
 {
-    return lg_load_relaxed_64(&bitmap->level[0][word]);
+    return lg_load_relaxed_64(lg_bitmap_at(bitmap, word));
 }
 
 bool lg_bitmap_sound(const lg_bitmap *bitmap, size_t members)
@@ -189,7 +199,7 @@ bool lg_bitmap_sound(const lg_bitmap *bitmap, size_t members)
     for (uint32_t level = 0; level < bitmap->top; level++) {
         for (uint64_t word = 0; word < words; word++) {
             uint64_t up = lg_load_relaxed_64(&bitmap->level[level + 1][word / 64]);
-            if (lg_load_relaxed_64(&bitmap->level[level][word]) != 0 && (up >> (word % 64) & 1) == 0)
+            if (lg_load_relaxed_64(word_at(bitmap, level, word)) != 0 && (up >> (word % 64) & 1) == 0)
                 return false;
         }
         words = words_for(words);

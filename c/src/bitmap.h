@@ -16,7 +16,8 @@
 #define LG_BITMAP_LEVELS 4 /* 64^4 = 2^24 members: a stripe of 1 TiB in regions of 64 KiB */
 
 typedef struct lg_bitmap {
-    /* Const after init: words of each level; the words themselves are atomic. */
+    /* Const after init: words of each level; the words themselves are atomic. Those of level 0 stand in the order of
+     * lg_bitmap_at(). */
     lg_a64 *level[LG_BITMAP_LEVELS];
     uint32_t top; /* the highest level, a single word */
 } lg_bitmap;
@@ -26,6 +27,13 @@ typedef struct lg_batch {
     uint64_t word;
     uint64_t mask;
 } lg_batch;
+
+/* A word of level 0. Threads that keep apart claim from neighbouring words: these lie on different cache lines, eight lines
+ * of eight words in turns. */
+LG_INLINE lg_a64 *lg_bitmap_at(const lg_bitmap *bitmap, uint64_t word)
+{
+    return &bitmap->level[0][(word & ~(uint64_t)63) | (word & 7) << 3 | (word >> 3 & 7)];
+}
 
 /* Words that a bitmap for `members` needs, all levels together. members <= 2^24. */
 LG_HIDDEN size_t lg_bitmap_words(size_t members);

@@ -49,17 +49,32 @@ lg_region *lg_exchange_keep(lg_thread *self, unsigned class_index, lg_batch batc
     return lowest;
 }
 
+/* Somebody else claims from the same word. Threads that exchange much at the same time keep apart if each claims from a
+ * word of its own first. */
+static LG_COLD void move_house(lg_thread *self, unsigned class_index)
+{
+    uint64_t words = (lg_load_relaxed_64(&lg_stripe_of(class_index)->limit) + 63) / 64;
+    uint64_t word = lg_thread_id(self) % words;
+    if (lg_bitmap_word(&lg_dirty[class_index].regions, word) != 0)
+        self->dealings[class_index].home = word;
+}
+
 LG_FLAT lg_region *lg_exchange_refill(lg_thread *self, unsigned class_index)
 {
     lg_pool *pool = &lg_dirty[class_index];
+    lg_dealings *dealings = &self->dealings[class_index];
     lg_region *lowest = NULL;
     unsigned many = lg_exchange_batch(self, class_index);
     lg_transit_enter(self);
-    lg_batch batch = lg_bitmap_claim_word(&pool->regions, self->dealings[class_index].home, many);
+    uint64_t there = lg_bitmap_word(&pool->regions, dealings->home);
+    if (LG_UNLIKELY((dealings->home_left & ~there) != 0))
+        move_house(self, class_index);
+    lg_batch batch = lg_bitmap_claim_word(&pool->regions, dealings->home, many);
+    dealings->home_left = there & ~batch.mask;
     if (LG_LIKELY(batch.mask != 0)) {
         uint64_t kept = keep(self, class_index, batch, &lowest);
         lg_pool_note(self, pool, class_index, (uint64_t)0 - kept - 1);
-        lg_exchange_refilled(self, class_index);
+        lg_exchange_taken(self, class_index);
     }
     lg_transit_leave(self);
     return lowest;
@@ -81,6 +96,8 @@ static void give(lg_thread *self, unsigned class_index, lg_batch batch, uint64_t
         clear_eagerly(self, class_index, batch);
     else
         lg_pool_give_counted(self, &lg_dirty[class_index], class_index, batch, count);
+    if (self != NULL && batch.word == self->dealings[class_index].home)
+        self->dealings[class_index].home_left |= batch.mask;
 }
 
 /* Adds to the mask of a word, whose regions begin here, what the slots below `end` hold, downwards to `begin`, as long as

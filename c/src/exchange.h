@@ -10,10 +10,11 @@
 
 /* How many regions to exchange with the pools at once: half a cache, so that neither direction is far from
  * the next exchange. But a thread that has only gone one way since the last one (`before` is what `now` was then: its
- * count of the other way) is in a long run of it, and exchanges a whole cache: half as many trips. */
-LG_INLINE uint64_t lg_exchange_size(uint64_t capacity, uint64_t before, uint64_t now)
+ * count of the other way) is in a long run of it, and exchanges a whole cache: half as many trips. If so was its last
+ * run in this direction, so it does from the beginning of the next. */
+LG_INLINE uint64_t lg_exchange_size(uint64_t capacity, uint64_t before, uint64_t now, bool was_long)
 {
-    return before == now ? capacity : capacity / 2;
+    return before == now || was_long ? capacity : capacity / 2;
 }
 
 /* Regions that the own cache has space for. It may not be empty although a pop found nothing, while a thief has it
@@ -32,10 +33,20 @@ LG_INLINE uint64_t lg_exchange_space(lg_thread *self, unsigned class_index)
 /* How many regions to take at once, at most 64: one for the caller, the rest for the cache. */
 LG_INLINE unsigned lg_exchange_batch(lg_thread *self, unsigned class_index)
 {
+    lg_dealings *dealings = &self->dealings[class_index];
     uint64_t capacity = lg_load_relaxed_64(&lg_stripe_of(class_index)->cache_capacity);
     uint64_t freed = lg_load_relaxed_64(&lg_bin_of(self, class_index)->hot.deallocations);
-    uint64_t size = lg_exchange_size(capacity, self->dealings[class_index].refilled_at, freed);
+    uint64_t size = lg_exchange_size(capacity, dealings->refilled_at, freed, dealings->takes_long);
     return (unsigned)lg_min(1 + lg_min(size, lg_exchange_space(self, class_index)), 64);
+}
+
+/* After regions were taken. */
+LG_INLINE void lg_exchange_taken(lg_thread *self, unsigned class_index)
+{
+    lg_dealings *dealings = &self->dealings[class_index];
+    uint64_t freed = lg_load_relaxed_64(&lg_bin_of(self, class_index)->hot.deallocations);
+    dealings->takes_long = dealings->refilled_at == freed;
+    dealings->refilled_at = freed;
 }
 
 /* Pops from the own cache. An ordinary pop finds nothing while a thief has it locked, which is for a moment: this one
@@ -46,14 +57,8 @@ LG_HIDDEN bool lg_exchange_pop(lg_deque *deque, uint64_t *out_item);
  * may be NULL if there is only one. The caller is in transit. */
 LG_HIDDEN lg_region *lg_exchange_keep(lg_thread *self, unsigned class_index, lg_batch batch);
 
-/* After a refill. */
-LG_INLINE void lg_exchange_refilled(lg_thread *self, unsigned class_index)
-{
-    self->dealings[class_index].refilled_at = lg_load_relaxed_64(&lg_bin_of(self, class_index)->hot.deallocations);
-}
-
-/* Takes a dirty region for the caller, and more for its cache, from the word of the pool that this thread claims from
- * first. NULL: nothing is there. */
+/* Takes a dirty region for the caller, and more for its cache, from the word of the pool where this thread is at home:
+ * where it found some before, so that what it gave and takes again is in its processor's caches. NULL: nothing is there. */
 LG_HIDDEN lg_region *lg_exchange_refill(lg_thread *self, unsigned class_index);
 
 /* Sends up to `count` regions of the own cache to the shared pools, together with the dirty ones of the batch; `self`

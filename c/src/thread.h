@@ -50,17 +50,23 @@ LG_INLINE uint64_t lg_bin_of_bytes(size_t bytes, bool lzcnt)
     return lg_leading_zeros(bytes - 1, lzcnt);
 }
 
-/* What a thread keeps of its dealings with the pools and with thieves, of one class: on one cache line. */
+/* What a thread keeps of its dealings with the pools, of one class: on one cache line. The owner's. */
 typedef struct LG_CACHE_ALIGNED lg_dealings {
-    lg_a64 pooled[2];        /* the owner's share of the pools' counts, modulo 2^64; see pool.h */
-    uint64_t home;           /* the owner's: the word of the dirty bitmap that it claims from first */
-    uint64_t refilled_at;    /* the owner's: deallocations at its last refill, */
-    uint64_t overflowed_at;  /* and allocations at its last overflow */
-    /* Thefts from it, and its allocations and deallocations at the last: lg_thread_note_theft(). */
-    lg_a64 thefts;
-    lg_a64 theft_taken;
-    lg_a64 theft_freed;
+    lg_a64 pooled[2];       /* its share of the pools' counts, modulo 2^64; anybody reads it; see pool.h */
+    uint64_t home;          /* the word of the dirty bitmap that it claims from first, */
+    uint64_t home_left;     /* and what it left there; see lg_exchange_refill() */
+    uint64_t refilled_at;   /* deallocations at its last refill, */
+    uint64_t overflowed_at; /* and allocations at its last overflow */
+    bool takes_long;        /* its last run of refills, and of overflows, was a long one; see lg_exchange_size() */
+    bool gives_long;
 } lg_dealings;
+
+/* Thefts from a thread's cache, and its allocations and deallocations at the last: lg_thread_note_theft(). */
+typedef struct lg_thefts {
+    lg_a64 count;
+    lg_a64 taken;
+    lg_a64 freed;
+} lg_thefts;
 
 typedef struct lg_thread {
     lg_bin bins[LG_BINS];
@@ -69,6 +75,7 @@ typedef struct lg_thread {
     lg_a64 idle_mark[LG_CLASS_COUNT]; /* the worker's: activity at its last tick */
     lg_rare_counters rare[LG_CLASS_COUNT]; /* written by the owner */
     lg_dealings dealings[LG_CLASS_COUNT];
+    lg_thefts thefts[LG_CLASS_COUNT]; /* thieves write here too */
     LG_CACHE_ALIGNED lg_a64 rings[LG_CLASS_COUNT][LG_DEQUE_ITEMS];
 } lg_thread;
 
@@ -143,23 +150,22 @@ LG_HIDDEN uint64_t lg_threads_steal(const lg_thread *self, unsigned class_index,
 #define LG_ONLY_FREES_KEEPS 7
 LG_INLINE bool lg_thread_only_frees(const lg_thread *thread, unsigned class_index)
 {
-    return lg_load_relaxed_64(&thread->dealings[class_index].thefts) >= LG_ONLY_FREES;
+    return lg_load_relaxed_64(&thread->thefts[class_index].count) >= LG_ONLY_FREES;
 }
 
 /* By a thief. A guess: two of them at the same time may count for one. */
 LG_INLINE void lg_thread_note_theft(lg_thread *thread, unsigned class_index)
 {
     const lg_hot_counters *hot = &lg_bin_of(thread, class_index)->hot;
-    lg_dealings *dealings = &thread->dealings[class_index];
+    lg_thefts *thefts = &thread->thefts[class_index];
     uint64_t taken = lg_load_relaxed_64(&hot->allocations);
     uint64_t freed = lg_load_relaxed_64(&hot->deallocations);
-    uint64_t thefts = lg_load_relaxed_64(&dealings->thefts);
-    if (lg_load_relaxed_64(&dealings->theft_taken) != taken)
-        lg_store_relaxed_64(&dealings->thefts, 0);
-    else if (lg_load_relaxed_64(&dealings->theft_freed) != freed)
-        lg_store_relaxed_64(&dealings->thefts, thefts + 1);
-    lg_store_relaxed_64(&dealings->theft_taken, taken);
-    lg_store_relaxed_64(&dealings->theft_freed, freed);
+    if (lg_load_relaxed_64(&thefts->taken) != taken)
+        lg_store_relaxed_64(&thefts->count, 0);
+    else if (lg_load_relaxed_64(&thefts->freed) != freed)
+        lg_store_relaxed_64(&thefts->count, lg_load_relaxed_64(&thefts->count) + 1);
+    lg_store_relaxed_64(&thefts->taken, taken);
+    lg_store_relaxed_64(&thefts->freed, freed);
 }
 
 /* Allocations and deallocations of all threads so far, of one class, and of all together. */

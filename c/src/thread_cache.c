@@ -8,19 +8,13 @@ LG_THREAD_LOCAL bool lg_refused_by_limit;
 
 /* ---- taking; the caller is in transit */
 
-/* Threads that exchange much with the pool at the same time keep apart, and each finds again what it gave, if each claims
- * from a word of its own first. */
-static void find_home(lg_thread *self, unsigned class_index)
-{
-    uint64_t limit = lg_load_relaxed_64(&lg_stripe_of(class_index)->limit);
-    self->dealings[class_index].home = limit != 0 ? lg_thread_id(self) % ((limit + 63) / 64) : 0;
-}
-
 static bool take_dirty(lg_thread *self, unsigned class_index, unsigned many, bool scan, lg_region **out_region)
 {
     lg_batch batch = lg_pool_claim(self, &lg_dirty[class_index], class_index, many, scan);
     if (batch.mask == 0)
         return false;
+    if (self != NULL)
+        self->dealings[class_index].home = batch.word;
     *out_region = lg_exchange_keep(self, class_index, batch);
     return true;
 }
@@ -118,8 +112,7 @@ static lgalloc_status search(lg_thread *self, unsigned class_index, lg_region **
     unsigned many = 1;
     if (self != NULL) {
         many = lg_exchange_batch(self, class_index);
-        lg_exchange_refilled(self, class_index);
-        find_home(self, class_index);
+        lg_exchange_taken(self, class_index);
     }
     if (take_dirty(self, class_index, many, false, out_region))
         return LGALLOC_STATUS_OK;
@@ -235,13 +228,14 @@ static void respect_idle_bytes(lg_thread *self, unsigned class_index)
 LG_INLINE uint64_t overflow(lg_thread *self, unsigned class_index)
 {
     const lg_bin *bin = lg_bin_of(self, class_index);
-    uint64_t *overflowed_at = &self->dealings[class_index].overflowed_at;
+    lg_dealings *dealings = &self->dealings[class_index];
     uint64_t taken = lg_load_relaxed_64(&bin->hot.allocations);
     uint64_t capacity = lg_load_relaxed_64(&lg_stripe_of(class_index)->cache_capacity);
     /* All but what may stay; a smaller configuration may have come meanwhile. */
-    uint64_t stay = capacity - lg_exchange_size(capacity, *overflowed_at, taken);
+    uint64_t stay = capacity - lg_exchange_size(capacity, dealings->overflowed_at, taken, dealings->gives_long);
     uint64_t cached = lg_deque_count(&bin->deque);
-    *overflowed_at = taken;
+    dealings->gives_long = dealings->overflowed_at == taken;
+    dealings->overflowed_at = taken;
     return cached > stay ? cached - stay : 0;
 }
 
@@ -249,9 +243,9 @@ LG_INLINE uint64_t overflow(lg_thread *self, unsigned class_index)
 LG_INLINE bool push(lg_thread *self, unsigned class_index, lg_region *region)
 {
     lg_bin *bin = lg_bin_of(self, class_index);
-    lg_dealings *dealings = &self->dealings[class_index];
-    if (lg_load_relaxed_64(&dealings->theft_taken) != lg_load_relaxed_64(&bin->hot.allocations))
-        lg_store_relaxed_64(&dealings->thefts, 0);
+    lg_thefts *thefts = &self->thefts[class_index];
+    if (lg_load_relaxed_64(&thefts->taken) != lg_load_relaxed_64(&bin->hot.allocations))
+        lg_store_relaxed_64(&thefts->count, 0);
     uint64_t most = lg_thread_only_frees(self, class_index) ? LG_ONLY_FREES_KEEPS : LG_DEQUE_ITEMS;
     return lg_deque_make_room(&bin->deque, &lg_stripe_of(class_index)->cache_capacity, most) &&
            lg_deque_push(&bin->deque, (uintptr_t)region);

@@ -156,8 +156,9 @@ static void levels(void **state)
         size_t members, words;
         uint32_t top;
     } cases[] = {
-        {1, 1, 0},       {64, 1, 0},          {65, 2 + 1, 1},       {4096, 64 + 1, 1},
-        {4097, 65 + 2 + 1, 2}, {262144, 4096 + 64 + 1, 2}, {262145, 4097 + 65 + 2 + 1, 3},
+        /* The lowest level is rounded up to 64 words. */
+        {1, 64, 0},       {64, 64, 0},          {65, 64 + 1, 1},       {4096, 64 + 1, 1},
+        {4097, 128 + 2 + 1, 2}, {262144, 4096 + 64 + 1, 2}, {262145, 4160 + 65 + 2 + 1, 3},
         {MEMBERS_MAX, 262144 + 4096 + 64 + 1, 3},
     };
     for (size_t i = 0; i < TEST_COUNT(cases); i++) {
@@ -229,6 +230,27 @@ static void sound_says_what_is_hidden(void **state)
     assert_true(lg_bitmap_sound(&fixture->bitmap, members));
     assert_same_batch(lg_bitmap_claim(&fixture->bitmap, 1), lg_batch_of(299999));
     assert_int_equal(lg_load_relaxed_64(&fixture->bitmap.level[1][0]), 0);
+    fixture_free(fixture);
+}
+
+/* Each word has a place of its own, and neighbours, up to the eighth, are on different cache lines. */
+static void places_of_words(void **state)
+{
+    size_t members = 300000;
+    struct fixture *fixture = fixture_new(members);
+    size_t words = (members + 63) / 64;
+    unsigned char *seen = calloc(words + 63, 1);
+    assert_non_null(seen);
+    for (size_t i = 0; i < words; i++) {
+        size_t place = (size_t)(lg_bitmap_at(&fixture->bitmap, i) - fixture->words);
+        assert_true(place < (words + 63) / 64 * 64);
+        assert_int_equal(seen[place]++, 0);
+        for (size_t j = 1; j < 8 && j <= i; j++) {
+            size_t other = (size_t)(lg_bitmap_at(&fixture->bitmap, i - j) - fixture->words);
+            assert_true(i / 64 != (i - j) / 64 || place / 8 != other / 8);
+        }
+    }
+    free(seen);
     fixture_free(fixture);
 }
 
@@ -400,6 +422,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(levels),
+        cmocka_unit_test(places_of_words),
         cmocka_unit_test(parts_of_a_batch),
         cmocka_unit_test(as_a_plain_set),
         cmocka_unit_test(as_large_as_can_be),
