@@ -13,17 +13,16 @@
 
 /* ---------------------------------------------------------------- producer and consumer */
 
-/* Regions go over in groups, so that reading the clock costs little per region. */
+/* Regions go over in groups, and the clock is read once for many of them: what is measured is not the clock. */
 enum { GROUP = 8, RING = 64, LINE = 64, BLOCK = 32, MAX_GROUPS = 1 << 16 };
 
 /* A ring between one producer and one consumer; each writes a line of its own. */
 struct handoff {
     const struct contestant *contestant;
     size_t size;
+    bool written;     /* a word goes with each region, the least that a message is good for */
     size_t groups;    /* to hand over, a multiple of BLOCK */
-    double *taking;   /* the producer's time in each group of allocations */
-    double *giving;   /* the consumer's in each group of frees */
-    double *blocks;   /* from one block of groups to the next, waiting included */
+    double *blocks;   /* nanoseconds per region from one block of groups to the next */
     _Alignas(LINE) atomic_size_t put; /* groups */
     _Alignas(LINE) atomic_size_t taken;
     _Alignas(LINE) size_t *slots[RING / GROUP][GROUP];
@@ -46,14 +45,13 @@ static void produce(struct handoff *handoff)
         while (i - atomic_load_explicit(&handoff->taken, memory_order_acquire) == RING / GROUP)
             wait_a_moment(&looks);
         size_t **group = handoff->slots[i % (RING / GROUP)];
-        const uint64_t start = now_ns();
         for (unsigned j = 0; j < GROUP; j++) {
             group[j] = handoff->contestant->allocate(handoff->size);
             if (group[j] == NULL)
                 give_up("out of memory");
-            *group[j] = i; /* the least that a message is good for */
+            if (handoff->written)
+                *group[j] = i;
         }
-        handoff->taking[i] = (double)(now_ns() - start) / GROUP;
         atomic_store_explicit(&handoff->put, i + 1, memory_order_release);
     }
 }
@@ -67,16 +65,14 @@ static void consume(struct handoff *handoff)
         while (atomic_load_explicit(&handoff->put, memory_order_acquire) == i)
             wait_a_moment(&looks);
         size_t **group = handoff->slots[i % (RING / GROUP)];
-        const uint64_t start = now_ns();
         for (unsigned j = 0; j < GROUP; j++) {
-            if (*group[j] != i)
+            if (handoff->written && *group[j] != i)
                 give_up("a region of group %zu holds %zu: it belongs to two at once", i, *group[j]);
             handoff->contestant->release(group[j], handoff->size);
         }
-        const uint64_t end = now_ns();
         atomic_store_explicit(&handoff->taken, i + 1, memory_order_release);
-        handoff->giving[i] = (double)(end - start) / GROUP;
         if ((i + 1) % BLOCK == 0) {
+            const uint64_t end = now_ns();
             handoff->blocks[i / BLOCK] = (double)(end - block) / (BLOCK * GROUP);
             block = end;
         }
@@ -92,22 +88,19 @@ static void hand_over(void *arg, unsigned index)
 }
 
 /*
- * Medians over blocks and groups: where the machine takes a processor away from one of the two, the
- * other waits, which says nothing about the allocator. The second value leaves out all waiting.
+ * The median over blocks: where the machine takes a processor away from one of the two, the other waits,
+ * which says nothing about the allocator.
  */
 void run_handoff(const struct workload *workload, const struct contestant *contestant, struct sample *out)
 {
     static struct handoff handoff;
-    static double taking[MAX_GROUPS];
-    static double giving[MAX_GROUPS];
     static double blocks[MAX_GROUPS / BLOCK];
     const size_t enough = settings.budget_ns * 4;
     uint64_t taken = 0;
 
     handoff.contestant = contestant;
     handoff.size = workload->size;
-    handoff.taking = taking;
-    handoff.giving = giving;
+    handoff.written = workload->count != 0;
     handoff.blocks = blocks;
     /* More and more, until it takes as long as a measurement should. */
     for (size_t groups = 4 * BLOCK; taken < enough && groups <= MAX_GROUPS; groups *= 2) {
@@ -116,8 +109,6 @@ void run_handoff(const struct workload *workload, const struct contestant *conte
         atomic_store(&handoff.taken, 0);
         taken = run_together(2, hand_over, &handoff);
         out->values[0] = quantile(blocks, groups / BLOCK, 0.5);
-        out->values[1] = quantile(taking, groups, 0.5);
-        out->values[2] = quantile(giving, groups, 0.5);
     }
 }
 
