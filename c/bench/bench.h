@@ -25,6 +25,7 @@ enum contestant_id {
     LGALLOC_FILE,
     LGALLOC_ANONYMOUS,
     LGALLOC_POPULATE,
+    LGALLOC_EMBEDDED,
     FLOOR,
     FLOOR_FILE,
     GLIBC,
@@ -50,6 +51,7 @@ enum contestant_id {
 
 #define SET(id) (UINT32_C(1) << (id))
 #define SET_LGALLOC (SET(LGALLOC_FILE) | SET(LGALLOC_ANONYMOUS))
+#define SET_EMBEDDED SET(LGALLOC_EMBEDDED)
 #define SET_MALLOC (SET(GLIBC) | SET(JEMALLOC) | SET(MIMALLOC) | SET(TCMALLOC))
 #define SET_PEERS (SET(PEER_FIRST) | SET(PEER_FIRST + 1) | SET(PEER_FIRST + 2) | SET(PEER_LAST))
 #define SET_USUAL (SET_LGALLOC | SET(FLOOR) | SET_MALLOC | SET(MMAP) | SET_PEERS)
@@ -71,6 +73,7 @@ const struct contestant *contestant_get(unsigned id);
 
 /* The parts of the table. */
 extern const struct contestant lgalloc_contestants[3];
+extern const struct contestant embedded_contestant;
 extern const struct contestant floor_contestants[2];
 void *floor_allocate(size_t size);
 void floor_release(void *ptr, size_t size);
@@ -213,15 +216,17 @@ bool results_median(const struct results *results, unsigned id, unsigned value, 
 bool results_range(const struct results *results, unsigned id, unsigned value, double *out_min,
                    double *out_max);
 
+enum outcome { NOT_MEASURED, MISSED, WITHIN_SCATTER, REACHED };
+
 struct verdict {
     double ratio; /* or the value itself with ABSOLUTE */
-    bool measured;
-    bool reached;
+    enum outcome outcome;
     char against[64];
     char why_not[96];
 };
 
-/* A bound of one contestant. */
+/* A bound of one contestant. The ratio is the median over the rounds of each round's ratio, so that a slow minute of the
+ * machine is in both. Within the scatter: it is above the bound, but in a quarter of the rounds it was not. */
 struct verdict judge(const struct results *results, const struct bound *bound, unsigned id);
 
 /* The fastest of a set by the median of a value; CONTESTANTS where there is none. */
@@ -235,6 +240,9 @@ void report_summary(FILE *to, const struct results *results, size_t count);
 void markdown_machine(FILE *to);
 void markdown_workload(FILE *to, const struct results *results);
 void markdown_summary(FILE *to, const struct results *results, size_t count);
+
+/* In a word or two, or why there is none. */
+const char *report_outcome(const struct verdict *verdict);
 
 /* With as many digits as are worth reading. */
 const char *report_number(char text[16], double value);

@@ -28,14 +28,15 @@ __attribute__((noinline, cold)) static void *more(size_t size)
     return memory;
 }
 
-__attribute__((noinline)) void *floor_allocate(size_t size)
+/* At the start of cache lines: elsewhere a call may take half as long again. */
+__attribute__((noinline, aligned(64))) void *floor_allocate(size_t size)
 {
     if (__builtin_expect(stack.count == 0, 0))
         return more(size);
     return stack.regions[--stack.count];
 }
 
-__attribute__((noinline)) void floor_release(void *ptr, size_t size)
+__attribute__((noinline, aligned(64))) void floor_release(void *ptr, size_t size)
 {
     (void)size;
     stack.regions[stack.count++] = ptr;

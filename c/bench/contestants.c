@@ -15,5 +15,7 @@ const struct contestant *contestant_get(unsigned id)
         return &malloc_contestants[id - GLIBC];
     if (id >= FLOOR)
         return &floor_contestants[id - FLOOR];
+    if (id == LGALLOC_EMBEDDED)
+        return &embedded_contestant;
     return &lgalloc_contestants[id];
 }

@@ -100,9 +100,10 @@ static void json_bounds(FILE *to, const struct results *results)
             fputs(", \"bound\": ", to);
             json_number(to, bound->factor);
             fputs(", \"value\": ", to);
-            json_number(to, verdict.measured ? verdict.ratio : NAN);
-            fprintf(to, ", \"reached\": %s}",
-                    !verdict.measured ? "null" : verdict.reached ? "true" : "false");
+            json_number(to, verdict.outcome != NOT_MEASURED ? verdict.ratio : NAN);
+            fputs(", \"outcome\": ", to);
+            json_string(to, report_outcome(&verdict));
+            fputs("}", to);
         }
 }
 

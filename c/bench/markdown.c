@@ -100,13 +100,13 @@ static void bound_row(FILE *to, const struct results *results, const struct boun
     else
         fputs(" - |", to);
     cell(to, workload_values(workload) > 1 ? workload->value_names[bound->value] : workload->unit);
-    if (!verdict.measured)
+    if (verdict.outcome == NOT_MEASURED)
         fputs(" - |", to);
     else
         cell_number(to, verdict.ratio);
     cell(to, bound->against == ABSOLUTE ? "as it is" : verdict.against);
     cell_number(to, bound->factor);
-    cell(to, !verdict.measured ? verdict.why_not : verdict.reached ? "reached" : "missed");
+    cell(to, report_outcome(&verdict));
     fputs("\n", to);
 }
 

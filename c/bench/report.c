@@ -15,6 +15,16 @@ const char *report_number(char text[16], double value)
     return text;
 }
 
+const char *report_outcome(const struct verdict *verdict)
+{
+    switch (verdict->outcome) {
+    case REACHED: return "reached";
+    case WITHIN_SCATTER: return "within the scatter";
+    case MISSED: return "MISSED";
+    default: return verdict->why_not;
+    }
+}
+
 void report_machine(FILE *to)
 {
     struct fact facts[MAX_FACTS];
@@ -114,12 +124,9 @@ static void report_bound(FILE *to, const struct results *results, const struct b
     char ratio[16];
     char factor[16];
 
-    fprintf(to, "%s%-20s %8s %-28.28s", prefix, contestant_get(id)->name,
-            verdict.measured ? report_number(ratio, verdict.ratio) : "-", verdict.against);
-    if (verdict.measured)
-        fprintf(to, " <= %-6s %s\n", report_number(factor, bound->factor), verdict.reached ? "reached" : "MISSED");
-    else
-        fprintf(to, " <= %-6s %.26s\n", report_number(factor, bound->factor), verdict.why_not);
+    fprintf(to, "%s%-20s %8s %-28.28s <= %-6s %.26s\n", prefix, contestant_get(id)->name,
+            verdict.outcome != NOT_MEASURED ? report_number(ratio, verdict.ratio) : "-", verdict.against,
+            report_number(factor, bound->factor), report_outcome(&verdict));
 }
 
 void report_workload(FILE *to, const struct results *results)
@@ -140,9 +147,7 @@ void report_workload(FILE *to, const struct results *results)
 
 void report_summary(FILE *to, const struct results *results, size_t count)
 {
-    unsigned reached = 0;
-    unsigned missed = 0;
-    unsigned open = 0;
+    unsigned of[REACHED + 1] = {0};
 
     fputs("\nBounds that were missed:\n", to);
     for (size_t i = 0; i < count; i++) {
@@ -152,17 +157,16 @@ void report_summary(FILE *to, const struct results *results, size_t count)
                 if ((bound->who & SET(id)) == 0)
                     continue;
                 const struct verdict verdict = judge(&results[i], bound, id);
-                reached += verdict.measured && verdict.reached;
-                open += !verdict.measured;
-                if (!verdict.measured || verdict.reached)
+                of[verdict.outcome]++;
+                if (verdict.outcome != MISSED)
                     continue;
-                missed++;
                 char name[32];
                 snprintf(name, sizeof name, "  %-19s", results[i].workload->name);
                 report_bound(to, &results[i], bound, id, name);
             }
     }
-    if (missed == 0)
+    if (of[MISSED] == 0)
         fputs("  none\n", to);
-    fprintf(to, "%u bounds reached, %u missed, %u not measured\n", reached, missed, open);
+    fprintf(to, "%u bounds reached, %u within the scatter, %u missed, %u not measured\n", of[REACHED],
+            of[WITHIN_SCATTER], of[MISSED], of[NOT_MEASURED]);
 }

@@ -59,6 +59,27 @@ unsigned results_fastest(const struct results *results, uint32_t set, unsigned v
     return fastest;
 }
 
+/* Part of the rounds' ratios of a value to another contestant's, or to 1 where that is CONTESTANTS. */
+static double ratio_quantile(const struct results *results, unsigned id, unsigned value, unsigned other,
+                             unsigned other_value, double part)
+{
+    double ratios[MAX_ROUNDS];
+    unsigned count = 0;
+
+    for (unsigned round = 0; round < results->of[id].rounds; round++) {
+        const struct sample *mine = &results->of[id].samples[round];
+        const struct sample *base = NULL;
+        if (other < CONTESTANTS && round >= results->of[other].rounds)
+            break;
+        if (other < CONTESTANTS)
+            base = &results->of[other].samples[round];
+        if (!mine->ok || (base != NULL && (!base->ok || base->values[other_value] <= 0)))
+            continue;
+        ratios[count++] = mine->values[value] / (base != NULL ? base->values[other_value] : 1);
+    }
+    return count > 0 ? quantile(ratios, count, part) : 0;
+}
+
 /* The crate's first version of the comparison, 0.1.6, by the name that it was given. */
 static unsigned old_crate(const struct results *results, unsigned value)
 {
@@ -78,7 +99,7 @@ struct verdict judge(const struct results *results, const struct bound *bound, u
     unsigned other = id;
     unsigned other_value = bound->value;
     double mine = 0;
-    double base = 1;
+    double base = 0;
 
     if (bound->against == AGAINST_CONTESTANT)
         other = bound->other;
@@ -112,11 +133,12 @@ struct verdict judge(const struct results *results, const struct bound *bound, u
         snprintf(verdict.why_not, sizeof verdict.why_not, "it takes no part; --peer");
     else if (bound->against != ABSOLUTE && !results_median(results, other, other_value, &base))
         snprintf(verdict.why_not, sizeof verdict.why_not, "%s has no figure", contestant_get(other)->name);
-    else
-        verdict.measured = true;
-    if (verdict.measured) {
-        verdict.ratio = base > 0 ? mine / base : 0;
-        verdict.reached = verdict.ratio <= bound->factor;
+    else {
+        if (bound->against == ABSOLUTE)
+            other = CONTESTANTS;
+        verdict.ratio = ratio_quantile(results, id, bound->value, other, other_value, 0.5);
+        const double low = ratio_quantile(results, id, bound->value, other, other_value, 0.25);
+        verdict.outcome = verdict.ratio <= bound->factor ? REACHED : low <= bound->factor ? WITHIN_SCATTER : MISSED;
     }
     return verdict;
 }
