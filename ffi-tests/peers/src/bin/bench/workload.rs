@@ -211,6 +211,10 @@ fn batch<C: Contestant>(workload: &Workload, effort: &Effort, ready: &dyn Fn(), 
         blocks.drain(..).for_each(C::free);
     };
     (0..3).for_each(|_| once());
+    if touch {
+        // Until every region that takes turns has its pages: of those the two threads exchange some.
+        timed(Duration::from_millis(60), count, &mut once);
+    }
     ready();
     timed(effort.time, count, once)
 }
