@@ -4,8 +4,8 @@
  * which starts over from the arguments.
  */
 #include "config.h"
-#include "cpu.h"
 #include "handle.h"
+#include "hot.h"
 #include "init.h"
 #include "thread_cache.h"
 
@@ -33,17 +33,11 @@ static LG_COLD void make_zero(void *ptr, size_t len);
 LG_INLINE lgalloc_status hand_out(lg_region *region, size_t len, size_t elem_size, void **out_ptr,
                                   size_t *out_capacity, lgalloc_handle *out_handle, bool zeroed)
 {
-    uint64_t state = lg_load_relaxed_64(&region->state);
-    void *ptr = (void *)(uintptr_t)(state - 1);
-    if (LG_UNLIKELY(!lg_state_is_dirty(state))) {
-        /* Two threads that free a region in the same instant both see it in use; here it comes out. */
-        if (state != LG_CLEAN)
-            return lg_die_handed_out_twice(region);
-        ptr = lg_address_of(lg_log2_floor(len) - LG_CLASS_MIN, region);
-    }
-    lg_store_relaxed_64(&region->state, (uintptr_t)ptr);
-    lg_unpoison(ptr, len);
-    if (zeroed && state != LG_CLEAN)
+    bool clean;
+    void *ptr;
+    if (LG_UNLIKELY(!lg_hot_use(region, &len, &ptr, &clean)))
+        return lg_die_handed_out_twice(region);
+    if (zeroed && !clean)
         make_zero(ptr, len);
     out_handle->ptr = ptr;
     out_handle->len = len;
@@ -53,8 +47,8 @@ LG_INLINE lgalloc_status hand_out(lg_region *region, size_t len, size_t elem_siz
     LG_APART();
     if (out_ptr != NULL)
         *out_ptr = ptr;
-    if (out_capacity != NULL) /* a division takes as long as all the rest; most sizes are powers of two */
-        *out_capacity = (elem_size & (elem_size - 1)) == 0 ? len >> __builtin_ctzl(elem_size) : len / elem_size;
+    if (out_capacity != NULL)
+        *out_capacity = lg_elements(len, elem_size);
     return LGALLOC_STATUS_OK;
 }
 
@@ -75,14 +69,13 @@ LG_INLINE lgalloc_status allocate(size_t capacity, size_t elem_size, size_t elem
     LG_APART();
     if (LG_UNLIKELY(lg_load_relaxed_64(&lg_hot_flags) != 0))
         goto unusual;
-    lg_bin *bin = &lg_hot_bins[lg_bin_of_bytes(bytes, lzcnt)]; /* always empty for sizes that have no class */
-    LG_OPAQUE(bin);
-    uint64_t item;
-    if (LG_UNLIKELY(!lg_deque_pop(&bin->deque, false, &item)))
+    lg_bin *bin = lg_hot_bin(bytes, lzcnt);
+    lg_region *region;
+    if (LG_UNLIKELY(!lg_hot_pop(bin, &region)))
         return (zeroed ? allocate_zeroed_refilled : allocate_refilled)(bytes, elem_size, below + 1, out_ptr, out_capacity,
                                                                        out_handle);
     lg_bump(&bin->hot.allocations, 1);
-    return hand_out(lg_item_region(item), bin->len, elem_size, out_ptr, out_capacity, out_handle, zeroed);
+    return hand_out(region, bin->len, elem_size, out_ptr, out_capacity, out_handle, zeroed);
 unusual:
     return (zeroed ? allocate_zeroed_elsewhere : allocate_elsewhere)(bytes, elem_size, below + 1, out_ptr,
                                                                      out_capacity, out_handle);
@@ -103,10 +96,7 @@ LG_INLINE void deallocate(lgalloc_handle handle, bool lzcnt)
         lg_handle_free(handle);
         return;
     }
-    lg_store_relaxed_64(&region->state, lg_state_dirty(handle.ptr));
-    lg_poison(handle.ptr, handle.len);
-    lg_bump(&bin->hot.deallocations, 1);
-    if (LG_UNLIKELY(!lg_deque_push(&bin->deque, (uintptr_t)region)))
+    if (LG_UNLIKELY(!lg_hot_give(bin, region, handle.ptr)))
         give_to_full_cache(handle);
 }
 

@@ -10,11 +10,11 @@
 
 /* How many regions to exchange with the pools at once: half a cache, so that neither direction is far from
  * the next exchange. But a thread that has only gone one way since the last one (`before` is what `now` was then: its
- * count of the other way) is in a long run of it, and exchanges a whole cache: half as many trips. If so was its last
- * run in this direction, so it does from the beginning of the next. */
+ * count of the other way) is in a long run of it, and exchanges a whole cache but for one, with which it may turn round:
+ * half as many trips. If so was its last run in this direction, so it does from the beginning of the next. */
 LG_INLINE uint64_t lg_exchange_size(uint64_t capacity, uint64_t before, uint64_t now, bool was_long)
 {
-    return before == now || was_long ? capacity : capacity / 2;
+    return (before == now || was_long) && capacity != 0 ? capacity - 1 : capacity / 2;
 }
 
 /* Regions that the own cache has space for. It may not be empty although a pop found nothing, while a thief has it

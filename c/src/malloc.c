@@ -2,8 +2,8 @@
  * malloc, calloc, free and free_sized: regions for who needs neither a handle nor a status. Hot as allocate.c is, in the
  * same way: what isn't usual leaves through a function that is out of line, and starts over from the arguments.
  */
-#include "cpu.h"
 #include "handle.h"
+#include "hot.h"
 #include "thread_cache.h"
 
 static LG_WARM void *malloc_refilled(size_t size);
@@ -16,39 +16,21 @@ static LG_COLD void free_sized_elsewhere(void *ptr, size_t size);
 /* A free region of the calling thread's becomes one in use. */
 LG_INLINE void *take_over(lg_bin *bin, lg_region *region)
 {
+    bool clean;
+    void *ptr;
     lg_bump(&bin->hot.allocations, 1);
-    uint64_t state = lg_load_relaxed_64(&region->state);
-    void *ptr = (void *)(uintptr_t)(state - 1);
-    if (LG_UNLIKELY(!lg_state_is_dirty(state))) {
-        if (state != LG_CLEAN)
-            return die_taken_twice(region);
-        ptr = lg_address_of(lg_log2_floor(bin->len) - LG_CLASS_MIN, region);
-    }
-    lg_store_relaxed_64(&region->state, (uintptr_t)ptr);
-    lg_unpoison(ptr, bin->len);
-    return ptr;
+    return LG_LIKELY(lg_hot_use(region, &bin->len, &ptr, &clean)) ? ptr : die_taken_twice(region);
 }
 
 LG_INLINE void *hot_malloc(size_t size, bool lzcnt)
 {
     if (LG_UNLIKELY(lg_load_relaxed_64(&lg_hot_flags) != 0))
         return malloc_elsewhere(size);
-    lg_bin *bin = &lg_hot_bins[lg_bin_of_bytes(size, lzcnt)]; /* always empty for sizes that have no class */
-    LG_OPAQUE(bin);
-    uint64_t item;
-    if (LG_UNLIKELY(!lg_deque_pop(&bin->deque, false, &item)))
+    lg_bin *bin = lg_hot_bin(size, lzcnt);
+    lg_region *region;
+    if (LG_UNLIKELY(!lg_hot_pop(bin, &region)))
         return malloc_refilled(size);
-    return take_over(bin, lg_item_region(item));
-}
-
-/* A region in use of the bin's class becomes a free one of the calling thread's. */
-LG_INLINE void give_back(lg_bin *bin, lg_region *region, void *ptr)
-{
-    lg_store_relaxed_64(&region->state, lg_state_dirty(ptr));
-    lg_poison(ptr, bin->len);
-    lg_bump(&bin->hot.deallocations, 1);
-    if (LG_UNLIKELY(!lg_deque_push(&bin->deque, (uintptr_t)region)))
-        free_to_full_cache(ptr);
+    return take_over(bin, region);
 }
 
 LG_INLINE void hot_free(void *ptr)
@@ -66,19 +48,20 @@ LG_INLINE void hot_free(void *ptr)
         free_elsewhere(ptr);
         return;
     }
-    give_back(bin, region, ptr);
+    if (LG_UNLIKELY(!lg_hot_give(bin, region, ptr)))
+        free_to_full_cache(ptr);
 }
 
 LG_INLINE void hot_free_sized(void *ptr, size_t size, bool lzcnt)
 {
-    lg_bin *bin = &lg_hot_bins[lg_bin_of_bytes(size, lzcnt)];
-    LG_OPAQUE(bin);
+    lg_bin *bin = lg_hot_bin(size, lzcnt);
     lg_region *region = lg_bin_region(bin, (uintptr_t)ptr);
     if (LG_UNLIKELY(!lg_state_is_of(lg_load_relaxed_64(&region->state), ptr))) {
         free_sized_elsewhere(ptr, size);
         return;
     }
-    give_back(bin, region, ptr);
+    if (LG_UNLIKELY(!lg_hot_give(bin, region, ptr)))
+        free_to_full_cache(ptr);
 }
 
 LG_HOT_FUNCTION(void *, lgalloc_malloc, (size_t size), return hot_malloc(size, lzcnt););

@@ -1,9 +1,13 @@
-/* The Region API: vectors of fixed capacity on top of handles, or on the process's heap. */
+/*
+ * The Region API: vectors of fixed capacity on mapped memory, or on the process's heap. Making one on mapped memory and
+ * dropping it is as hot as allocate.c is, in the same way: what isn't usual leaves through a function that is out of line.
+ */
 #include "handle.h"
 
 #include <stdlib.h>
 
 #include "config.h"
+#include "hot.h"
 #include "thread_cache.h"
 
 lg_a64 lg_heap_fallbacks;
@@ -41,8 +45,8 @@ LG_API lgalloc_status lgalloc_region_new_heap(size_t capacity, size_t elem_size,
     return LGALLOC_STATUS_OK;
 }
 
-LG_API lgalloc_status lgalloc_region_new_mmap(size_t capacity, size_t elem_size, size_t elem_align,
-                                              lgalloc_region *out_region)
+static LG_WARM lgalloc_status new_mmap_elsewhere(size_t capacity, size_t elem_size, size_t elem_align,
+                                                 lgalloc_region *out_region)
 {
     if (out_region == NULL)
         return LGALLOC_STATUS_INVALID_ARGUMENT;
@@ -59,6 +63,33 @@ LG_API lgalloc_status lgalloc_region_new_mmap(size_t capacity, size_t elem_size,
     out_region->mapped = handle.len;
     return LGALLOC_STATUS_OK;
 }
+
+LG_INLINE lgalloc_status new_mmap(size_t capacity, size_t elem_size, size_t elem_align, lgalloc_region *out_region,
+                                  bool lzcnt)
+{
+    size_t bytes, below = elem_align - 1;
+    if (LG_UNLIKELY((elem_align & below) != 0) || LG_UNLIKELY(__builtin_mul_overflow(capacity, elem_size, &bytes)) ||
+        LG_UNLIKELY(below >= bytes) || LG_UNLIKELY(out_region == NULL) ||
+        LG_UNLIKELY(lg_load_relaxed_64(&lg_hot_flags) != 0))
+        return new_mmap_elsewhere(capacity, elem_size, elem_align, out_region);
+    lg_bin *bin = lg_hot_bin(bytes, lzcnt);
+    lg_region *region;
+    if (LG_UNLIKELY(!lg_hot_pop(bin, &region)))
+        return new_mmap_elsewhere(capacity, elem_size, elem_align, out_region);
+    bool clean;
+    lg_bump(&bin->hot.allocations, 1);
+    if (LG_UNLIKELY(!lg_hot_use(region, &bin->len, &out_region->ptr, &clean)))
+        return lg_die_handed_out_twice(region);
+    out_region->len = 0;
+    out_region->capacity = lg_elements(bin->len, elem_size);
+    out_region->elem_size = elem_size;
+    out_region->mapped = bin->len;
+    return LGALLOC_STATUS_OK;
+}
+
+LG_HOT_FUNCTION(lgalloc_status, lgalloc_region_new_mmap,
+                (size_t capacity, size_t elem_size, size_t elem_align, lgalloc_region *out_region),
+                return new_mmap(capacity, elem_size, elem_align, out_region, lzcnt););
 
 LG_API lgalloc_status lgalloc_region_new_auto(size_t capacity, size_t elem_size, size_t elem_align,
                                               lgalloc_region *out_region)
@@ -150,22 +181,59 @@ LG_API void lgalloc_region_clear(lgalloc_region *region)
         region->len = 0;
 }
 
-LG_API void lgalloc_region_drop(lgalloc_region *region)
+/* What a dropped region leaves: the lowest bit of its address is at least the alignment that was asked for. */
+LG_INLINE void leave_empty(lgalloc_region *region)
+{
+    uintptr_t address = (uintptr_t)region->ptr;
+    region->ptr = (void *)(address & -address);
+    region->len = 0;
+    region->capacity = region->elem_size == 0 ? SIZE_MAX : 0;
+    region->mapped = 0;
+}
+
+static LG_WARM void drop_elsewhere(lgalloc_region *region)
 {
     if (region == NULL)
         return;
     lgalloc_region old = *region;
-    /* The lowest bit of the old address is at least the alignment that was asked for. */
-    uintptr_t address = (uintptr_t)old.ptr;
-    make_empty(old.elem_size, (size_t)(address & -address), region);
-    if (old.mapped != 0)
-        lgalloc_deallocate((lgalloc_handle){old.ptr, old.mapped});
-    else if (old.elem_size != 0 && old.capacity != 0) {
+    leave_empty(region);
+    if (old.mapped != 0) {
+        lg_handle_free((lgalloc_handle){old.ptr, old.mapped});
+    } else if (old.elem_size != 0 && old.capacity != 0) {
         int before = errno; /* free() of older C libraries may change it */
         free(old.ptr);
         errno = before;
     }
 }
+
+static LG_WARM void drop_to_full_cache(void *ptr, size_t len)
+{
+    lg_thread *self = lg_self();
+    unsigned class_index = lg_log2_floor(len) - LG_CLASS_MIN;
+    lg_cache_give(self, class_index, lg_bin_region(lg_bin_of(self, class_index), (uintptr_t)ptr));
+}
+
+LG_INLINE void drop(lgalloc_region *region, bool lzcnt)
+{
+    if (LG_UNLIKELY(region == NULL) || LG_UNLIKELY(region->mapped == 0)) {
+        drop_elsewhere(region);
+        return;
+    }
+    void *ptr = region->ptr;
+    size_t len = region->mapped;
+    lg_bin *bin = &lg_hot_bins[lg_bin_of_len(len, lzcnt)];
+    LG_OPAQUE(bin);
+    lg_region *descriptor = lg_bin_region(bin, (uintptr_t)ptr);
+    if (LG_UNLIKELY(bin->len != len) || LG_UNLIKELY(!lg_state_is_of(lg_load_relaxed_64(&descriptor->state), ptr))) {
+        drop_elsewhere(region);
+        return;
+    }
+    leave_empty(region);
+    if (LG_UNLIKELY(!lg_hot_give(bin, descriptor, ptr)))
+        drop_to_full_cache(ptr, len);
+}
+
+LG_HOT_FUNCTION(void, lgalloc_region_drop, (lgalloc_region * region), drop(region, lzcnt););
 
 LG_API lgalloc_handle lgalloc_region_handle(const lgalloc_region *region)
 {

@@ -21,21 +21,32 @@ pub enum Region<T> {
 pub struct MMapRegion<T> {
     /// A vector over the mapped memory. It must never be dropped, grown or shrunk, since the memory is not
     /// the heap's; only shared references to it leave this module.
+    ///
+    /// It tells all there is to know of the region: its bytes are those of the capacity, rounded up to a power
+    /// of two. Whatever else stood here would be moved with every region.
     inner: ManuallyDrop<Vec<T>>,
-    /// Bytes of the mapped region. With what the vector knows it makes the C library's region again; keeping
-    /// that one as well would double what is moved, and it is moved with every region.
-    mapped: usize,
 }
 
 impl<T> MMapRegion<T> {
-    /// Takes over a region that the C library mapped for elements of this type.
+    /// Takes over memory that the C library mapped.
+    ///
+    /// # Safety
+    ///
+    /// It is a region of so many bytes, a power of two that is not less than an element's size, and nobody
+    /// else has it.
     #[inline]
-    fn new(raw: &sys::lgalloc_region) -> MMapRegion<T> {
-        debug_assert!(raw.mapped > 0 && raw.capacity == raw.mapped / size_of::<T>());
-        // SAFETY: `capacity` elements of this size and alignment fit, and nobody else has the memory.
-        // The vector never reaches its allocator.
-        let inner = unsafe { Vec::from_raw_parts(raw.ptr.cast(), 0, raw.capacity) };
-        MMapRegion { inner: ManuallyDrop::new(inner), mapped: raw.mapped }
+    unsafe fn new(ptr: *mut c_void, mapped: usize) -> MMapRegion<T> {
+        // SAFETY: so many elements of this size fit, and a region is aligned to its own size, which is not less
+        // than an element's alignment. The vector never reaches its allocator.
+        let inner = unsafe { Vec::from_raw_parts(ptr.cast(), 0, mapped / size_of::<T>()) };
+        MMapRegion { inner: ManuallyDrop::new(inner) }
+    }
+
+    /// Bytes of the elements that fit: more than half of the region's, which is the next power of two, since
+    /// what is left has no place for another element.
+    #[inline]
+    fn bytes(&self) -> usize {
+        self.inner.capacity() * size_of::<T>()
     }
 
     /// The region as the C library made it.
@@ -46,7 +57,7 @@ impl<T> MMapRegion<T> {
             len: self.inner.len(),
             capacity: self.inner.capacity(),
             elem_size: size_of::<T>(),
-            mapped: self.mapped,
+            mapped: self.bytes().next_power_of_two(),
         }
     }
 }
@@ -63,24 +74,39 @@ impl<T> Deref for MMapRegion<T> {
 impl<T> Drop for MMapRegion<T> {
     #[inline]
     fn drop(&mut self) {
-        let mut raw = self.raw();
         // SAFETY: the region owns its memory, which nobody uses after this.
-        unsafe { sys::lgalloc_region_drop(&mut raw) }
+        unsafe { sys::lgalloc_free_sized(self.inner.as_mut_ptr().cast(), self.bytes()) }
     }
 }
 
-/// A region by one of the C library's constructors. The status must be looked at before anything else is
-/// called, for `errno`.
-type NewRegion = unsafe extern "C" fn(usize, usize, usize, *mut sys::lgalloc_region) -> sys::lgalloc_status;
-
-/// A mapped region, or none where the C library took the heap.
+/// A mapped region for at least one element that isn't zero-sized.
 #[inline]
-fn new_mapped<T>(capacity: usize, call: NewRegion) -> Result<Option<MMapRegion<T>>, AllocError> {
-    let mut raw = MaybeUninit::uninit();
-    // SAFETY: the out pointer is valid, and written in any case. It is read where it lies, field by field:
-    // copying it whole right after it was written stalls the processor for longer than the call takes.
+fn new_mapped<T>(capacity: usize) -> Result<MMapRegion<T>, AllocError> {
+    let mut handle = MaybeUninit::<sys::lgalloc_handle>::uninit();
+    // SAFETY: the out pointer is valid, and written in any case. The status must be looked at before anything
+    // else is called, for `errno`.
+    unsafe {
+        let (no_ptr, no_capacity) = (std::ptr::null_mut(), std::ptr::null_mut());
+        let (size, align) = (size_of::<T>(), align_of::<T>());
+        match sys::lgalloc_allocate(capacity, size, align, no_ptr, no_capacity, handle.as_mut_ptr()) {
+            sys::LGALLOC_STATUS_OK => {
+                // Field by field: copying it whole right after it was written stalls the processor for
+                // longer than the call takes.
+                let handle = &*handle.as_ptr();
+                Ok(MMapRegion::new(handle.ptr, handle.len))
+            }
+            status => Err(failure(status, size_class_of(capacity, size))),
+        }
+    }
+}
+
+/// The same, or none where the C library takes the heap, and counts that.
+fn new_mapped_or_heap<T>(capacity: usize) -> Result<Option<MMapRegion<T>>, AllocError> {
+    let mut raw = MaybeUninit::<sys::lgalloc_region>::uninit();
+    // SAFETY: the out pointer is valid, and written in any case.
     let (status, raw) = unsafe {
-        let status = call(capacity, size_of::<T>(), align_of::<T>(), raw.as_mut_ptr());
+        let status =
+            sys::lgalloc_region_new_auto(capacity, size_of::<T>(), align_of::<T>(), raw.as_mut_ptr());
         (status, &mut *raw.as_mut_ptr())
     };
     if status != sys::LGALLOC_STATUS_OK {
@@ -88,7 +114,8 @@ fn new_mapped<T>(capacity: usize, call: NewRegion) -> Result<Option<MMapRegion<T
         return Err(failure(status, size_class_of(capacity, size_of::<T>())));
     }
     if raw.mapped > 0 {
-        return Ok(Some(MMapRegion::new(raw)));
+        // SAFETY: a mapped region for elements of this type.
+        return Ok(Some(unsafe { MMapRegion::new(raw.ptr, raw.mapped) }));
     }
     // SAFETY: nobody has seen the region.
     unsafe { sys::lgalloc_region_drop(raw) };
@@ -136,10 +163,7 @@ impl<T> Region<T> {
         if size_of::<T>() == 0 || capacity == 0 {
             return Ok(Region::new_heap(capacity));
         }
-        match new_mapped(capacity, sys::lgalloc_region_new_mmap)? {
-            Some(region) => Ok(Region::MMap(region)),
-            None => Ok(Region::new_heap(capacity)),
-        }
+        new_mapped(capacity).map(Region::MMap)
     }
 
     /// A region in mapped memory from 64 KiB to 64 GiB, else on the heap; on the heap also where mapped
@@ -170,7 +194,7 @@ impl<T> Region<T> {
         if bytes < smallest || bytes > largest {
             return Ok(Region::new_heap(capacity));
         }
-        match new_mapped(capacity, sys::lgalloc_region_new_auto)? {
+        match new_mapped_or_heap(capacity)? {
             Some(region) => Ok(Region::MMap(region)),
             // The C library decided for the heap and counted it. But `Region::Heap` is a vector, whose memory
             // has to come from this program's own allocator.

@@ -192,6 +192,18 @@ extern "C" {
     pub fn lgalloc_deallocate(handle: lgalloc_handle);
 }
 extern "C" {
+    pub fn lgalloc_malloc(size: usize) -> *mut ::std::os::raw::c_void;
+}
+extern "C" {
+    pub fn lgalloc_calloc(count: usize, size: usize) -> *mut ::std::os::raw::c_void;
+}
+extern "C" {
+    pub fn lgalloc_free(ptr: *mut ::std::os::raw::c_void);
+}
+extern "C" {
+    pub fn lgalloc_free_sized(ptr: *mut ::std::os::raw::c_void, size: usize);
+}
+extern "C" {
     pub fn lgalloc_prefetch(handle: lgalloc_handle, offset: usize, len: usize) -> lgalloc_status;
 }
 extern "C" {
