@@ -109,20 +109,24 @@ static uint64_t lowest_bits(uint64_t set, unsigned most)
     return set & ~rest;
 }
 
-/* Claims up to `most` of the lowest members of a word; 0 if it is empty. */
-static uint64_t claim_from(lg_bitmap *bitmap, uint64_t word, unsigned most, uint64_t among)
+uint64_t lg_bitmap_claim_at(lg_a64 *at, unsigned most, uint64_t *out_seen)
 {
-    lg_a64 *at = lg_bitmap_at(bitmap, word);
     uint64_t seen = lg_load_relaxed_64(at);
     for (;;) {
-        uint64_t want = seen & among;
-        if (want == 0)
+        *out_seen = seen;
+        if (seen == 0)
             return 0;
-        if (most < 64)
-            want = lowest_bits(want, most);
+        uint64_t want = most < 64 ? lowest_bits(seen, most) : seen;
         if (lg_cas_seq_cst_64(at, &seen, seen & ~want))
             return want;
     }
+}
+
+/* The same of a word by number. */
+static uint64_t claim_from(lg_bitmap *bitmap, uint64_t word, unsigned most)
+{
+    uint64_t seen;
+    return lg_bitmap_claim_at(lg_bitmap_at(bitmap, word), most, &seen);
 }
 
 lg_batch lg_bitmap_claim(lg_bitmap *bitmap, unsigned most)
@@ -140,7 +144,7 @@ lg_batch lg_bitmap_claim(lg_bitmap *bitmap, unsigned most)
             level--;
         }
         if (level == 0) {
-            uint64_t mask = claim_from(bitmap, word, most, ~(uint64_t)0);
+            uint64_t mask = claim_from(bitmap, word, most);
             if (mask != 0)
                 return (lg_batch){word, mask};
         }
@@ -153,21 +157,21 @@ lg_batch lg_bitmap_claim(lg_bitmap *bitmap, unsigned most)
 lg_batch lg_bitmap_claim_scan(lg_bitmap *bitmap, unsigned most, size_t members)
 {
     for (uint64_t word = 0; word < words_for(members); word++) {
-        uint64_t mask = claim_from(bitmap, word, most, ~(uint64_t)0);
+        uint64_t mask = claim_from(bitmap, word, most);
         if (mask != 0)
             return (lg_batch){word, mask};
     }
     return (lg_batch){0, 0};
 }
 
-lg_batch lg_bitmap_claim_word(lg_bitmap *bitmap, uint64_t word, unsigned most)
-{
-    return (lg_batch){word, claim_from(bitmap, word, most, ~(uint64_t)0)};
-}
-
 uint64_t lg_bitmap_claim_mask(lg_bitmap *bitmap, lg_batch batch)
 {
-    return claim_from(bitmap, batch.word, 64, batch.mask);
+    lg_a64 *at = lg_bitmap_at(bitmap, batch.word);
+    uint64_t seen = lg_load_relaxed_64(at);
+    while ((seen & batch.mask) != 0)
+        if (lg_cas_seq_cst_64(at, &seen, seen & ~batch.mask))
+            return seen & batch.mask;
+    return 0;
 }
 
 uint64_t lg_bitmap_give(lg_bitmap *bitmap, lg_batch batch)

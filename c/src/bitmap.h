@@ -48,8 +48,9 @@ LG_HIDDEN lg_batch lg_bitmap_claim(lg_bitmap *bitmap, unsigned most);
 /* The same without the summaries, for members below `members`: finds whatever is there all the time. */
 LG_HIDDEN lg_batch lg_bitmap_claim_scan(lg_bitmap *bitmap, unsigned most, size_t members);
 
-/* Claims up to `most` (at least 1) of the lowest members of one word. */
-LG_HIDDEN lg_batch lg_bitmap_claim_word(lg_bitmap *bitmap, uint64_t word, unsigned most);
+/* Claims up to `most` (at least 1) of the lowest members of the word that lg_bitmap_at() gave: returns which, 0 if it is
+ * empty; *out_seen is what was there just before. */
+LG_HIDDEN uint64_t lg_bitmap_claim_at(lg_a64 *at, unsigned most, uint64_t *out_seen);
 
 /* Claims what there is of the batch, which may be part or nothing. */
 LG_HIDDEN uint64_t lg_bitmap_claim_mask(lg_bitmap *bitmap, lg_batch batch);

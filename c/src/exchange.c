@@ -49,6 +49,14 @@ lg_region *lg_exchange_keep(lg_thread *self, unsigned class_index, lg_batch batc
     return lowest;
 }
 
+void lg_exchange_settle(lg_thread *self, unsigned class_index, uint64_t word)
+{
+    lg_dealings *dealings = &self->dealings[class_index];
+    dealings->home = word;
+    dealings->home_at = lg_bitmap_at(&lg_dirty[class_index].regions, word);
+    dealings->home_left = 0;
+}
+
 /* Somebody else claims from the same word. Threads that exchange much at the same time keep apart if each claims from a
  * word of its own first. */
 static LG_COLD void move_house(lg_thread *self, unsigned class_index)
@@ -56,24 +64,25 @@ static LG_COLD void move_house(lg_thread *self, unsigned class_index)
     uint64_t words = (lg_load_relaxed_64(&lg_stripe_of(class_index)->limit) + 63) / 64;
     uint64_t word = lg_thread_id(self) % words;
     if (lg_bitmap_word(&lg_dirty[class_index].regions, word) != 0)
-        self->dealings[class_index].home = word;
+        lg_exchange_settle(self, class_index, word);
 }
 
 LG_FLAT lg_region *lg_exchange_refill(lg_thread *self, unsigned class_index)
 {
-    lg_pool *pool = &lg_dirty[class_index];
     lg_dealings *dealings = &self->dealings[class_index];
     lg_region *lowest = NULL;
+    if (LG_UNLIKELY(dealings->home_at == NULL))
+        return NULL;
     unsigned many = lg_exchange_batch(self, class_index);
     lg_transit_enter(self);
-    uint64_t there = lg_bitmap_word(&pool->regions, dealings->home);
+    uint64_t there = lg_load_relaxed_64(dealings->home_at);
     if (LG_UNLIKELY((dealings->home_left & ~there) != 0))
         move_house(self, class_index);
-    lg_batch batch = lg_bitmap_claim_word(&pool->regions, dealings->home, many);
-    dealings->home_left = there & ~batch.mask;
-    if (LG_LIKELY(batch.mask != 0)) {
-        uint64_t kept = keep(self, class_index, batch, &lowest);
-        lg_pool_note(self, pool, class_index, (uint64_t)0 - kept - 1);
+    uint64_t mask = lg_bitmap_claim_at(dealings->home_at, many, &there);
+    dealings->home_left = there & ~mask;
+    if (LG_LIKELY(mask != 0)) {
+        uint64_t kept = keep(self, class_index, (lg_batch){dealings->home, mask}, &lowest);
+        lg_pool_note(self, &lg_dirty[class_index], class_index, (uint64_t)0 - kept - 1);
         lg_exchange_taken(self, class_index);
     }
     lg_transit_leave(self);

@@ -57,6 +57,9 @@ LG_HIDDEN bool lg_exchange_pop(lg_deque *deque, uint64_t *out_item);
  * may be NULL if there is only one. The caller is in transit. */
 LG_HIDDEN lg_region *lg_exchange_keep(lg_thread *self, unsigned class_index, lg_batch batch);
 
+/* From now on this thread claims from that word of the dirty pool first. */
+LG_HIDDEN void lg_exchange_settle(lg_thread *self, unsigned class_index, uint64_t word);
+
 /* Takes a dirty region for the caller, and more for its cache, from the word of the pool where this thread is at home:
  * where it found some before, so that what it gave and takes again is in its processor's caches. NULL: nothing is there. */
 LG_HIDDEN lg_region *lg_exchange_refill(lg_thread *self, unsigned class_index);

@@ -54,6 +54,7 @@ LG_INLINE uint64_t lg_bin_of_bytes(size_t bytes, bool lzcnt)
 typedef struct LG_CACHE_ALIGNED lg_dealings {
     lg_a64 pooled[2];       /* its share of the pools' counts, modulo 2^64; anybody reads it; see pool.h */
     uint64_t home;          /* the word of the dirty bitmap that it claims from first, */
+    lg_a64 *home_at;        /* where that is (NULL: it has none yet), */
     uint64_t home_left;     /* and what it left there; see lg_exchange_refill() */
     uint64_t refilled_at;   /* deallocations at its last refill, */
     uint64_t overflowed_at; /* and allocations at its last overflow */

@@ -14,7 +14,7 @@ static bool take_dirty(lg_thread *self, unsigned class_index, unsigned many, boo
     if (batch.mask == 0)
         return false;
     if (self != NULL)
-        self->dealings[class_index].home = batch.word;
+        lg_exchange_settle(self, class_index, batch.word);
     *out_region = lg_exchange_keep(self, class_index, batch);
     return true;
 }
@@ -231,8 +231,10 @@ LG_INLINE uint64_t overflow(lg_thread *self, unsigned class_index)
     lg_dealings *dealings = &self->dealings[class_index];
     uint64_t taken = lg_load_relaxed_64(&bin->hot.allocations);
     uint64_t capacity = lg_load_relaxed_64(&lg_stripe_of(class_index)->cache_capacity);
-    /* All but what may stay; a smaller configuration may have come meanwhile. */
+    /* All but what may stay, which is nothing where it is of no use; a smaller configuration may have come meanwhile. */
     uint64_t stay = capacity - lg_exchange_size(capacity, dealings->overflowed_at, taken, dealings->gives_long);
+    if (LG_UNLIKELY(lg_thread_only_frees(self, class_index)))
+        stay = 0;
     uint64_t cached = lg_deque_count(&bin->deque);
     dealings->gives_long = dealings->overflowed_at == taken;
     dealings->overflowed_at = taken;
