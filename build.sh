@@ -648,9 +648,8 @@ beside() {
 
 # Every option is the program's; what they mean for the crate and for Rust is found out here.
 command_bench() {
-  local with_crates=yes with_table=yes fence="" word value
+  local with_crates=yes with_table=yes with_peers=yes fence="" word value
   local -a words=("$@") table=(--path "${TMPDIR:-/var/tmp}")
-  want libjemalloc2:libjemalloc.so.2 libmimalloc2.0:libmimalloc.so.2 libtcmalloc-minimal4:libtcmalloc_minimal.so.4
   while ((${#words[@]} > 0)); do
     word=${words[0]}
     words=("${words[@]:1}")
@@ -664,9 +663,13 @@ command_bench() {
       --markdown) fence='```' ;;
       --charts) want gnuplot ;;
       --filter) with_table=no ;;
-      --list | --help | --memory) with_table=no with_crates=no ;;
+      --memory) with_table=no with_crates=no ;;
+      --list | --help) with_table=no with_crates=no with_peers=no ;;
     esac
   done
+  if [[ $with_peers == yes ]]; then
+    want libjemalloc2:libjemalloc.so.2 libmimalloc2.0:libmimalloc.so.2 libtcmalloc-minimal4:libtcmalloc_minimal.so.4
+  fi
   need_build
   build_quietly release lgalloc-bench
   [[ $with_crates == no ]] || find_crates
@@ -713,6 +716,7 @@ main() {
       ;;
     mutants)
       need_test
+      need patch
       script fuzz/run-mutants.sh "$@"
       ;;
     coverage)

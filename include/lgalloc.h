@@ -17,6 +17,9 @@
  *         lgalloc_deallocate(handle);
  *     }
  *
+ *     void *memory = lgalloc_malloc(3000000);    or by address alone
+ *     lgalloc_free(memory);
+ *
  * Conventions that hold for every function unless it says otherwise:
  *
  * - Sizes and offsets are in bytes, capacities and lengths of regions in elements, times in
@@ -24,14 +27,20 @@
  * - Every function may be called from any thread at any time, also from destructors of
  *   thread-specific data and from the child after fork(). None is async-signal-safe.
  *   An object that is passed by pointer must not be used by two threads at once if one changes it.
+ * - fork(): the parent notices nothing of it. In the child, regions on files are lost: touching one is a
+ *   fault, freeing one does nothing, and new ones come from new files. Anonymous ones are copied on
+ *   write. What was lost counts as neither in use nor freed. The worker starts again when the child
+ *   first needs memory.
  * - Pointers must not be NULL where the text does not allow it. A NULL out pointer of a function that
  *   returns a status is LGALLOC_STATUS_INVALID_ARGUMENT; void functions ignore NULL.
  * - On any status but LGALLOC_STATUS_OK no memory is handed out, the allocator is as it was, and the
  *   out parameters hold an empty value that is safe to drop.
- * - `errno` is set where LGALLOC_STATUS_IO is returned, and kept by the functions that free.
+ * - `errno` is set where LGALLOC_STATUS_IO is returned and where lgalloc_malloc() or lgalloc_calloc()
+ *   return NULL, and kept by the functions that free.
  * - Misuse (a region freed twice, a pointer that is not a region's start, a length that is not the
  *   region's) is found in every build: one line on standard error says what was seen, then abort().
- *   Nothing else is ever written to standard output or standard error.
+ *   But a region that somebody else got between two frees is that owner's: the second free takes it
+ *   from him unnoticed. Nothing else is ever written to standard output or standard error.
  */
 #ifndef LGALLOC_H
 #define LGALLOC_H
@@ -58,7 +67,7 @@
 /* ---------------------------------------------------------------- enums */
 
 /*
- * What a call came to. Values 1 to 5 are the original crate's `AllocError`, in its order.
+ * The result of a call. Values 1 to 5 are the original crate's `AllocError`, in its order.
  */
 enum lgalloc_status
 #if defined(__cplusplus) || (defined(__STDC_VERSION__) && __STDC_VERSION__ >= 202311L)
@@ -67,7 +76,8 @@ enum lgalloc_status
 {
     /* Done. */
     LGALLOC_STATUS_OK = 0,
-    /* A system call failed; `errno` says why. ENOENT: file backing, and no path was configured. */
+    /* A system call failed; `errno` says why. ENOENT: file backing, and no path was configured or there
+     * is no such directory. */
     LGALLOC_STATUS_IO = 1,
     /* The size class is exhausted, the limit is reached, or the heap has no more. */
     LGALLOC_STATUS_OUT_OF_MEMORY = 2,
@@ -124,8 +134,8 @@ typedef struct lgalloc_config lgalloc_config;
 
 /*
  * A vector of fixed capacity: the original crate's `Region<T>`. The fields may be read; only the
- * functions below change them. A region is owned by whoever holds it and must be dropped once, with
- * lgalloc_region_drop(); a copy of the struct is not a copy of the memory.
+ * functions below change them. A region is owned by whoever holds it. A copy of the struct is not a copy
+ * of the memory: of all copies one is dropped, with lgalloc_region_drop(), which leaves that one empty.
  */
 typedef struct lgalloc_region {
     /* The first element. Never NULL: aligned and dangling where nothing is allocated. */
@@ -168,11 +178,11 @@ typedef struct lgalloc_size_class_stats {
     size_t global_regions;
     /* Free regions in the caches of threads, now. */
     size_t thread_regions;
-    /* Regions handed out and not yet freed, now. */
+    /* Regions handed out and not yet freed, now; in the child of a fork less what was lost. */
     size_t in_use_regions;
     /* Regions handed out. */
     uint64_t allocations;
-    /* Allocations that found no free region anywhere and took the size class's lock. */
+    /* Allocations that found no free region anywhere, at first sight. */
     uint64_t slow_path;
     /* Attempts to map another area. */
     uint64_t refill;
@@ -207,9 +217,9 @@ typedef struct lgalloc_global_stats {
     size_t metadata_bytes;
     /* The configured bound on in_use_bytes + dirty_bytes; 0: none. */
     size_t limit_bytes;
-    /* Clearing a free region failed; it stays usable and dirty. */
+    /* Clearing a free region, or discarding part of one in use, failed; it stays usable. */
     uint64_t clear_failures;
-    /* The system refused advice (huge pages, fork, hints); nothing else happened. */
+    /* The system refused advice (huge pages, fork); nothing else happened. */
     uint64_t advise_failures;
     /* Allocations refused because of limit_bytes. */
     uint64_t limit_failures;
@@ -256,6 +266,13 @@ uint32_t lgalloc_version(void);
  */
 const char *lgalloc_status_str(lgalloc_status status);
 
+/* Calls of some functions go through the global offset table instead of a stub: one jump less. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define LGALLOC_NOPLT __attribute__((__noplt__))
+#else
+#define LGALLOC_NOPLT
+#endif
+
 /* ---------------------------------------------------------------- regions */
 
 /*
@@ -285,7 +302,8 @@ lgalloc_status lgalloc_region_new_heap(size_t capacity, size_t elem_size, size_t
  * Makes a region on mapped memory: `Region::new_mmap`. Zero elements and zero-sized elements succeed
  * without memory.
  *
- * capacity:   elements, at least; all that fit in the region can be used.
+ * capacity:   elements, at least; all that fit in the region can be used. All together more than
+ *             32 KiB and at most 64 GiB.
  * elem_size:  bytes per element.
  * elem_align: bytes, a power of two; a region is aligned to its own size.
  * out_region: overwritten, not dropped first; empty on failure.
@@ -294,13 +312,15 @@ lgalloc_status lgalloc_region_new_heap(size_t capacity, size_t elem_size, size_t
  *
  * Returns OK, IO, OUT_OF_MEMORY, INVALID_SIZE_CLASS, DISABLED, UNALIGNED_MEMORY, INVALID_ARGUMENT.
  */
+LGALLOC_NOPLT
 lgalloc_status lgalloc_region_new_mmap(size_t capacity, size_t elem_size, size_t elem_align,
                                        lgalloc_region *out_region);
 
 /*
- * Makes a region on mapped memory from 64 KiB to 64 GiB, else on the heap: `Region::new_auto`. Where
- * mapped memory is not to be had (disabled, exhausted, I/O error) the heap is taken and
- * `heap_fallbacks` counts it; a `limit_bytes` that is reached stays a limit, and is OUT_OF_MEMORY.
+ * Makes a region on mapped memory where 64 KiB to 64 GiB are asked for, else on the heap:
+ * `Region::new_auto`. Where mapped memory is not to be had (disabled, exhausted, I/O error, an
+ * alignment above the region's size) the heap is taken and `heap_fallbacks` counts it; a `limit_bytes`
+ * that is reached stays a limit, and is OUT_OF_MEMORY.
  *
  * Parameters as lgalloc_region_new_mmap(). Returns OK, OUT_OF_MEMORY, INVALID_ARGUMENT.
  */
@@ -357,8 +377,10 @@ void lgalloc_region_clear(lgalloc_region *region);
 /*
  * Gives the memory back and leaves the region empty; dropping it once more is harmless. Any thread may
  * drop a region that any thread made. NULL is ignored. Keeps errno. Elements are plain bytes here:
- * nothing is called for them.
+ * nothing is called for them. Dropping two copies of a region is misuse; on the heap it goes unnoticed,
+ * as with free().
  */
+LGALLOC_NOPLT
 void lgalloc_region_drop(lgalloc_region *region);
 
 /*
@@ -369,18 +391,11 @@ lgalloc_handle lgalloc_region_handle(const lgalloc_region *region);
 
 /* ---------------------------------------------------------------- raw allocations */
 
-/* Calls of these go through the program's table of addresses without a stub in between: one jump less. */
-#if defined(__GNUC__) && !defined(__clang__)
-#define LGALLOC_NOPLT __attribute__((__noplt__))
-#else
-#define LGALLOC_NOPLT
-#endif
-
 /*
  * Allocates memory for at least `capacity` elements: the crate's `allocate`. Zero elements and
  * zero-sized elements succeed without memory.
  *
- * capacity:     elements, at least.
+ * capacity:     elements, at least. All together none, or more than 32 KiB and at most 64 GiB.
  * elem_size:    bytes per element.
  * elem_align:   bytes, a power of two; a region is aligned to its own size.
  * out_ptr:      the first element, never NULL on success; may be NULL if not wanted.
@@ -412,34 +427,45 @@ LGALLOC_NOPLT
 void lgalloc_deallocate(lgalloc_handle handle);
 
 /*
- * As malloc, for who needs neither a handle nor a status: a region of at least `size` bytes.
+ * As malloc, for who needs neither a status nor a handle: {address, size rounded up to a power of two}
+ * is the handle, for the hints below and for lgalloc_deallocate().
  *
- * size: bytes, rounded up to a power of two, of 64 KiB to 64 GiB.
+ * size: bytes, more than 32 KiB and at most 64 GiB; all up to the next power of two may be used.
+ *       Anything else is refused: small memory belongs to malloc.
  *
- * Returns its address, aligned to the region's size; to be freed once with lgalloc_free(), by any thread. The contents
- * are undefined. NULL on failure, and errno says why: EINVAL (the size has no class; 0 has none), ENOMEM (out of
- * memory, or the limit is reached), EPERM (disabled), ENOENT (file backing, and no path was configured), or what a
- * system call said.
+ * Returns the region's address, aligned to the region's size, to be freed once, by any thread, with
+ * lgalloc_free() or lgalloc_free_sized(). The contents are undefined. NULL on failure, and errno says
+ * why: EINVAL (a size below or above, 0 too), ENOMEM (out of memory, or the limit is reached), EPERM
+ * (disabled), ENOENT (file backing, and no path was configured or there is no such directory), or what
+ * a system call said.
  */
 LGALLOC_NOPLT
 void *lgalloc_malloc(size_t size);
 
 /*
- * As lgalloc_malloc() of count * size bytes, and every byte is zero. EINVAL also if the product overflows.
+ * As lgalloc_malloc(), and every byte is zero. What is known to be zero is not written again.
+ *
+ * count: elements.
+ * size:  bytes per element; the product is more than 32 KiB and at most 64 GiB.
+ *
+ * Returns as lgalloc_malloc(); EINVAL also where the product overflows.
  */
+LGALLOC_NOPLT
 void *lgalloc_calloc(size_t count, size_t size);
 
 /*
- * Frees a region of lgalloc_malloc() or lgalloc_calloc(), and of lgalloc_allocate() as well. Any thread may; NULL is
- * ignored. Works also while the allocator is disabled. Keeps errno. Misuse aborts.
+ * Frees a region that lgalloc_malloc() or lgalloc_calloc() returned, or that a handle holds; not one of
+ * an lgalloc_region, which lgalloc_region_drop() frees. Any thread may; NULL is ignored. Works also
+ * while the allocator is disabled. Keeps errno. Misuse aborts.
  */
 LGALLOC_NOPLT
 void lgalloc_free(void *ptr);
 
 /*
- * The same where the size is known, as C23's free_sized: a little faster, and the size is checked.
+ * As lgalloc_free(), for who knows the size, like C23's free_sized: a little faster, and a wrong size is
+ * misuse, which aborts.
  *
- * size: bytes, what was asked for, or anything that rounds up to the same power of two.
+ * size: bytes that were asked for, or anything that rounds up to the same power of two.
  */
 LGALLOC_NOPLT
 void lgalloc_free_sized(void *ptr, size_t size);
@@ -450,13 +476,15 @@ void lgalloc_free_sized(void *ptr, size_t size);
  * handle stays the caller's. Any thread may, also several at once; lgalloc_discard() is a write.
  *
  * lgalloc_prefetch: it will be read soon; the system may bring it in, and the call may take as long as
- *                   the reading. Pages that the range touches.
+ *                   the reading. Every page counts that the range touches.
  * lgalloc_populate: back it with memory (and disk blocks) now. A full disk is IO with ENOSPC here,
- *                   where a later first write would be SIGBUS. Contents stay. Pages it touches.
- * lgalloc_cold:     it will not be used soon; the system may take its pages first. Contents stay.
+ *                   where a later first write would be SIGBUS. Contents stay. Every page counts that
+ *                   the range touches.
+ * lgalloc_cold:     it will not be used soon; the system may take its pages first. Contents stay. Every
+ *                   page counts that the range touches. Before Linux 5.4 it is IO with EINVAL.
  * lgalloc_discard:  its contents are not needed: whole pages inside the range read as zero
  *                   afterwards, and their memory and disk blocks are given back; parts of pages at the
- *                   ends keep their contents.
+ *                   ends keep their contents. On a file system without holes it is IO with EOPNOTSUPP.
  *
  * Return OK (also for a handle that holds nothing, with offset and len 0), OUT_OF_BOUNDS, IO (the
  * system refused; `errno` says why), INVALID_ARGUMENT (not an allocation in use).
@@ -500,17 +528,26 @@ void lgalloc_config_with_backing(lgalloc_config *config, lgalloc_backing backing
  * batch:       regions cleared at most per tick and size class; 0: no such bound.
  * clear_bytes: bytes cleared at most per tick and size class, but one region at least; 0: no such
  *              bound.
+ *
+ * Beyond these bounds it clears what exceeds idle_bytes, all that is dirty with eager_return, and areas
+ * that are due for release.
  */
 void lgalloc_config_with_background(lgalloc_config *config, uint64_t interval_ns, size_t batch,
                                     size_t clear_bytes);
 
-/* Whether regions that leave a thread's cache are cleared at once. Default: false. */
+/* Whether regions that leave a thread's cache are cleared at once, by the thread or the worker that takes
+ * them out. Default: false. */
 void lgalloc_config_eager_return(lgalloc_config *config, bool eager_return);
 
-/* Areas grow by a factor of 1 + 1/(growth_dampener + 1). Default: 0, each is twice the last. */
+/*
+ * The next area of a size class is larger than the last by 1/(growth_dampener + 1) of it, but by 32 MiB or
+ * one region at least, which is also the size of the first; and none is larger than 1 GiB or one region.
+ * Default: 0, each is twice the last.
+ */
 void lgalloc_config_growth_dampener(lgalloc_config *config, size_t growth_dampener);
 
-/* Bytes that a thread's cache may hold per size class; 0: no cache. Default: 32 MiB. */
+/* Bytes that a thread's cache may hold per size class, in 1,024 regions at most; 0: no cache. Default:
+ * 32 MiB. */
 void lgalloc_config_local_buffer_bytes(lgalloc_config *config, size_t bytes);
 
 /*
@@ -520,11 +557,12 @@ void lgalloc_config_local_buffer_bytes(lgalloc_config *config, size_t bytes);
  */
 void lgalloc_config_limit_bytes(lgalloc_config *config, size_t bytes);
 
-/* Bound on the free bytes kept dirty in the shared pools; what is above is cleared by the thread that
- * gives it there. Default: SIZE_MAX, no bound. */
+/* Bound on the free bytes kept dirty in the shared pools; what is above is cleared by the thread that gives
+ * it there, and by the worker. Default: SIZE_MAX, no bound. */
 void lgalloc_config_idle_bytes(lgalloc_config *config, size_t bytes);
 
-/* Whether huge pages are advised for new anonymous areas: advice, never an error. Default: true. */
+/* Whether huge pages are advised for new anonymous areas of size classes from 2 MiB on; if not, they are
+ * advised against for all. Advice, never an error. Default: true. */
 void lgalloc_config_huge_pages(lgalloc_config *config, bool huge_pages);
 
 /*
@@ -553,7 +591,8 @@ lgalloc_status lgalloc_config_from_env(lgalloc_config *config);
 
 /*
  * Applies a set of options to the process, all or nothing. The set stays the caller's and can be
- * applied again.
+ * applied again. Stopping the worker waits for its tick to end; caches above a smaller
+ * local_buffer_bytes shrink when they next overflow.
  *
  * Returns OK, INVALID_ARGUMENT (NULL, or an unknown backing), OUT_OF_MEMORY, IO (the worker can't be
  * started).

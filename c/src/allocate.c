@@ -13,8 +13,8 @@
 #define SMALLEST_REQUEST (((size_t)1 << (LG_CLASS_MIN - 1)) + 1)
 #define LARGEST_REQUEST ((size_t)1 << LG_CLASS_MAX)
 
-/* These take what the hot path got, in the same registers, so that it can jump to them with nothing moved and
- * nothing on the stack. */
+/* These take what the hot path got, in the same registers, so that it can jump to them with little moved and
+ * nothing of its own on the stack. */
 static LG_COLD lgalloc_status refuse(size_t capacity, size_t elem_size, size_t elem_align, void **out_ptr,
                                      size_t *out_capacity, lgalloc_handle *out_handle);
 static LG_WARM lgalloc_status allocate_refilled(size_t bytes, size_t elem_size, size_t elem_align, void **out_ptr,
@@ -26,7 +26,6 @@ static LG_WARM lgalloc_status allocate_elsewhere(size_t bytes, size_t elem_size,
 static LG_WARM lgalloc_status allocate_zeroed_elsewhere(size_t bytes, size_t elem_size, size_t elem_align,
                                                         void **out_ptr, size_t *out_capacity,
                                                         lgalloc_handle *out_handle);
-static LG_WARM void give_to_full_cache(lgalloc_handle handle);
 static LG_COLD void make_zero(void *ptr, size_t len);
 
 /* A free region of the calling thread's becomes one in use. */
@@ -97,7 +96,7 @@ LG_INLINE void deallocate(lgalloc_handle handle, bool lzcnt)
         return;
     }
     if (LG_UNLIKELY(!lg_hot_give(bin, region, handle.ptr)))
-        give_to_full_cache(handle);
+        lg_cache_give_address(handle.ptr);
 }
 
 LG_HOT_FUNCTION(lgalloc_status, lgalloc_allocate,
@@ -269,13 +268,4 @@ static void make_zero(void *ptr, size_t len)
         area.kind == LG_AREA_ANONYMOUS && lg_area_clear(class_index, &area, offset, len) == 0)
         return;
     memset(ptr, 0, len);
-}
-
-/* ---- the rare case of freeing */
-
-static void give_to_full_cache(lgalloc_handle handle)
-{
-    lg_thread *self = lg_self();
-    unsigned class_index = lg_log2_floor(handle.len) - LG_CLASS_MIN;
-    lg_cache_give(self, class_index, lg_bin_region(lg_bin_of(self, class_index), (uintptr_t)handle.ptr));
 }

@@ -3,45 +3,62 @@
 #include "init.h"
 #include "thread_cache.h"
 
-bool lg_handle_find(lgalloc_handle handle, unsigned *out_class_index, uint64_t *out_region)
+/* Where an address lies. */
+typedef struct location {
+    uint64_t class_index; /* at least lg_layout_.stripes: not ours, or a class that the reservation is too small for */
+    size_t within;        /* bytes from the stripe's start */
+    uint64_t index;       /* of the region there */
+} location;
+
+static location location_of(const void *ptr)
 {
     if (!lg_ready())
+        return (location){.class_index = UINT64_MAX};
+    uint64_t class_index = lg_class_of(ptr);
+    if (class_index >= LG_CLASS_COUNT)
+        return (location){.class_index = UINT64_MAX};
+    size_t within = (uintptr_t)ptr & (lg_layout_.stripe_bytes - 1);
+    return (location){class_index, within, within >> (class_index + LG_CLASS_MIN)};
+}
+
+/* Whether a region there could ever have been handed out. */
+static bool has_region(location at)
+{
+    return at.class_index < lg_layout_.stripes &&
+           at.index < lg_load_relaxed_64(&lg_stripe_of((unsigned)at.class_index)->limit);
+}
+
+bool lg_handle_find(lgalloc_handle handle, unsigned *out_class_index, uint64_t *out_region)
+{
+    location at = location_of(handle.ptr);
+    if (!has_region(at))
         return false;
-    size_t offset = (uintptr_t)handle.ptr - lg_stripes[0].base;
-    if (offset >= lg_layout_.reserved_bytes)
-        return false;
-    unsigned class_index = (unsigned)(offset / lg_layout_.stripe_bytes);
-    size_t within = offset % lg_layout_.stripe_bytes;
-    uint64_t index = within >> (class_index + LG_CLASS_MIN);
-    if (class_index >= lg_layout_.stripes || handle.len != lg_class_size(class_index) ||
-        within % handle.len != 0 || index >= lg_load_relaxed_64(&lg_stripe_of(class_index)->limit) ||
-        lg_load_relaxed_64(&lg_region_at(class_index, index)->state) != (uintptr_t)handle.ptr)
+    unsigned class_index = (unsigned)at.class_index;
+    if (handle.len != lg_class_size(class_index) || at.within % handle.len != 0 ||
+        lg_load_relaxed_64(&lg_region_at(class_index, at.index)->state) != (uintptr_t)handle.ptr)
         return false;
     *out_class_index = class_index;
-    *out_region = index;
+    *out_region = at.index;
     return true;
 }
 
 /* Says what is wrong with a handle that isn't a region in use; returns if it was lost to a fork. */
 static void explain_misuse(lgalloc_handle handle)
 {
-    uintptr_t base = lg_stripes[0].base;
-    size_t offset = (uintptr_t)handle.ptr - base;
-    if (!lg_ready() || offset >= lg_layout_.reserved_bytes)
+    location at = location_of(handle.ptr);
+    if (at.class_index == UINT64_MAX)
         LG_DIE(LG_TEXT("invalid free: "), LG_HEX(handle.ptr), LG_TEXT(" is not memory of this allocator"));
-    unsigned class_index = (unsigned)(offset / lg_layout_.stripe_bytes);
-    size_t within = offset % lg_layout_.stripe_bytes;
-    uint64_t index = within >> (class_index + LG_CLASS_MIN);
-    if (class_index >= lg_layout_.stripes || index >= lg_load_relaxed_64(&lg_stripe_of(class_index)->limit))
+    if (!has_region(at))
         LG_DIE(LG_TEXT("invalid free: "), LG_HEX(handle.ptr), LG_TEXT(" was never allocated"));
+    unsigned class_index = (unsigned)at.class_index;
     size_t size = lg_class_size(class_index);
-    if (within % size != 0)
+    if (at.within % size != 0)
         LG_DIE(LG_TEXT("invalid free: "), LG_HEX(handle.ptr), LG_TEXT(" points inside the region at "),
-               LG_HEX(base + offset - within % size), LG_TEXT(" of "), LG_HEX(size), LG_TEXT(" bytes"));
+               LG_HEX((uintptr_t)handle.ptr - at.within % size), LG_TEXT(" of "), LG_HEX(size), LG_TEXT(" bytes"));
     if (handle.len != size)
         LG_DIE(LG_TEXT("invalid free: length "), LG_HEX(handle.len), LG_TEXT(" given for the region at "),
                LG_HEX(handle.ptr), LG_TEXT(" of "), LG_HEX(size), LG_TEXT(" bytes"));
-    uint64_t state = lg_load_relaxed_64(&lg_region_at(class_index, index)->state);
+    uint64_t state = lg_load_relaxed_64(&lg_region_at(class_index, at.index)->state);
     if (lg_state_is_free(state))
         LG_DIE(LG_TEXT("double free: the region at "), LG_HEX(handle.ptr), LG_TEXT(" of "), LG_HEX(size),
                LG_TEXT(" bytes is free already"));

@@ -9,7 +9,6 @@
 static LG_WARM void *malloc_refilled(size_t size);
 static LG_WARM void *malloc_elsewhere(size_t size);
 static LG_COLD void *die_taken_twice(const lg_region *region);
-static LG_WARM void free_to_full_cache(void *ptr);
 static LG_COLD void free_elsewhere(void *ptr);
 static LG_COLD void free_sized_elsewhere(void *ptr, size_t size);
 
@@ -49,7 +48,7 @@ LG_INLINE void hot_free(void *ptr)
         return;
     }
     if (LG_UNLIKELY(!lg_hot_give(bin, region, ptr)))
-        free_to_full_cache(ptr);
+        lg_cache_give_address(ptr);
 }
 
 LG_INLINE void hot_free_sized(void *ptr, size_t size, bool lzcnt)
@@ -61,7 +60,7 @@ LG_INLINE void hot_free_sized(void *ptr, size_t size, bool lzcnt)
         return;
     }
     if (LG_UNLIKELY(!lg_hot_give(bin, region, ptr)))
-        free_to_full_cache(ptr);
+        lg_cache_give_address(ptr);
 }
 
 LG_HOT_FUNCTION(void *, lgalloc_malloc, (size_t size), return hot_malloc(size, lzcnt););
@@ -118,13 +117,6 @@ static void *die_taken_twice(const lg_region *region)
 }
 
 /* ---- the rare cases of freeing */
-
-static void free_to_full_cache(void *ptr)
-{
-    lg_thread *self = lg_self();
-    unsigned class_index = (unsigned)lg_class_of(ptr);
-    lg_cache_give(self, class_index, lg_bin_region(lg_bin_of(self, class_index), (uintptr_t)ptr));
-}
 
 static void free_elsewhere(void *ptr)
 {

@@ -206,13 +206,6 @@ static LG_WARM void drop_elsewhere(lgalloc_region *region)
     }
 }
 
-static LG_WARM void drop_to_full_cache(void *ptr, size_t len)
-{
-    lg_thread *self = lg_self();
-    unsigned class_index = lg_log2_floor(len) - LG_CLASS_MIN;
-    lg_cache_give(self, class_index, lg_bin_region(lg_bin_of(self, class_index), (uintptr_t)ptr));
-}
-
 LG_INLINE void drop(lgalloc_region *region, bool lzcnt)
 {
     if (LG_UNLIKELY(region == NULL) || LG_UNLIKELY(region->mapped == 0)) {
@@ -230,7 +223,7 @@ LG_INLINE void drop(lgalloc_region *region, bool lzcnt)
     }
     leave_empty(region);
     if (LG_UNLIKELY(!lg_hot_give(bin, descriptor, ptr)))
-        drop_to_full_cache(ptr, len);
+        lg_cache_give_address(ptr);
 }
 
 LG_HOT_FUNCTION(void, lgalloc_region_drop, (lgalloc_region * region), drop(region, lzcnt););

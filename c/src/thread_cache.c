@@ -266,6 +266,13 @@ void lg_cache_give(lg_thread *self, unsigned class_index, lg_region *region)
     respect_idle_bytes(self, class_index);
 }
 
+void lg_cache_give_address(void *ptr)
+{
+    lg_thread *self = lg_self();
+    unsigned class_index = (unsigned)lg_class_of(ptr);
+    lg_cache_give(self, class_index, lg_bin_region(lg_bin_of(self, class_index), (uintptr_t)ptr));
+}
+
 void lg_cache_reject(lg_thread *self, unsigned class_index, lg_region *region)
 {
     /* Some of its blocks may be there. */

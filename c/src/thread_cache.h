@@ -17,6 +17,9 @@ LG_HIDDEN LG_WARM lgalloc_status lg_cache_refill(lg_thread *self, unsigned class
  * of the cache. `self` may be NULL. */
 LG_HIDDEN LG_WARM void lg_cache_give(lg_thread *self, unsigned class_index, lg_region *region);
 
+/* The same for a region that the calling thread has just freed, by its address. */
+LG_HIDDEN LG_WARM void lg_cache_give_address(void *ptr);
+
 /* Gives a region whose disk blocks could not be reserved: it is cleared and goes to the shared pool. */
 LG_HIDDEN LG_COLD void lg_cache_reject(lg_thread *self, unsigned class_index, lg_region *region);
 

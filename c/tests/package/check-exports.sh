@@ -34,6 +34,8 @@ same "soname" "liblgalloc.so.$major" "$(sed -n 's/.*(SONAME).*\[\(.*\)\]/\1/p' <
 same "needs libc alone" "libc.so.6" \
   "$(sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' <<<"$dynamic" | grep -v '^libpthread\.so\.0$')"
 same "no path to search for libraries, no relocation of code" "" "$(grep -E 'RPATH|RUNPATH|TEXTREL' <<<"$dynamic" || true)"
+same "it stays loaded: dlclose would pull it away below threads that end, and the worker" "NODELETE" \
+  "$(grep -o 'NODELETE' <<<"$dynamic" || true)"
 # The thread's record is found without a call: that is what the initial-exec model is for.
 same "no call to find thread-local data" "" "$(nm -D --undefined-only "$shared" | grep -o '__tls_get_addr' || true)"
 

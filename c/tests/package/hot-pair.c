@@ -1,11 +1,13 @@
-/* So many hot pairs of 2 MiB: check-instructions.sh counts what they take. */
+/* So many hot pairs of 2 MiB, with handles or by malloc: check-instructions.sh counts what they take. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "lgalloc.h"
 
 int main(int argc, char **argv)
 {
-    long pairs = argc == 2 ? atol(argv[1]) : 0;
+    int by_malloc = argc == 3 && strcmp(argv[1], "malloc") == 0;
+    long pairs = argc == 3 ? atol(argv[2]) : 0;
     lgalloc_config *config = lgalloc_config_new();
     if (config == NULL)
         return 1;
@@ -13,10 +15,16 @@ int main(int argc, char **argv)
     lgalloc_config_with_backing(config, LGALLOC_BACKING_ANONYMOUS);
     lgalloc_status status = lgalloc_set_config(config);
     lgalloc_config_free(config);
-    for (long i = 0; i < pairs && status == LGALLOC_STATUS_OK; i++) {
+    for (long i = 0; i < pairs && status == LGALLOC_STATUS_OK && !by_malloc; i++) {
         lgalloc_handle handle;
         status = lgalloc_allocate(1 << 21, 1, 1, NULL, NULL, &handle);
         lgalloc_deallocate(handle);
+    }
+    for (long i = 0; i < pairs && status == LGALLOC_STATUS_OK && by_malloc; i++) {
+        void *ptr = lgalloc_malloc(1 << 21);
+        if (ptr == NULL)
+            return 1;
+        lgalloc_free_sized(ptr, 1 << 21);
     }
     return status == LGALLOC_STATUS_OK ? 0 : 1;
 }

@@ -1,0 +1,81 @@
+/* What becomes of areas in the child of a fork; see fork.c. */
+#include "area_table.h"
+
+#include "os.h"
+
+/* Settles one region in the child. Returns whether it counts as in use, and adds its charge. */
+static bool settle(unsigned class_index, const lg_area *area, uint64_t index, uint64_t *charge)
+{
+    lg_region *region = lg_region_at(class_index, index);
+    lg_batch one = lg_batch_of(index);
+    uint64_t state = lg_load_relaxed_64(&region->state);
+    bool in_dirty = lg_bitmap_has(&lg_dirty[class_index].regions, index);
+    bool in_clean = lg_bitmap_has(&lg_clean[class_index].regions, index);
+    if (area->kind == LG_AREA_FILE) {
+        if (in_dirty)
+            (void)lg_pool_claim_mask(NULL, &lg_dirty[class_index], class_index, one);
+        if (in_clean)
+            (void)lg_pool_claim_mask(NULL, &lg_clean[class_index], class_index, one);
+        lg_store_relaxed_64(&region->state, lg_state_is_in_use(state) ? LG_LOST : LG_CLEAN);
+        lg_store_relaxed_32(&region->has_blocks, 0);
+        return false;
+    }
+    if (lg_state_is_in_use(state)) {
+        *charge += lg_class_size(class_index);
+        return true;
+    }
+    /* A thread that vanished had it in its hands. */
+    if (!in_dirty && !in_clean)
+        lg_pool_give(NULL, state == LG_CLEAN ? &lg_clean[class_index] : &lg_dirty[class_index], class_index, one);
+    if (state != LG_CLEAN)
+        *charge += lg_class_size(class_index);
+    return false;
+}
+
+uint64_t lg_area_forked(unsigned class_index, uint64_t counted_in_use)
+{
+    lg_class_areas *areas = lg_areas_of(class_index);
+    uint64_t charge = 0, in_use = 0;
+    for (size_t at = 0; at < areas->records;) {
+        lg_area *area = &areas->table[at];
+        if (area->kind == LG_AREA_LOST) {
+            at++;
+            continue;
+        }
+        uint64_t first = area->start >> (class_index + LG_CLASS_MIN);
+        uint64_t count = area->len >> (class_index + LG_CLASS_MIN);
+        bool lost = false;
+        for (uint64_t i = first; i < first + count; i++) {
+            in_use += settle(class_index, area, i, &charge);
+            lost = lost || lg_load_relaxed_64(&lg_region_at(class_index, i)->state) == LG_LOST;
+        }
+        if (area->kind != LG_AREA_FILE) {
+            at++;
+            continue;
+        }
+        /* The parent's pages are not in this process (or must not stay there); nobody else may get the
+         * addresses as long as somebody may touch or free what was lost. */
+        bool ours = lg_os_unmap(lg_area_address(class_index, area->start), area->len) == 0;
+        for (uint64_t at_region = area->start; LG_ASAN && at_region < area->start + area->len;
+             at_region += lg_class_size(class_index))
+            lg_unpoison(lg_area_address(class_index, at_region), lg_class_size(class_index));
+        int fd = area->fd;
+        for (size_t i = at; i < areas->records; i++)
+            if (areas->table[i].fd == fd)
+                areas->table[i].fd = -1;
+        if (fd >= 0) {
+            lg_os_close(fd);
+            if (areas->fd == fd)
+                areas->fd = -1;
+        }
+        if (lost || !ours) { /* without a reservation anything may come to lie there */
+            lg_areas_lose(areas, at);
+            at++;
+        } else {
+            lg_areas_remove(areas, at);
+        }
+    }
+    lg_store_relaxed_64(&lg_in_use_lost[class_index],
+                        lg_load_relaxed_64(&lg_in_use_lost[class_index]) + counted_in_use - in_use);
+    return charge;
+}
