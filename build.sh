@@ -20,35 +20,32 @@ die() {
   exit 2
 }
 
+# The steps of the tests, in their order.
+test_steps=(build header alone exports instructions install "${variants[@]}" fuzz cargo peers demo readme shellcheck)
+
 usage() {
-  cat <<'TEXT'
+  cat <<TEXT
 usage: ./build.sh COMMAND
 
   build              the release library: build/liblgalloc.a, build/liblgalloc.so
   demo [ARGUMENT...] sorts a real file in parallel, in regions and with malloc; --help says more
-  test [STEP...]     all tests, or the steps named; LGALLOC_PEERS=1 adds those that need other crates,
-                     FUZZ_SECONDS=N fuzzes each harness for so long
-  bench [ARGUMENT..] measures, also the original crate where cargo finds it; without --filter also from Rust;
+  test [STEP...]     all tests, or the steps named, of
+$(printf '%s\n' "${test_steps[*]}" | fold -s -w 70 | sed 's/^/                       /')
+                     LGALLOC_PEERS=1 adds peers, which needs other crates; FUZZ_SECONDS=N fuzzes each
+                     harness for so long
+  bench [ARGUMENT...]
+                     measures, also the original crate where cargo finds it; without --filter also from Rust;
                      --help says more
   install            into PREFIX (/usr/local), below DESTDIR if that is set
   variant NAME [TARGET...]
                      one build of the library and its tests: COMPILER-FLAVOUR with gcc or clang, and
                      plain, asan, tsan, valgrind, fuzz or coverage, in build/NAME
-TEXT
-  if [[ -e $root/c/tests/soak.c ]]; then
-    echo "  soak [SECONDS]     threads, faults, forks and configurations at random, payloads checked"
-  fi
-  if [[ -e $root/fuzz/run-fuzz.sh ]]; then
-    echo "  fuzz [HARNESS] [SECONDS]"
-    echo "                     libFuzzer over one harness or all"
-  fi
-  if [[ -e $root/fuzz/run-mutants.sh ]]; then
-    echo "  mutants            breaks the library in known ways and shows which test sees it"
-  fi
-  if [[ -e $root/c/tests/run-coverage.sh ]]; then
-    echo "  coverage           which lines and branches the tests reach"
-  fi
-  cat <<'TEXT'
+  soak [SECONDS]     threads, faults, forks and configurations at random, payloads checked; a minute
+  fuzz [HARNESS] [SECONDS]
+                     libFuzzer over one harness or all, a minute each
+  mutants [--jobs N] [MUTANT...]
+                     breaks the library in known ways and shows which test sees it
+  coverage           which lines and branches the tests reach
   clean              removes what was built
   help               this text
 
@@ -548,12 +545,11 @@ run_step() {
 
 command_test() {
   local step
-  local -a steps=(build header alone exports instructions install "${variants[@]}" fuzz cargo peers demo readme shellcheck)
   local -a chosen=("$@")
   for step in "$@"; do
-    [[ " ${steps[*]} " == *" $step "* ]] || die "no such step: $step (there are: ${steps[*]})"
+    [[ " ${test_steps[*]} " == *" $step "* ]] || die "no such step: $step (there are: ${test_steps[*]})"
   done
-  ((${#chosen[@]} > 0)) || chosen=("${steps[@]}")
+  ((${#chosen[@]} > 0)) || chosen=("${test_steps[@]}")
   need_test
   mkdir -p "$logs"
   need_scratch
@@ -703,7 +699,6 @@ main() {
       build_quietly "$@"
       ;;
     soak)
-      [[ -e $root/c/tests/soak.c ]] || die "c/tests/soak.c is not there"
       need gcc cmake make cmocka
       build_quietly gcc-plain soak
       cleanup

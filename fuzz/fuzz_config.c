@@ -230,14 +230,6 @@ static void stop_worker(model *m)
     model_apply(m, config);
 }
 
-int LLVMFuzzerInitialize(int *argc, char ***argv)
-{
-    (void)argc;
-    (void)argv;
-    model_initialise();
-    return 0;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static model m;

@@ -33,14 +33,6 @@ static int decide(enum lg_system_call call)
     return 0;
 }
 
-int LLVMFuzzerInitialize(int *argc, char ***argv)
-{
-    (void)argc;
-    (void)argv;
-    model_initialise();
-    return 0;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const int errors[] = {ENOMEM, ENOSPC, EIO,   EINVAL, EAGAIN, EMFILE, EOPNOTSUPP, EFBIG,

@@ -37,11 +37,6 @@ static inline unsigned input_below(input *in, unsigned n)
     return input_u8(in) % n;
 }
 
-static inline bool input_bool(input *in)
-{
-    return (input_u8(in) & 1) != 0;
-}
-
 /* Prints what did not hold, and aborts: a fuzzer keeps the input then. */
 _Noreturn void fuzz_fail(const char *file, int line, const char *what, const char *more);
 

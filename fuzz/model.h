@@ -50,9 +50,8 @@ typedef struct model {
 
 extern const char *model_directory; /* where area files go */
 
-/* Once per process: makes the directory's name known and the reservation small, so that verifying is quick
- * and large classes run out. */
-void model_initialise(void);
+/* LLVMFuzzerInitialize() of these harnesses makes the directory's name known and the reservation small, so that verifying
+ * is quick and large classes run out. */
 
 /* From a fresh start: every option at its default, but enabled and with a path. */
 void model_begin(model *m, bool lenient);

@@ -268,8 +268,10 @@ static int refuse_large_reservations(enum lg_system_call call)
     return call == LG_SYS_RESERVE && reservations++ < 8 ? ENOMEM : 0;
 }
 
-void model_initialise(void)
+int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
+    (void)argc;
+    (void)argv;
     static char directory[256];
     const char *given = getenv("LGALLOC_TEST_DIR");
     if (given == NULL)
@@ -290,6 +292,7 @@ void model_initialise(void)
     lgalloc_thread_flush();
     (void)lgalloc_purge();
     lg_os_fault = NULL;
+    return 0;
 }
 
 void model_begin(model *m, bool lenient)

@@ -66,12 +66,9 @@ for name in "${harnesses[@]}"; do
   grep -m 1 -E 'failed:|ERROR:|aborts|runtime error' "$log" || tail -n 20 "$log"
   [[ -n $crash ]] || continue
   smaller=$found/$name-minimised
-  if "$wrapper" "$programs/$name" -minimize_crash=1 -max_total_time=60 -exact_artifact_path="$smaller" "$crash" \
-    >"$found/$name-minimise.log" 2>&1 && [[ -s $smaller ]]; then
-    crash=$smaller
-  elif [[ -s $smaller ]]; then
-    crash=$smaller
-  fi
+  "$wrapper" "$programs/$name" -minimize_crash=1 -max_total_time=60 -exact_artifact_path="$smaller" "$crash" \
+    >"$found/$name-minimise.log" 2>&1 || true
+  [[ ! -s $smaller ]] || crash=$smaller
   echo "the input: $crash"
   echo "again:     $programs/$name $crash"
   echo "           or with any compiler: ./build.sh variant gcc-plain $name && $build/gcc-plain/$name $crash"

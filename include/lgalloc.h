@@ -219,7 +219,7 @@ typedef struct lgalloc_global_stats {
     size_t limit_bytes;
     /* Clearing a free region, or discarding part of one in use, failed; it stays usable. */
     uint64_t clear_failures;
-    /* The system refused advice (huge pages, fork); nothing else happened. */
+    /* The system refused advice (huge pages, fork, prefetch, cold); nothing else happened. */
     uint64_t advise_failures;
     /* Allocations refused because of limit_bytes. */
     uint64_t limit_failures;

@@ -106,7 +106,9 @@ static size_t gather(struct fact *out_facts, size_t capacity)
              (double)available_memory() / (double)GIB);
     next = fact(out_facts, &count, capacity, "kernel");
     if (uname(&system) == 0)
-        snprintf(next->text, sizeof next->text, "%.60s %.60s", system.release, system.machine);
+        /* Digits and dots alone: what follows names whose build it is. */
+        snprintf(next->text, sizeof next->text, "%.*s %.60s", (int)strspn(system.release, "0123456789."), system.release,
+                 system.machine);
     next = fact(out_facts, &count, capacity, "huge pages");
     first_line("/sys/kernel/mm/transparent_hugepage/enabled", next->text, sizeof next->text);
     next = fact(out_facts, &count, capacity, "huge pages, defrag");

@@ -140,6 +140,33 @@ uint64_t run_together_prepared(unsigned threads, void (*work)(void *arg, unsigne
     return run_team(threads, work, arg, true);
 }
 
+struct mean {
+    double (*measure)(void *arg);
+    void *arg;
+    double per_thread[16];
+};
+
+static void measure_one(void *arg, unsigned index)
+{
+    struct mean *mean = arg;
+
+    mean->per_thread[index] = mean->measure(mean->arg);
+}
+
+double mean_over_threads(unsigned threads, double (*measure)(void *arg), void *arg)
+{
+    struct mean mean = {.measure = measure, .arg = arg};
+    double sum = 0;
+
+    /* One thread is the main thread: in some allocators it has the better cache. */
+    if (threads == 1)
+        return measure(arg);
+    run_together(threads, measure_one, &mean);
+    for (unsigned i = 0; i < threads; i++)
+        sum += mean.per_thread[i];
+    return sum / threads;
+}
+
 /* ---------------------------------------------------------------- what the kernel says */
 
 /* A line "name:  number kB" of a file in /proc; 0 where it is not there. */

@@ -49,6 +49,9 @@ uint64_t run_together(unsigned threads, void (*work)(void *arg, unsigned index),
 /* For work that has to be prepared on its thread: called between preparation and measurement. Every
  * thread of run_together_prepared() calls it once. */
 uint64_t run_together_prepared(unsigned threads, void (*work)(void *arg, unsigned index), void *arg);
+
+/* The mean of what `measure` returns on each of up to 16 threads that start at the same moment. */
+double mean_over_threads(unsigned threads, double (*measure)(void *arg), void *arg);
 void prepared(void);
 
 struct footprint {

@@ -11,7 +11,6 @@ struct direct {
     size_t size;
     bool batches;
     bool bare;
-    double *per_thread;
 };
 
 enum { MOST = 64 };
@@ -73,28 +72,19 @@ static void run_operations(void *arg, size_t operations)
         (work->batches ? library_batches : library_pairs)(work->size, operations);
 }
 
-static void measure(void *arg, unsigned index)
+static double measure(void *arg)
 {
     const struct direct *work = arg;
     const double each = time_per_operation(run_operations, arg, settings.budget_ns);
 
-    work->per_thread[index] = work->batches ? each / MOST : each;
+    return work->batches ? each / MOST : each;
 }
 
 void run_direct(const struct workload *workload, const struct contestant *contestant, struct sample *out)
 {
-    double per_thread[16];
     struct direct work = {.size = workload->size,
                           .batches = workload->count != 0,
-                          .bare = contestant == &floor_contestants[0],
-                          .per_thread = per_thread};
-    double sum = 0;
+                          .bare = contestant == &floor_contestants[0]};
 
-    if (workload->threads == 1)
-        measure(&work, 0);
-    else
-        run_together(workload->threads, measure, &work);
-    for (unsigned i = 0; i < workload->threads; i++)
-        sum += per_thread[i];
-    out->values[0] = sum / workload->threads;
+    out->values[0] = mean_over_threads(workload->threads, measure, &work);
 }

@@ -10,7 +10,6 @@ struct pairs {
     const struct contestant *contestant;
     size_t size;
     unsigned count;
-    double *per_thread;
 };
 
 static void *must_allocate(const struct contestant *contestant, size_t size)
@@ -54,45 +53,30 @@ static void batches(void *arg, size_t operations)
     }
 }
 
-static void measure_pairs(void *arg, unsigned index)
+static double measure_pairs(void *arg)
+{
+    return time_per_operation(pairs, arg, settings.budget_ns);
+}
+
+static double measure_batches(void *arg)
 {
     const struct pairs *work = arg;
 
-    work->per_thread[index] = time_per_operation(pairs, arg, settings.budget_ns);
-}
-
-static void measure_batches(void *arg, unsigned index)
-{
-    const struct pairs *work = arg;
-
-    work->per_thread[index] = time_per_operation(batches, arg, settings.budget_ns) / work->count;
-}
-
-static double mean_over_threads(const struct workload *workload, const struct contestant *contestant,
-                                void (*measure)(void *, unsigned))
-{
-    double per_thread[16];
-    struct pairs work = {contestant, workload->size, workload->count, per_thread};
-    double sum = 0;
-
-    /* One thread is the main thread: in some allocators it has the better cache. */
-    if (workload->threads == 1)
-        measure(&work, 0);
-    else
-        run_together(workload->threads, measure, &work);
-    for (unsigned i = 0; i < workload->threads; i++)
-        sum += per_thread[i];
-    return sum / workload->threads;
+    return time_per_operation(batches, arg, settings.budget_ns) / work->count;
 }
 
 void run_hot_pair(const struct workload *workload, const struct contestant *contestant, struct sample *out)
 {
-    out->values[0] = mean_over_threads(workload, contestant, measure_pairs);
+    struct pairs work = {contestant, workload->size, workload->count};
+
+    out->values[0] = mean_over_threads(workload->threads, measure_pairs, &work);
 }
 
 void run_batch(const struct workload *workload, const struct contestant *contestant, struct sample *out)
 {
-    out->values[0] = mean_over_threads(workload, contestant, measure_batches);
+    struct pairs work = {contestant, workload->size, workload->count};
+
+    out->values[0] = mean_over_threads(workload->threads, measure_batches, &work);
 }
 
 /* ---------------------------------------------------------------- from one thread to 256 */
@@ -129,7 +113,7 @@ void run_scaling(const struct workload *workload, const struct contestant *conte
     static const unsigned threads[] = {1, 2, 4, 16, 64, 256};
 
     for (unsigned i = 0; i < sizeof threads / sizeof *threads; i++) {
-        struct scaling scaling = {.pairs = {contestant, workload->size, 0, NULL},
+        struct scaling scaling = {.pairs = {contestant, workload->size, 0},
                                   .budget_ns = 2 * settings.budget_ns};
         const uint64_t taken = run_together_prepared(threads[i], pairs_until_stopped, &scaling);
         const unsigned busy = threads[i] < settings.processors ? threads[i] : settings.processors;
@@ -143,7 +127,7 @@ void run_live(const struct workload *workload, const struct contestant *contesta
 {
     static const size_t live[] = {1000, 10 * 1000, 100 * 1000, 1000 * 1000};
     enum { STEPS = sizeof live / sizeof *live };
-    struct pairs work = {contestant, workload->size, workload->count, NULL};
+    struct pairs work = {contestant, workload->size, workload->count};
     size_t have = 0;
 
     for (unsigned step = 0; step < STEPS; step++) {

@@ -15,7 +15,7 @@ target_compile_definitions(lgalloc_testing PUBLIC LG_DEBUG=1 LG_TESTING=1)
 target_compile_options(lgalloc_testing PRIVATE ${LGALLOC_WARNINGS} ${LGALLOC_LIBRARY_WARNINGS})
 target_link_libraries(lgalloc_testing PRIVATE lgalloc_flavour PUBLIC Threads::Threads)
 
-set(test_environment "LGALLOC_TEST_FLAVOUR=${LGALLOC_FLAVOUR}")
+set(test_environment "")
 # allocator_may_return_null: a heap that has no more is a status, and the tests ask for it.
 list(APPEND test_environment
   "ASAN_OPTIONS=allocator_may_return_null=1:detect_stack_use_after_return=1:strict_string_checks=1"
@@ -99,11 +99,9 @@ find_library(CMOCKA_LIBRARY cmocka REQUIRED)
 
 file(GLOB test_sources CONFIGURE_DEPENDS "tests/test_*.c")
 # What several tests share; it sees the public header alone.
-file(GLOB test_support CONFIGURE_DEPENDS "tests/support*.c" "tests/support/*.c")
-if(test_support)
-  add_library(lgalloc_test_support OBJECT ${test_support})
-  lgalloc_compile_test(lgalloc_test_support)
-endif()
+file(GLOB test_support CONFIGURE_DEPENDS "tests/support*.c")
+add_library(lgalloc_test_support OBJECT ${test_support})
+lgalloc_compile_test(lgalloc_test_support)
 foreach(source IN LISTS test_sources)
   get_filename_component(name "${source}" NAME_WE)
   # What a source says of itself is read here, so a change to it has to come here again.
@@ -117,10 +115,8 @@ foreach(source IN LISTS test_sources)
   lgalloc_add_test(${name} ${name} LABELS ${labels} TIMEOUT ${timeout})
 endforeach()
 
-if(EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/tests/soak.c")
-  lgalloc_add_test_program(soak "${CMAKE_CURRENT_SOURCE_DIR}/tests/soak.c")
-  lgalloc_add_test(soak soak ARGS 5)
-endif()
+lgalloc_add_test_program(soak "${CMAKE_CURRENT_SOURCE_DIR}/tests/soak.c")
+lgalloc_add_test(soak soak ARGS 5)
 
 # All programs must build without a warning, and the examples must end well.
 foreach(name IN LISTS LGALLOC_EXAMPLES)
@@ -130,7 +126,5 @@ foreach(name IN LISTS LGALLOC_EXAMPLES)
   endif()
 endforeach()
 foreach(program demo lgalloc-bench)
-  if(TARGET ${program})
-    set_target_properties(${program} PROPERTIES EXCLUDE_FROM_ALL OFF)
-  endif()
+  set_target_properties(${program} PROPERTIES EXCLUDE_FROM_ALL OFF)
 endforeach()

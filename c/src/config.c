@@ -15,7 +15,7 @@ struct lgalloc_config {
 };
 
 lg_a64 lg_options[LG_OPTION_COUNT] = {
-#define X(name, value, variable, meaning) [LG_OPTION_##name] = {value},
+#define X(name, value, variable) [LG_OPTION_##name] = {value},
     LG_OPTIONS(X)
 #undef X
 };
@@ -171,7 +171,7 @@ static bool parse_option(enum lg_option_id id, const char *text, uint64_t *out)
 LG_API lgalloc_status lgalloc_config_from_env(lgalloc_config *config)
 {
     static const char *const variables[LG_OPTION_COUNT] = {
-#define X(name, value, variable, meaning) [LG_OPTION_##name] = "LGALLOC_" variable,
+#define X(name, value, variable) [LG_OPTION_##name] = "LGALLOC_" variable,
         LG_OPTIONS(X)
 #undef X
     };

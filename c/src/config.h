@@ -7,24 +7,25 @@
 
 #include "atomic.h"
 
-/* X(name, default, environment variable after "LGALLOC_", meaning) */
+/* X(name, default, environment variable after "LGALLOC_"). What each means is said where users look: in lgalloc.h and in
+ * the README, whose tables a test compares with this one. */
 #define LG_OPTIONS(X)                                                                                        \
-    X(enabled, 0, "ENABLE", "whether allocating works; 0 or 1")                                              \
-    X(backing, LGALLOC_BACKING_FILE, "BACKING", "of new areas; file or anonymous")                           \
-    X(interval_ns, 0, "INTERVAL_NS", "nanoseconds between the worker's ticks; 0: no worker")                 \
-    X(batch, 0, "BATCH", "regions cleared per tick and size class; 0: no bound")                             \
-    X(clear_bytes, 0, "CLEAR_BYTES", "bytes cleared per tick and size class; 0: no bound")                   \
-    X(release_ticks, 16, "RELEASE_TICKS", "ticks after which an unused area is given back; 0: never")        \
-    X(eager_return, 0, "EAGER_RETURN", "clear what leaves a thread's cache; 0 or 1")                         \
-    X(growth_dampener, 0, "GROWTH_DAMPENER", "n: areas grow by 1 + 1/(n+1)")                                 \
-    X(local_buffer_bytes, 32 * LG_MIB, "LOCAL_BUFFER_BYTES", "per thread and size class")                    \
-    X(limit_bytes, 0, "LIMIT_BYTES", "bound on bytes in use plus dirty; 0: none")                            \
-    X(idle_bytes, UINT64_MAX, "IDLE_BYTES", "bound on free bytes kept dirty in the shared pools")            \
-    X(huge_pages, 1, "HUGE_PAGES", "advise huge pages for anonymous areas; 0 or 1")                          \
-    X(reserve_blocks, 0, "RESERVE_BLOCKS", "reserve disk blocks before handing out; 0 or 1")
+    X(enabled, 0, "ENABLE")                                                                                  \
+    X(backing, LGALLOC_BACKING_FILE, "BACKING")                                                              \
+    X(interval_ns, 0, "INTERVAL_NS")                                                                         \
+    X(batch, 0, "BATCH")                                                                                     \
+    X(clear_bytes, 0, "CLEAR_BYTES")                                                                         \
+    X(release_ticks, 16, "RELEASE_TICKS")                                                                    \
+    X(eager_return, 0, "EAGER_RETURN")                                                                       \
+    X(growth_dampener, 0, "GROWTH_DAMPENER")                                                                 \
+    X(local_buffer_bytes, 32 * LG_MIB, "LOCAL_BUFFER_BYTES")                                                 \
+    X(limit_bytes, 0, "LIMIT_BYTES")                                                                         \
+    X(idle_bytes, UINT64_MAX, "IDLE_BYTES")                                                                  \
+    X(huge_pages, 1, "HUGE_PAGES")                                                                           \
+    X(reserve_blocks, 0, "RESERVE_BLOCKS")
 
 enum lg_option_id {
-#define X(name, value, variable, meaning) LG_OPTION_##name,
+#define X(name, value, variable) LG_OPTION_##name,
     LG_OPTIONS(X)
 #undef X
         LG_OPTION_COUNT

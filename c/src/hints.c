@@ -2,18 +2,26 @@
 #include "handle.h"
 #include "os.h"
 
-/* Checks the range and finds the region. OK with *out_len 0: nothing to do. */
-static lgalloc_status locate(lgalloc_handle handle, size_t offset, size_t len, unsigned *out_class_index,
-                             uint64_t *out_region, lg_area *out_area)
+/* A part of a region in use. */
+typedef struct region_part {
+    unsigned class_index;
+    uint64_t region; /* its index */
+    uint64_t start;  /* bytes in the stripe, of the region */
+    lg_area area;
+} region_part;
+
+/* Checks the range and finds the region; leaves `out` as it is where there is nothing to do. */
+static lgalloc_status locate(lgalloc_handle handle, size_t offset, size_t len, region_part *out)
 {
     if (offset > handle.len || len > handle.len - offset)
         return LGALLOC_STATUS_OUT_OF_BOUNDS;
     if (handle.len == 0)
         return LGALLOC_STATUS_OK;
-    if (!lg_handle_find(handle, out_class_index, out_region) ||
-        !lg_area_next(*out_class_index, *out_region << (*out_class_index + LG_CLASS_MIN), out_area))
+    if (!lg_handle_find(handle, &out->class_index, &out->region))
         return LGALLOC_STATUS_INVALID_ARGUMENT;
-    return LGALLOC_STATUS_OK;
+    out->start = out->region << (out->class_index + LG_CLASS_MIN);
+    return lg_area_next(out->class_index, out->start, &out->area) ? LGALLOC_STATUS_OK
+                                                                  : LGALLOC_STATUS_INVALID_ARGUMENT;
 }
 
 /* The whole pages inside a range. */
@@ -27,16 +35,14 @@ static void round_inward(size_t *offset, size_t *len)
 
 static lgalloc_status hint(enum lg_system_call advice, lgalloc_handle handle, size_t offset, size_t len)
 {
-    unsigned class_index;
-    uint64_t region;
-    lg_area area;
-    lgalloc_status status = locate(handle, offset, len, &class_index, &region, &area);
+    region_part part;
+    lgalloc_status status = locate(handle, offset, len, &part);
     if (status != LGALLOC_STATUS_OK || len == 0)
         return status;
     lg_os_round_outward(&offset, &len);
     int error = lg_os_advise(advice, (char *)handle.ptr + offset, len);
     /* Anonymous memory on a system without swap: there is nothing to bring in. */
-    if (error == EBADF && advice == LG_SYS_ADVISE_PREFETCH && area.kind == LG_AREA_ANONYMOUS)
+    if (error == EBADF && advice == LG_SYS_ADVISE_PREFETCH && part.area.kind == LG_AREA_ANONYMOUS)
         error = 0;
     if (error == 0)
         return LGALLOC_STATUS_OK;
@@ -64,19 +70,16 @@ static void touch(char *start, size_t len)
 
 LG_API lgalloc_status lgalloc_populate(lgalloc_handle handle, size_t offset, size_t len)
 {
-    unsigned class_index;
-    uint64_t region;
-    lg_area area;
-    lgalloc_status status = locate(handle, offset, len, &class_index, &region, &area);
+    region_part part;
+    lgalloc_status status = locate(handle, offset, len, &part);
     if (status != LGALLOC_STATUS_OK || len == 0)
         return status;
     lg_os_round_outward(&offset, &len);
-    bool file = area.kind == LG_AREA_FILE;
+    bool file = part.area.kind == LG_AREA_FILE;
     bool have_blocks = !file;
     if (file) {
         /* First the disk blocks: a full disk is found out here, not by the write that follows. */
-        uint64_t file_offset = (region << (class_index + LG_CLASS_MIN)) + offset;
-        int error = lg_os_allocate_blocks(area.fd, file_offset, len);
+        int error = lg_os_allocate_blocks(part.area.fd, part.start + offset, len);
         have_blocks = error == 0;
         if (error != 0 && error != EOPNOTSUPP)
             return lg_io_error(error);
@@ -93,17 +96,15 @@ LG_API lgalloc_status lgalloc_populate(lgalloc_handle handle, size_t offset, siz
 
 LG_API lgalloc_status lgalloc_discard(lgalloc_handle handle, size_t offset, size_t len)
 {
-    unsigned class_index;
-    uint64_t region;
-    lg_area area;
-    lgalloc_status status = locate(handle, offset, len, &class_index, &region, &area);
+    region_part part;
+    lgalloc_status status = locate(handle, offset, len, &part);
     if (status != LGALLOC_STATUS_OK || len == 0)
         return status;
     round_inward(&offset, &len);
     if (len == 0)
         return LGALLOC_STATUS_OK;
-    int error = lg_area_clear(class_index, &area, (region << (class_index + LG_CLASS_MIN)) + offset, len);
-    lg_store_relaxed_32(&lg_region_at(class_index, region)->has_blocks, 0);
+    int error = lg_area_clear(part.class_index, &part.area, part.start + offset, len);
+    lg_store_relaxed_32(&lg_region_at(part.class_index, part.region)->has_blocks, 0);
     if (error == 0)
         return LGALLOC_STATUS_OK;
     lg_add_relaxed_64(&lg_clear_failures, 1);

@@ -125,6 +125,7 @@ void test_configure(lgalloc_backing backing)
     TEST_REQUIRE(lgalloc_config_with_path(config, test_dir()) == LGALLOC_STATUS_OK);
     lgalloc_config_with_backing(config, backing);
     lgalloc_config_with_background(config, 0, 0, 0);
+    lgalloc_config_release_ticks(config, 16);
     lgalloc_config_eager_return(config, false);
     lgalloc_config_growth_dampener(config, 0);
     lgalloc_config_local_buffer_bytes(config, 32 * MIB);
