@@ -395,6 +395,40 @@ fn statistics_write_what_there_is_room_for() {
 }
 
 #[test]
+fn by_address() {
+    let _turn = set_up();
+    // SAFETY: each region is freed once, and written within what was asked for.
+    unsafe {
+        for (free, sized) in [(true, 0), (false, 3 * MIB), (false, 4 * MIB)] {
+            let ptr = lgalloc_malloc(3 * MIB).cast::<u8>();
+            assert!(!ptr.is_null());
+            assert_eq!(ptr as usize % (4 * MIB), 0);
+            assert_eq!(class(4 * MIB).in_use_regions, 1);
+            ptr.write_bytes(7, 3 * MIB);
+            if free {
+                lgalloc_free(ptr.cast());
+            } else {
+                lgalloc_free_sized(ptr.cast(), sized);
+            }
+            assert_eq!(class(4 * MIB).in_use_regions, 0);
+        }
+        let zeros = lgalloc_calloc(3, MIB).cast::<u8>();
+        assert!(std::slice::from_raw_parts(zeros, 4 * MIB).iter().all(|byte| *byte == 0));
+        // Addresses and handles are of one kind.
+        lgalloc_deallocate(lgalloc_handle { ptr: zeros.cast(), len: 4 * MIB });
+        for size in [0, 1, 32 * KIB, (64 << 30) + 1, usize::MAX] {
+            assert!(lgalloc_malloc(size).is_null());
+            assert_eq!(errno(), 22, "{} has no size class", size);
+        }
+        assert!(lgalloc_calloc(usize::MAX, 2).is_null());
+        assert_eq!(errno(), 22);
+        lgalloc_free(null_mut());
+        lgalloc_free_sized(null_mut(), MIB);
+    }
+    check_accounts();
+}
+
+#[test]
 fn freeing_keeps_errno() {
     let _turn = set_up();
     let (_, mut region) = new_region(lgalloc_region_new_mmap, MIB, 1, 1);
