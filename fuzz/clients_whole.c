@@ -352,6 +352,33 @@ static void fork_reader(unsigned id)
     }
 }
 
+/* Records of ended threads whose numbers are half given back when another thread forks. */
+static void fork_records(unsigned id)
+{
+    (void)lg_thread_attach();
+    if (id == 0)
+        world_fork(true);
+    else
+        lg_thread_detach();
+}
+
+/* Of a class with more regions than one word of a bitmap has bits: what holds a member may not be announced yet. */
+#define MANY 3 /* 512 KiB: 128, in two areas */
+
+static void setup_purge_gives(void)
+{
+    setup();
+    hold(MANY, 3); /* one keeps the area */
+}
+
+static void purge_gives(unsigned id)
+{
+    drop(handles[id]);
+    lgalloc_thread_flush();
+    if (id == 0)
+        XP_CHECK(lgalloc_purge() != 0 && "a purge finds what was free before it began");
+}
+
 static void setup_flush(void)
 {
     setup();
@@ -459,6 +486,10 @@ const client clients_whole[] = {
     {"flush-robbed", "a thief is at the cache that its owner flushes", 2, setup_flush, flush_robbed,
      world_check_end, {2, 1, MOST}, true},
     {"fork-reader", "the child of a fork: the other thread held a lock and no region", 2, setup_free_file, fork_reader,
+     world_check_end, {2, 1, MOST}, false},
+    {"fork-records", "the child of a fork: threads were ending", 3, setup, fork_records, world_check_end, {2, 1, MOST},
+     false},
+    {"purge-gives", "a purge while another thread gives to the same word of the pool", 2, setup_purge_gives, purge_gives,
      world_check_end, {2, 1, MOST}, false},
     {"fork-child", "the child of a fork: what the other thread held is found", 2, setup, fork_child,
      world_check_end, {3, 1, MOST}, true},

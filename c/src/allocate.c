@@ -142,6 +142,8 @@ static lgalloc_status find_region(lg_thread *self, unsigned class_index, lg_regi
         if (status != LGALLOC_STATUS_OK)
             return status;
     }
+    /* Meanwhile the region is as good as in use: an allocation that is refused for lack of it came later than this one,
+     * even if this one will fail. */
     if ((flags & LG_HOT_RESERVE_BLOCKS) != 0 && (*out_error = reserve_blocks(class_index, *out_region)) != 0) {
         lg_cache_reject(self, class_index, *out_region);
         return LGALLOC_STATUS_IO;

@@ -101,10 +101,11 @@ static void give(lg_thread *self, unsigned class_index, lg_batch batch, uint64_t
 {
     if (batch.mask == 0)
         return;
-    if (LG_UNLIKELY(eager))
+    if (LG_UNLIKELY(eager)) {
         clear_eagerly(self, class_index, batch);
-    else
-        lg_pool_give_counted(self, &lg_dirty[class_index], class_index, batch, count);
+        return;
+    }
+    lg_pool_give_counted(self, &lg_dirty[class_index], class_index, batch, count);
     if (self != NULL && batch.word == self->dealings[class_index].home)
         self->dealings[class_index].home_left |= batch.mask;
 }
@@ -131,7 +132,8 @@ static void send_popped(lg_thread *self, unsigned class_index, uint64_t count, l
 {
     const lg_deque *deque = &lg_bin_of(self, class_index)->deque;
     uint64_t end = lg_load_relaxed_64(&deque->bottom) + count;
-    uint64_t gathered = batch.mask != 0 ? 1 : 0; /* one region comes with it at most */
+    uint64_t gathered = batch.mask != 0 ? 1 : 0;
+    LG_ASSERT(lg_batch_count(batch) == gathered);
     while (count != 0) {
         uint64_t at = (end - 1) % LG_DEQUE_ITEMS + 1;
         uint64_t most = lg_min(count, at); /* down to where the ring goes around */

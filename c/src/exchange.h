@@ -40,7 +40,7 @@ LG_INLINE unsigned lg_exchange_batch(lg_thread *self, unsigned class_index)
     return (unsigned)lg_min(1 + lg_min(size, lg_exchange_space(self, class_index)), 64);
 }
 
-/* After regions were taken. */
+/* When regions were taken from the pools, or at least looked for. */
 LG_INLINE void lg_exchange_taken(lg_thread *self, unsigned class_index)
 {
     lg_dealings *dealings = &self->dealings[class_index];
@@ -64,8 +64,8 @@ LG_HIDDEN void lg_exchange_settle(lg_thread *self, unsigned class_index, uint64_
  * where it found some before, so that what it gave and takes again is in its processor's caches. NULL: nothing is there. */
 LG_HIDDEN lg_region *lg_exchange_refill(lg_thread *self, unsigned class_index);
 
-/* Sends up to `count` regions of the own cache to the shared pools, together with the dirty ones of the batch; `self`
- * may be NULL if `count` is 0. With eager_return they are cleared on the way. */
+/* Sends up to `count` regions of the own cache to the shared pools, together with the one of the batch, which is dirty,
+ * if there is one; `self` may be NULL if `count` is 0. With eager_return they are cleared on the way. */
 LG_HIDDEN void lg_exchange_send(lg_thread *self, unsigned class_index, lg_batch batch, uint64_t count);
 
 #endif

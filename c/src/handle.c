@@ -35,7 +35,7 @@ bool lg_handle_find(lgalloc_handle handle, unsigned *out_class_index, uint64_t *
         return false;
     unsigned class_index = (unsigned)at.class_index;
     if (handle.len != lg_class_size(class_index) || at.within % handle.len != 0 ||
-        lg_load_relaxed_64(&lg_region_at(class_index, at.index)->state) != (uintptr_t)handle.ptr)
+        !lg_state_is_of(lg_load_relaxed_64(&lg_region_at(class_index, at.index)->state), handle.ptr))
         return false;
     *out_class_index = class_index;
     *out_region = at.index;
@@ -87,7 +87,7 @@ void lg_handle_free(lgalloc_handle handle)
 
 lgalloc_status lg_die_handed_out_twice(const lg_region *region)
 {
-    /* In use, its state is its address. */
-    LG_DIE(LG_TEXT("double free: region "), LG_HEX(lg_load_relaxed_64(&region->state)),
+    /* In use, its state is its address, negated. */
+    LG_DIE(LG_TEXT("double free: region "), LG_HEX(0 - lg_load_relaxed_64(&region->state)),
            LG_TEXT(" was freed twice, or its descriptor overwritten"));
 }

@@ -37,14 +37,16 @@ LG_INLINE bool lg_hot_pop(lg_bin *bin, lg_region **out_region)
 LG_INLINE bool lg_hot_use(lg_region *region, const size_t *len, void **out_ptr, bool *out_clean)
 {
     uint64_t state = lg_load_relaxed_64(&region->state);
-    *out_ptr = (void *)(uintptr_t)(state - 1);
-    *out_clean = !lg_state_is_dirty(state);
+    *out_ptr = (void *)(uintptr_t)state;
+    uint64_t in_use = lg_state_in_use(*out_ptr);
+    *out_clean = !lg_state_is_in_use(in_use); /* unless it was dirty; none that is lost comes here */
     if (LG_UNLIKELY(*out_clean)) {
         if (state != LG_CLEAN)
             return false;
         *out_ptr = lg_address_of(lg_log2_floor(*len) - LG_CLASS_MIN, region);
+        in_use = lg_state_in_use(*out_ptr);
     }
-    lg_store_relaxed_64(&region->state, (uintptr_t)*out_ptr);
+    lg_store_relaxed_64(&region->state, in_use);
     lg_unpoison(*out_ptr, *len);
     return true;
 }

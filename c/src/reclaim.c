@@ -110,8 +110,10 @@ uint64_t lg_reclaim_dirty(lg_thread *self, unsigned class_index, uint64_t most_r
     uint64_t total = 0;
     uint64_t offset = 0;
     lg_area area;
-    while (most_regions != 0 && most_bytes != 0 && !lg_pool_is_empty(&lg_dirty[class_index]) &&
-           lg_area_next(class_index, offset, &area)) {
+    /* That a pool looks empty while somebody gives to it doesn't mean that it is: who can come again needn't look. */
+    if (patient && lg_pool_is_empty(&lg_dirty[class_index]))
+        return 0;
+    while (most_regions != 0 && most_bytes != 0 && lg_area_next(class_index, offset, &area)) {
         offset = area.start + area.len;
         if (patient && area.clear_wait != 0) {
             area.clear_wait--;

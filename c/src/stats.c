@@ -47,7 +47,7 @@ static size_t less(uint64_t a, uint64_t b)
     return a > b ? a - b : 0;
 }
 
-/* Thread records lie far apart: each is gone through once. */
+/* Thread records lie far apart: they are gone through one after the other, not once for each class. */
 static void add_threads(lgalloc_size_class_stats *stats, unsigned classes)
 {
     const uint32_t wanted = ((uint32_t)1 << classes) - 1;

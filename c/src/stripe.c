@@ -8,6 +8,8 @@
 
 lg_stripe lg_stripes[LG_CLASS_COUNT];
 lg_a64 lg_hot_flags = {LG_HOT_DISABLED};
+lg_a64 lg_stripes_base;
+lg_a64 lg_stripes_log2;
 lg_layout lg_layout_;
 lg_a64 lg_metadata_bytes;
 
@@ -17,7 +19,7 @@ lg_a64 lg_metadata_bytes;
 #define STRIPE_LOG2_MIN 21
 
 #define THREADS_MAX ((size_t)1 << 15)
-#define THREADS_MIN ((size_t)64)
+#define THREADS_MIN ((size_t)128)
 
 /* Metadata starts of different kinds are aligned for any page size in use. */
 #define SECTION_ALIGN (64 * LG_KIB)
@@ -32,7 +34,6 @@ static size_t lay_out(lg_layout *layout, size_t stripe_bytes, uintptr_t base, lg
 {
     size_t offset = 0;
     layout->stripe_bytes = stripe_bytes;
-    layout->stripe_log2 = (uint64_t)__builtin_ctzl(stripe_bytes);
     layout->stripes = 0;
     layout->reserved_bytes = LG_CLASS_COUNT * stripe_bytes;
     for (unsigned c = 0; c < LG_CLASS_COUNT; c++) {
@@ -88,6 +89,8 @@ int lg_stripe_init(void)
         memset(&layout, 0, sizeof(layout));
         (void)lay_out(&layout, stripe_bytes, first, stripes);
         lg_layout_ = layout;
+        lg_store_relaxed_64(&lg_stripes_base, aligned);
+        lg_store_relaxed_64(&lg_stripes_log2, log2);
         for (unsigned c = 0; c < layout.stripes; c++) {
             lg_stripe *stripe = lg_stripe_of(c);
             stripe->base = aligned + c * stripe_bytes;

@@ -15,9 +15,10 @@
 #include "size_class.h"
 
 /*
- * The state of a region of a mapped area: in use it is the region's address, so that one comparison tells a free that
- * all is well; free and dirty (it may hold memory) the same with the lowest bit set, so that whoever takes it finds the
- * address there; else one of these. Zero-filled descriptors say CLEAN, so that mapping an area need not write
+ * The state of a region of a mapped area: free and dirty (it may hold memory), the region's address, so that whoever
+ * takes it finds the address there; in use, the address negated, so that one comparison tells a free that all is well,
+ * and no pointer into memory, of whatever region, passes for one in use by being kept in another state; else one of
+ * these, which are no region's address. Zero-filled descriptors say CLEAN, so that mapping an area need not write
  * them. Addresses without an area have CLEAN descriptors or none.
  *
  * Written by whoever the region belongs to at that moment: the thread that takes it or frees it, or the
@@ -34,31 +35,32 @@ typedef struct LG_CACHE_ALIGNED lg_region {
     lg_a32 has_blocks; /* file backing: 1 if its disk blocks are known to be reserved; the owner's, as state */
 } lg_region;
 
-/* Whether `ptr` is a region in use, by the state of the descriptor where its own would be. NULL and such are states of
- * regions that aren't in use. */
-LG_INLINE bool lg_state_is_of(uint64_t state, const void *ptr)
-{
-    return LG_LIKELY(state == (uintptr_t)ptr) && LG_LIKELY(state > LG_LOST);
-}
-
 LG_INLINE uint64_t lg_state_dirty(const void *address)
 {
-    return (uintptr_t)address + 1;
+    return (uintptr_t)address;
 }
 
-LG_INLINE bool lg_state_is_dirty(uint64_t state)
+LG_INLINE uint64_t lg_state_in_use(const void *address)
 {
-    return (state & 1) != 0;
+    return 0 - (uint64_t)(uintptr_t)address;
+}
+
+/* Programs have the lower half of the addresses. */
+LG_INLINE bool lg_state_is_in_use(uint64_t state)
+{
+    return (int64_t)state < 0;
 }
 
 LG_INLINE bool lg_state_is_free(uint64_t state)
 {
-    return state == LG_CLEAN || lg_state_is_dirty(state);
+    return !lg_state_is_in_use(state) && state != LG_LOST;
 }
 
-LG_INLINE bool lg_state_is_in_use(uint64_t state)
+/* Whether `ptr`, which may be anything, is a region in use, by the state of the descriptor where its own would be. */
+LG_INLINE bool lg_state_is_of(uint64_t state, const void *ptr)
 {
-    return state > LG_LOST && !lg_state_is_dirty(state);
+    uint64_t in_use = lg_state_in_use(ptr);
+    return LG_LIKELY(lg_state_is_in_use(in_use)) && LG_LIKELY(state == in_use);
 }
 
 #define LG_REGION_LOG2 6
@@ -89,7 +91,6 @@ LG_INLINE bool lg_owners_fence(void)
 /* Const after init. */
 typedef struct lg_layout {
     size_t stripe_bytes;
-    uint64_t stripe_log2;
     size_t stripes;          /* stripes that regions can be in: larger classes don't fit a small stripe */
     size_t reserved_bytes;   /* of all stripes */
     lg_a64 *bitmap_words[LG_CLASS_COUNT]; /* not writable yet: room for a dirty and a clean bitmap */
@@ -119,10 +120,15 @@ LG_INLINE lg_stripe *lg_stripe_of(unsigned class_index)
     return &lg_stripes[class_index];
 }
 
+/* Where stripe 0 begins, and the size of each; const after init. Atomic, since freeing NULL may be all that a thread
+ * does, while another sets the library up. */
+extern LG_HIDDEN lg_a64 lg_stripes_base;
+extern LG_HIDDEN lg_a64 lg_stripes_log2;
+
 /* The class in whose stripe an address is; any number, if it is in none. */
 LG_INLINE uint64_t lg_class_of(const void *address)
 {
-    return ((uintptr_t)address - lg_stripes[0].base) >> lg_layout_.stripe_log2;
+    return ((uintptr_t)address - lg_load_relaxed_64(&lg_stripes_base)) >> lg_load_relaxed_64(&lg_stripes_log2);
 }
 
 LG_INLINE lg_region *lg_region_at(unsigned class_index, uint64_t index)

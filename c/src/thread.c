@@ -74,7 +74,7 @@ static bool new_id(uint64_t *out)
     }
 }
 
-/* The first owner of a record copies what is const. */
+/* The first owner of a record copies what is const. Harmless twice. */
 static void fill(lg_thread *thread)
 {
     thread->bins[LG_BINS - 2].len = thread->bins[LG_BINS - 1].len = LG_LAST_BINS_LEN;
@@ -106,8 +106,13 @@ LG_COLD lg_thread *lg_thread_attach(void)
         give_id(id);
         return NULL;
     }
-    if (lg_bin_of(thread, 0)->len == 0)
+    if (lg_load_relaxed_32(&thread->filled) == 0) {
         fill(thread);
+        /* Release: the fork of another thread may leave this one behind in the middle, and in the child the record goes
+         * to another, who fills it if it doesn't say so. The page as a whole is what is passed on, so there is no
+         * acquire. Without it that thread would find no ring to push to. */
+        lg_store_release_32(&thread->filled, 1);
+    }
     lg_hot_bins = thread->bins;
     return thread;
 }
@@ -134,20 +139,33 @@ static void end_pops(lg_thread *thread)
     }
 }
 
+/* The pools of the child are filled anew. And a thread that goes on as before would never come to where the worker is
+ * started again: see lg_worker_wake_after_fork(). */
+static void forget_homes(lg_thread *thread)
+{
+    for (uint32_t left = lg_thread_used(thread); left != 0;)
+        thread->dealings[lg_next_class(&left)].home_at = NULL;
+}
+
 void lg_threads_forked(void)
 {
     uint32_t count = lg_threads_high();
+    /* From the beginning: what was in the middle of being claimed, given or announced is as good as lost. */
+    memset(free_words, 0, sizeof(free_words));
     for (uint32_t id = 0; id < count; id++) {
         lg_thread *thread = lg_thread_at(id);
         lg_store_relaxed_32(&thread->transit, 0);
-        if (thread != lg_self())
-            end_pops(thread);
-        /* Ids that were being claimed or given at the moment of the fork are free now, and announced again. */
+        forget_homes(thread);
         if (thread != lg_self()) {
-            (void)lg_bitmap_claim_mask(&free_ids, lg_batch_of(id));
+            end_pops(thread);
             give_id(id);
         }
     }
+}
+
+bool lg_threads_sound(void)
+{
+    return lg_bitmap_sound(&free_ids, lg_layout_.threads_max);
 }
 
 void lg_threads_count(unsigned class_index, uint64_t *out_allocations, uint64_t *out_deallocations)

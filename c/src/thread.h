@@ -72,6 +72,7 @@ typedef struct lg_thefts {
 typedef struct lg_thread {
     lg_bin bins[LG_BINS];
     LG_CACHE_ALIGNED lg_a32 transit;  /* odd while the owner moves regions; see transit.h */
+    lg_a32 filled;                    /* 1 once what is const in it has been copied */
     lg_a32 used;                      /* the owner's: a bit for each class that it has had to do with; lg_thread_use() */
     lg_a64 idle_mark[LG_CLASS_COUNT]; /* the worker's: activity at its last tick */
     lg_rare_counters rare[LG_CLASS_COUNT]; /* written by the owner */
@@ -132,6 +133,9 @@ LG_HIDDEN void lg_threads_forked(void);
 LG_HIDDEN uint32_t lg_threads_high(void);
 LG_HIDDEN lg_thread *lg_thread_at(uint32_t id);
 LG_HIDDEN uint32_t lg_thread_id(const lg_thread *thread);
+
+/* Whether all free records can be found, while no thread takes one or gives one back. For lg_verify(). */
+LG_HIDDEN bool lg_threads_sound(void);
 
 /* Regions that one theft takes at most. */
 #define LG_LOOT 64

@@ -1,5 +1,5 @@
 /*
- * Taking and giving regions through the calling thread's cache: what the hot path in allocate.c leaves to
+ * Taking and giving regions through the calling thread's cache: what the hot path (hot.h) leaves to
  * rarer days. The order of search: own cache, shared dirty pool, shared clean pool, other threads' caches,
  * a new area; and before an allocation is refused, again with movers shut out, as long as others take or free.
  */
@@ -13,8 +13,8 @@
 LG_HIDDEN LG_WARM lgalloc_status lg_cache_refill(lg_thread *self, unsigned class_index, lg_region **out_region,
                                                  int *out_error);
 
-/* Gives a dirty region: to the own cache, or where that is full to the shared pool, together with half
- * of the cache. `self` may be NULL. */
+/* Gives a dirty region: to the own cache, or where that is full to the shared pool, together with as much of the
+ * cache as lg_exchange_size() says, or all of it if the thread only frees. `self` may be NULL. */
 LG_HIDDEN LG_WARM void lg_cache_give(lg_thread *self, unsigned class_index, lg_region *region);
 
 /* The same for a region that the calling thread has just freed, by its address. */

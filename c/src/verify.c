@@ -99,7 +99,7 @@ static const char *count_areas(unsigned c, bool contents, census *seen)
         bytes += area.len;
         for (uint64_t i = area.start >> log2; i < end >> log2; i++) {
             uint64_t state = lg_load_relaxed_64(&lg_region_at(c, i)->state);
-            if (state == (uintptr_t)lg_region_address(c, i) && seen->place[i] == NOWHERE)
+            if (state == lg_state_in_use(lg_region_address(c, i)) && seen->place[i] == NOWHERE)
                 seen->in_use++;
             else if (seen->place[i] == NOWHERE)
                 return "a free region is in no place";
@@ -152,6 +152,8 @@ const char *lg_verify(bool contents, unsigned *out_class_index)
     *out_class_index = 0;
     if (!lg_ready())
         return NULL;
+    if (!lg_threads_sound())
+        return "a bitmap's summary hides a free thread record";
     uint64_t charge = 0;
     for (unsigned c = 0; c < lg_layout_.stripes; c++) {
         const char *wrong = verify_class(c, contents, &charge);

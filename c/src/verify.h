@@ -12,7 +12,7 @@
  * 2. free = thread + global + clean, and area bytes = (free + in use) * size; the pools' counts are exact;
  * 3. charged bytes equal in use plus dirty; with `contents`, no page of a clean region is in memory;
  * 4. areas don't overlap, are sorted, and lie within their stripe and below its limit;
- * 5. the summaries of the bitmaps hide nothing.
+ * 5. the summaries of the bitmaps hide nothing, no region and no free thread record.
  *
  * Returns NULL, or what is wrong first, as a static text; *out_class_index is the class it is about.
  */

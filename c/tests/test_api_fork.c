@@ -286,6 +286,33 @@ static void with_the_worker(void **state)
     assert_int_equal(test_threads_named("lgalloc-0"), 1);
 }
 
+/* The child takes only what its parent's cache held; the worker comes back all the same. */
+static void child_with_a_full_pool(void *arg)
+{
+    size_t one = 1;
+    (void)arg;
+    for (size_t i = 0; i < 4; i++) {
+        test_churn(24, 64 * KIB);
+    }
+    TEST_REQUIRE(test_eventually(worker_there, &one));
+    test_set_background(0, 0, 0);
+    test_require_quiet(true);
+}
+
+static void worker_though_the_pool_is_full(void **state)
+{
+    (void)state;
+    if (TEST_TSAN) {
+        TEST_SKIP("ThreadSanitizer does not follow forks of processes with several threads");
+    }
+    test_set_local_buffer(MIB);
+    test_set_background(UINT64_C(3600) * 1000000000, 0, 0);
+    test_churn(256, 64 * KIB);
+    test_churn(256, 64 * KIB); /* from the dirty pool, where this thread is at home now */
+    test_child_succeeds(child_with_a_full_pool, NULL);
+    test_set_background(0, 0, 0);
+}
+
 /* ---------------------------------------------------------------- threads inside the allocator */
 
 static atomic_bool stop;
@@ -466,6 +493,7 @@ int main(int argc, char **argv)
         TEST_BOTH(nested),
         TEST_BOTH(caches_of_vanished_threads),
         TEST_BOTH(with_the_worker),
+        TEST_BOTH(worker_though_the_pool_is_full),
         TEST_BOTH(threads_inside_the_allocator),
         TEST_BOTH(descriptors_are_not_inherited),
     };

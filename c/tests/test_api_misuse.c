@@ -214,6 +214,68 @@ static void free_sized_wrongly(void *arg)
     lgalloc_free_sized(lgalloc_malloc(BYTES), *(const size_t *)arg);
 }
 
+/* What is not the address of a region that is free, but comes close to it, or to what the library may keep in its place. */
+
+struct near_miss {
+    void (*free_it)(void *ptr);
+    uintptr_t (*miss)(uintptr_t address);
+    void (*before)(void); /* what becomes of the free region first; may be NULL */
+};
+
+static uintptr_t one_more(uintptr_t address)
+{
+    return address + 1;
+}
+
+static uintptr_t one_less(uintptr_t address)
+{
+    return address - 1;
+}
+
+static uintptr_t two_more(uintptr_t address)
+{
+    return address + 2;
+}
+
+static uintptr_t negated(uintptr_t address)
+{
+    return 0 - address;
+}
+
+static uintptr_t inverted(uintptr_t address)
+{
+    return ~address;
+}
+
+static void deallocate_address(void *ptr)
+{
+    lgalloc_deallocate((lgalloc_handle){ptr, BYTES});
+}
+
+static void drop_address(void *ptr)
+{
+    lgalloc_region region = {.ptr = ptr, .capacity = BYTES, .elem_size = 1, .mapped = BYTES};
+    lgalloc_region_drop(&region);
+}
+
+static void purge(void)
+{
+    TEST_REQUIRE(lgalloc_purge() > 0);
+}
+
+static void free_a_near_miss(void *arg)
+{
+    const struct near_miss *near_miss = arg;
+    lgalloc_handle handle = test_take(BYTES); /* the first of the size class's addresses */
+    lgalloc_handle other = test_take(BYTES);  /* keeps the area */
+    (void)other;
+    lgalloc_deallocate(handle);
+    if (near_miss->before != NULL) {
+        near_miss->before();
+    }
+    near_miss->free_it((void *)near_miss->miss((uintptr_t)handle.ptr));
+}
+
 /* ---------------------------------------------------------------- what must come of it */
 
 static size_t inside_offsets[] = {1, 4096, 64 * KIB, MIB, BYTES - 1};
@@ -312,6 +374,21 @@ static void assert_addresses_caught(lgalloc_backing backing)
     }
 }
 
+static void assert_near_misses_caught(lgalloc_backing backing)
+{
+    static void (*const frees[])(void *) = {free_address, free_sized_address, deallocate_address, drop_address};
+    static uintptr_t (*const misses[])(uintptr_t) = {one_more, one_less, two_more, negated, inverted};
+    static void (*const befores[])(void) = {NULL, lgalloc_thread_flush, purge};
+    static const char *const any[] = {"inside", "not memory of", "never", "length", NULL};
+    test_configure(backing);
+    for (size_t i = 0; i < TEST_COUNT(frees) * TEST_COUNT(misses) * TEST_COUNT(befores); i++) {
+        struct near_miss near_miss = {frees[i % TEST_COUNT(frees)],
+                                      misses[i / TEST_COUNT(frees) % TEST_COUNT(misses)],
+                                      befores[i / TEST_COUNT(frees) / TEST_COUNT(misses)]};
+        assert_caught("near a free region", free_a_near_miss, &near_miss, any);
+    }
+}
+
 static void foreign_addresses(void **state)
 {
     (void)state;
@@ -329,6 +406,7 @@ static void file_backing(void **state)
     (void)state;
     assert_caught_everywhere(LGALLOC_BACKING_FILE);
     assert_addresses_caught(LGALLOC_BACKING_FILE);
+    assert_near_misses_caught(LGALLOC_BACKING_FILE);
     foreign_addresses(state);
 }
 
