@@ -122,8 +122,6 @@ void lg_thread_detach(void)
     lg_thread *thread = lg_self();
     lg_hot_bins = lg_no_bins;
     ended = true;
-    if (thread == NULL)
-        return;
     (void)lg_os_key_set(exit_key, NULL);
     give_id(lg_thread_id(thread));
 }

@@ -123,7 +123,7 @@ LG_HIDDEN void lg_threads_init(void (*at_exit)(void *record));
 /* Takes a record for the calling thread if there is one to be had; NULL otherwise. */
 LG_HIDDEN lg_thread *lg_thread_attach(void);
 
-/* The end of a thread: its caches are empty, its record goes back, and it won't get another. */
+/* The end of a thread that has a record: its caches are empty, the record goes back, and it won't get another. */
 LG_HIDDEN void lg_thread_detach(void);
 
 /* In the child of a fork: all records but the calling thread's are free again. */

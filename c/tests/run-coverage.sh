@@ -68,9 +68,12 @@ awk -v src="$root/c/src/" -v reasons="$root/c/tests/coverage-reasons.txt" '
     text = $0
     sub(/^[^:]*:[^:]*:/, "", text)
     dead = text ~ /LG_DIE|LG_ASSERT/
+    # Definitions begin in the first column.
+    if (text ~ /^[A-Za-z]/ && text !~ /;$/ && match(text, /[a-z_0-9]+\(/))
+      in_function = substr(text, RSTART, RLENGTH - 1)
     if (count == "-" || at == 0) next
     key = file ":" at
-    if (!(key in seen)) { seen[key] = 0; lines[file]++; order[++total] = key; source[key] = text; line_file[key] = file }
+    if (!(key in seen)) { seen[key] = 0; lines[file]++; order[++total] = key; source[key] = text; line_file[key] = file; place[key] = file " " in_function }
     if (count !~ /^[#=]/) seen[key] = 1
   }
   END {
@@ -90,11 +93,13 @@ awk -v src="$root/c/src/" -v reasons="$root/c/tests/coverage-reasons.txt" '
       if (seen[key]) continue
       because = "no reason given"
       for (p = 1; p <= patterns; p++)
-        if ((key " " source[key]) ~ pattern[p]) { because = why[p]; break }
+        if ((place[key] ":" source[key]) ~ pattern[p]) { because = why[p]; used[p] = 1; break }
       text = source[key]
       sub(/^ +/, "", text)
-      printf "%-22s %-60.60s  %s\n", key, text, because
+      printf "%-18s %-60.60s  %s\n", key, text, because
     }
+    for (p = 1; p <= patterns; p++)
+      if (!(p in used)) printf "reached, or no longer there: %s (%s)\n", pattern[p], why[p]
   }
   function row(name, a, b, c, d) {
     printf "%-18s %5d of %5d %5.1f%%   %5d of %5d %5.1f%%\n", name, a, b, b ? 100 * a / b : 100, c, d, d ? 100 * c / d : 100

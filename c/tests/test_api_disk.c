@@ -10,10 +10,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define DISK_BYTES (8 * MIB)
@@ -271,6 +276,69 @@ static void file_system_without_holes(void **state)
     on_file_system("ramfs", 0, NULL, punches_no_holes);
 }
 
+/* ---------------------------------------------------------------- no O_TMPFILE */
+
+/* From now on opening with O_TMPFILE fails in this process as it does where the file system doesn't know it. */
+static bool refuse_tmpfile(int error)
+{
+    const uint32_t only_tmpfile = O_TMPFILE & ~O_DIRECTORY; /* on every machine in the lower half of the argument */
+    const bool low_first = *(const unsigned char *)&(const uint32_t){1} == 1;
+    const uint32_t flags = (uint32_t)offsetof(struct seccomp_data, args[2]) + (low_first ? 0 : 4);
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, flags),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, only_tmpfile, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {TEST_COUNT(filter), filter};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+/* Open files of areas whose name, which they had for a moment, is gone. */
+static size_t files_without_name(void)
+{
+    size_t count = 0;
+    for (int fd = 0; fd < 256; fd++) {
+        char name[64], target[PATH_MAX];
+        snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+        ssize_t len = readlink(name, target, sizeof target - 1);
+        if (len > 0) {
+            target[len] = '\0';
+            count += strstr(target, "/lgalloc-") != NULL && strstr(target, " (deleted)") != NULL;
+        }
+    }
+    return count;
+}
+
+static void opens_by_name(void *arg)
+{
+    int error = *(const int *)arg;
+    char *dir = test_dir_make();
+    TEST_REQUIRE(refuse_tmpfile(error));
+    TEST_REQUIRE(open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600) < 0 && errno == error);
+    test_use_directory(dir, false);
+    lgalloc_handle handles[] = {test_take(64 * KIB), test_take(2 * MIB)};
+    TEST_REQUIRE(test_dir_empty(dir));
+    TEST_REQUIRE(files_without_name() == TEST_COUNT(handles)); /* one for each size class */
+    test_free_all(handles, TEST_COUNT(handles));
+    test_require_quiet(false);
+    test_dir_drop(dir);
+}
+
+static void without_tmpfile(void **state)
+{
+    (void)state;
+    static int errors[] = {EOPNOTSUPP, EISDIR};
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL) == 0 || errno != EFAULT) {
+        TEST_SKIP("this system has no filters for system calls");
+    }
+    for (size_t i = 0; i < TEST_COUNT(errors); i++) {
+        test_child_succeeds(opens_by_name, &errors[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -279,6 +347,7 @@ int main(void)
         cmocka_unit_test(full_disk_falls_back_to_the_heap),
         cmocka_unit_test(read_only_file_system),
         cmocka_unit_test(file_system_without_holes),
+        cmocka_unit_test(without_tmpfile),
     };
     return cmocka_run_group_tests(tests, make_namespace, NULL);
 }

@@ -94,6 +94,16 @@ static void little_file_size(void *arg)
     TEST_REQUIRE(sigaction(SIGXFSZ, NULL, &action) == 0 && action.sa_handler == SIG_DFL);
     set_soft(RLIMIT_FSIZE, RLIM_INFINITY);
     test_require_works(2 * MIB);
+
+    /* The file is as long as it needs to be already; its blocks are not there yet. */
+    test_use_directory(test_dir(), true);
+    lgalloc_handle handle = test_take(MIB);
+    set_soft(RLIMIT_FSIZE, MIB);
+    test_require_refused(MIB, EFBIG);
+    TEST_REQUIRE(lgalloc_populate(handle, 0, MIB) == LGALLOC_STATUS_OK);
+    set_soft(RLIMIT_FSIZE, RLIM_INFINITY);
+    test_require_works(MIB);
+    lgalloc_deallocate(handle);
     test_require_quiet(false);
 }
 
