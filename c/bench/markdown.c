@@ -3,6 +3,8 @@
  */
 #include "bench.h"
 
+#include <string.h>
+
 /* A bar would end the cell. */
 static void cell(FILE *to, const char *text)
 {
@@ -86,38 +88,69 @@ void markdown_workload(FILE *to, const struct results *results)
     }
 }
 
-static void bound_row(FILE *to, const struct results *results, const struct bound *bound, unsigned id)
+/* What several contestants have, file and anonymous memory, or one text where it is the same. */
+struct texts {
+    unsigned count;
+    char text[CONTESTANTS][48];
+};
+
+static void cell_texts(FILE *to, const struct texts *texts, const char *behind)
+{
+    bool same = true;
+
+    for (unsigned i = 1; i < texts->count; i++)
+        same = same && strcmp(texts->text[i], texts->text[0]) == 0;
+    fputs(" ", to);
+    for (unsigned i = 0; i < (same ? 1 : texts->count); i++)
+        fprintf(to, "%s%s", i == 0 ? "" : " / ", texts->text[i]);
+    fprintf(to, "%s |", behind);
+}
+
+/* One row for all whom a bound is for. */
+static void bound_row(FILE *to, const struct results *results, const struct bound *bound)
 {
     const struct workload *workload = results->workload;
-    const struct verdict verdict = judge(results, bound, id);
-    char text[16];
-    double mine = 0;
+    const bool named = workload_values(workload) > 1;
+    const bool absolute = bound->against == ABSOLUTE;
+    struct texts medians = {0}, ratios = {0}, outcomes = {0};
+    char behind[64] = "", number[16];
 
-    fprintf(to, "| `%s`: %s |", workload->name, workload->title);
-    cell(to, contestant_get(id)->name);
-    if (results_median(results, id, bound->value, &mine))
-        fprintf(to, " %s |", report_number(text, mine));
-    else
-        fputs(" - |", to);
-    cell(to, workload_values(workload) > 1 ? workload->value_names[bound->value] : workload->unit);
-    if (verdict.outcome == NOT_MEASURED)
-        fputs(" - |", to);
-    else
-        cell_number(to, verdict.ratio);
-    cell(to, bound->against == ABSOLUTE ? "as it is" : verdict.against);
-    cell_number(to, bound->factor);
-    cell(to, report_outcome(&verdict));
+    for (unsigned id = 0; id < CONTESTANTS; id++) {
+        const unsigned at = medians.count;
+        double median = 0;
+        if ((bound->who & SET(id)) == 0)
+            continue;
+        const struct verdict verdict = judge(results, bound, id);
+        const bool known = results_median(results, id, bound->value, &median);
+        snprintf(medians.text[at], sizeof medians.text[at], "%s", known ? report_number(number, median) : "-");
+        snprintf(ratios.text[at], sizeof ratios.text[at], "%s",
+                 verdict.outcome != NOT_MEASURED && !absolute ? report_number(number, verdict.ratio) : "-");
+        snprintf(outcomes.text[at], sizeof outcomes.text[at], verdict.outcome == MISSED ? "**%s**" : "%s",
+                 report_outcome(&verdict));
+        if (verdict.outcome != NOT_MEASURED && !absolute)
+            snprintf(behind, sizeof behind, " %s", verdict.against); /* begins with x */
+        medians.count = ratios.count = outcomes.count = at + 1;
+    }
+    fprintf(to, "| `%s` |", workload->name);
+    /* The names begin with "lgalloc ", as the heading does. */
+    cell(to, bound->who == SET_LGALLOC ? "file / anonymous"
+                                       : contestant_get((unsigned)__builtin_ctz(bound->who))->name + strlen("lgalloc "));
+    char unit[64];
+    snprintf(unit, sizeof unit, named ? " (%s)" : " %s",
+             named ? workload->value_names[bound->value] : workload->unit);
+    cell_texts(to, &medians, unit);
+    cell_texts(to, &ratios, behind);
+    fprintf(to, " %s%s |", report_number(number, bound->factor), absolute ? unit : " x");
+    cell_texts(to, &outcomes, "");
     fputs("\n", to);
 }
 
 void markdown_summary(FILE *to, const struct results *results, size_t count)
 {
-    fputs("\n| workload | who | median | | measured | | bound | |\n|---|---|---:|---|---:|---|---:|---|\n", to);
+    fputs("\n| workload | of lgalloc | median | compared | at most | |\n|---|---|---:|---:|---:|---|\n", to);
     for (size_t i = 0; i < count; i++) {
         const struct bound *const bounds = results[i].workload->bounds;
         for (const struct bound *bound = bounds; bound < bounds + MAX_BOUNDS && bound->who != 0; bound++)
-            for (unsigned id = 0; id < CONTESTANTS; id++)
-                if ((bound->who & SET(id)) != 0)
-                    bound_row(to, &results[i], bound, id);
+            bound_row(to, &results[i], bound);
     }
 }
