@@ -20,6 +20,7 @@ static struct {
     const char *schedule;
     enum xp_memory memory;
     const char *names[64];
+    bool found[64];
     unsigned name_count;
 } options = {.preemptions = -1, .late = -1, .memory = XP_PSO};
 
@@ -34,7 +35,7 @@ static bool wanted(const char *name)
 {
     for (unsigned i = 0; i < options.name_count; i++)
         if (strcmp(options.names[i], name) == 0)
-            return true;
+            return options.found[i] = true;
     return options.name_count == 0;
 }
 
@@ -125,7 +126,8 @@ int main(int argc, char **argv)
         else if (argv[i][0] != '-' && options.name_count < 64)
             options.names[options.name_count++] = argv[i];
         else {
-            fprintf(stderr, "unknown option %s\n", argv[i]);
+            fprintf(stderr, "unknown option %s; there are [CLIENT...] --preemptions N, --late N, --most N, --schedule TEXT, --tso\n",
+                    argv[i]);
             return 2;
         }
     }
@@ -138,5 +140,11 @@ int main(int argc, char **argv)
         if (c->fences_too)
             run(c, true);
     }
-    return 0;
+    int status = 0;
+    for (unsigned i = 0; i < options.name_count; i++)
+        if (!options.found[i]) {
+            fprintf(stderr, "there is no client %s; without names all are run\n", options.names[i]);
+            status = 2;
+        }
+    return status;
 }

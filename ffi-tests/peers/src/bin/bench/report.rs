@@ -66,6 +66,15 @@ fn size(bytes: usize) -> String {
     }
 }
 
+/// No figure where the version has no regions of this size.
+fn ratio(of: f64) -> String {
+    if of.is_nan() {
+        "-".to_string()
+    } else {
+        format!("{:.2}", of)
+    }
+}
+
 impl Report {
     pub fn new(quick: bool) -> Report {
         Report { quick, rows: Vec::new() }
@@ -97,41 +106,46 @@ impl Report {
         print!("{:<22} {:>7} {:>2}", kind.name(), size(bytes), threads);
         for (version, ours) in PAIRS {
             let (theirs, ours) = (row.median(version), row.median(ours));
-            let ratio = ours / theirs;
-            // No figure where the version has no regions of this size.
-            let ratio = if ratio.is_nan() { "-".to_string() } else { format!("{:.2}", ratio) };
-            print!(" | {:>9} {:>9} {:>5}", short(theirs), short(ours), ratio);
+            print!(" | {:>9} {:>9} {:>5}", short(theirs), short(ours), ratio(ours / theirs));
         }
         println!(" | {:>9}", short(row.median(Nothing::NAME)));
         self.rows.push(row);
     }
 
-    /// What stands below: where each kind of work stands against the faster of two versions.
+    /// What stands below: the ratios alone, a line per workload.
     pub fn foot(&self) {
-        println!("\nagainst the faster of {} and {}, worst line of each workload:", PAIRS[0].0, PAIRS[2].0);
         let mut kinds: Vec<Kind> = Vec::new();
+        let mut columns: Vec<(usize, usize)> = Vec::new();
         for row in &self.rows {
-            if !kinds.contains(&row.workload.kind) {
-                kinds.push(row.workload.kind);
+            let Workload { kind, bytes, threads } = row.workload;
+            if !kinds.contains(&kind) {
+                kinds.push(kind);
+            }
+            if !columns.contains(&(bytes, threads)) {
+                columns.push((bytes, threads));
             }
         }
+        columns.sort_unstable();
+        let versions: Vec<&str> = PAIRS.iter().map(|pair| pair.0).collect();
+        println!("\nThe ratios to {}:\n", versions.join(", "));
+        print!("| |");
+        for (bytes, threads) in &columns {
+            print!(" {}{} |", size(*bytes), if *threads == 1 { "" } else { ", 2 threads" });
+        }
+        println!("\n|---|{}", "---:|".repeat(columns.len()));
         for kind in kinds {
-            // A NaN of a line that was left out loses every comparison.
-            let worst = self
-                .rows
-                .iter()
-                .filter(|row| row.workload.kind == kind)
-                .map(|row| {
-                    let fastest = |at: fn(&(&'static str, &'static str)) -> &'static str| {
-                        [PAIRS[0], PAIRS[2]]
-                            .iter()
-                            .map(|pair| row.median(at(pair)))
-                            .fold(f64::INFINITY, f64::min)
-                    };
-                    fastest(|pair| pair.1) / fastest(|pair| pair.0)
-                })
-                .fold(f64::NEG_INFINITY, f64::max);
-            println!("  {:<22} {:.2}", kind.name(), worst);
+            print!("| {} |", kind.name());
+            for (bytes, threads) in &columns {
+                let of = |row: &&Row| {
+                    row.workload.kind == kind && row.workload.bytes == *bytes && row.workload.threads == *threads
+                };
+                let ratios: Vec<String> = match self.rows.iter().find(of) {
+                    Some(row) => PAIRS.iter().map(|(version, ours)| ratio(row.median(ours) / row.median(version))).collect(),
+                    None => Vec::new(),
+                };
+                print!(" {} |", ratios.join(" · "));
+            }
+            println!();
         }
     }
 
