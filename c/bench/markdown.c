@@ -113,7 +113,7 @@ static void bound_row(FILE *to, const struct results *results, const struct boun
     const bool named = workload_values(workload) > 1;
     const bool absolute = bound->against == ABSOLUTE;
     struct texts medians = {0}, ratios = {0}, outcomes = {0};
-    char behind[64] = "", number[16];
+    char behind[sizeof((struct verdict *)NULL)->against + 1] = "", number[16];
 
     for (unsigned id = 0; id < CONTESTANTS; id++) {
         const unsigned at = medians.count;

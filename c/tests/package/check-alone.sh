@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every file of c/src compiles by itself, headers also twice, and headers include only downwards.
+# Every file of c/src compiles by itself, headers also twice, and no headers include one another in a circle.
 #   check-alone.sh CC...
 set -euo pipefail
 c=$(cd "$(dirname "$0")/../.." && pwd)
