@@ -617,19 +617,15 @@ find_crates() {
   done
 }
 
-# rust_table FENCE ARGUMENT...: this library's crate beside the original, measured by a Rust program; the table stands
-# between fences, if not empty.
+# rust_table ARGUMENT...: this library's crate beside the original, measured by a Rust program.
 rust_table() {
-  local fence=$1
-  shift
   [[ -e $build/cargo/release/bench ]] || say "compiling the table of Rust"
   if ! CARGO_TARGET_DIR=$build/cargo cargo_in_log rust-table build --manifest-path ffi-tests/peers/Cargo.toml --bin bench; then
     say "going on without the table of Rust: $(why rust-table)"
     return
   fi
-  printf '\nFrom Rust:\n%s\n' "$fence"
+  printf '\nFrom Rust:\n\n'
   "$build/cargo/release/bench" "$@"
-  [[ -z $fence ]] || echo "$fence"
 }
 
 # beside FILE: results.json -> results-rust.json
@@ -644,7 +640,7 @@ beside() {
 
 # Every option is the program's; what they mean for the crate and for Rust is found out here.
 command_bench() {
-  local with_crates=yes with_table=yes with_peers=yes fence="" word value
+  local with_crates=yes with_table=yes with_peers=yes word value
   local -a words=("$@") table=(--path "${TMPDIR:-/var/tmp}")
   while ((${#words[@]} > 0)); do
     word=${words[0]}
@@ -656,7 +652,7 @@ command_bench() {
       --quick) table+=(--quick) ;;
       --path) table+=(--path "$value") ;;
       --json) table+=(--json "$(beside "$value")") ;;
-      --markdown) fence='```' ;;
+      --markdown) table+=(--markdown) ;;
       --charts) want gnuplot ;;
       --filter) with_table=no ;;
       --memory) with_table=no with_crates=no ;;
@@ -671,7 +667,7 @@ command_bench() {
   [[ $with_crates == no ]] || find_crates
   "$build/release/lgalloc-bench" "${crates[@]}" "$@"
   if [[ $with_table == yes ]]; then
-    rust_table "$fence" "${table[@]}"
+    rust_table "${table[@]}"
   fi
 }
 

@@ -199,6 +199,17 @@ static void gives_twice(void *arg)
     lg_pool_give(lg_self(), &lg_dirty[c], c, lg_batch_of(index));
 }
 
+/* As after two threads have freed it in the same instant, and one stole it from the other. */
+static void sends_what_is_cached_twice(void *arg)
+{
+    lgalloc_handle handle = test_take(MIB);
+    unsigned c = unit_class(MIB);
+    lg_region *region = lg_region_at(c, unit_index(handle));
+    lgalloc_deallocate(handle);
+    lg_cache_give(lg_self(), c, region);
+    lgalloc_thread_flush();
+}
+
 static void discharges_too_much(void *arg)
 {
     lg_discharge(lg_charged() + 1);
@@ -208,6 +219,9 @@ static void found_out(void **state)
 {
     struct test_child child;
     test_run_child(gives_twice, NULL, &child);
+    assert_true(WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGABRT);
+    assert_non_null(strstr(child.errors, "lgalloc: double free: region 0x"));
+    test_run_child(sends_what_is_cached_twice, NULL, &child);
     assert_true(WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGABRT);
     assert_non_null(strstr(child.errors, "lgalloc: double free: region 0x"));
     test_run_child(discharges_too_much, NULL, &child);

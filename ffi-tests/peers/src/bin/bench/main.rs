@@ -1,6 +1,6 @@
 //! This library against the versions of the original crate, in one process, in interleaved rounds.
 //!
-//! `bench [--quick] [--json FILE] [--path DIR] [--only WORD]`
+//! `bench [--quick] [--markdown] [--json FILE] [--path DIR] [--only WORD]`
 
 mod machine;
 mod report;
@@ -44,14 +44,16 @@ fn contestants() -> Vec<Entry> {
 
 struct Arguments {
     quick: bool,
+    markdown: bool,
     json: Option<PathBuf>,
     path: PathBuf,
     only: Option<String>,
 }
 
-const USAGE: &str = "usage: bench [--quick] [--json FILE] [--path DIR] [--only WORD]
+const USAGE: &str = "usage: bench [--quick] [--markdown] [--json FILE] [--path DIR] [--only WORD]
 
 --quick      few and short rounds
+--markdown   the table between fences, for a document
 --json FILE  writes every round of every measurement
 --path DIR   where the files are; default: the temporary directory
 --only WORD  the workloads whose name has this word";
@@ -62,12 +64,13 @@ fn usage(message: &str) -> ! {
 }
 
 fn arguments() -> Arguments {
-    let mut arguments = Arguments { quick: false, json: None, path: std::env::temp_dir(), only: None };
+    let mut arguments = Arguments { quick: false, markdown: false, json: None, path: std::env::temp_dir(), only: None };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut value = || words.next().unwrap_or_else(|| usage(&format!("{} needs a value", word)));
         match word.as_str() {
             "--quick" => arguments.quick = true,
+            "--markdown" => arguments.markdown = true,
             "--json" => arguments.json = Some(value().into()),
             "--path" => arguments.path = value().into(),
             "--only" => arguments.only = Some(value()),
@@ -103,7 +106,7 @@ fn main() {
     }
     let arguments = arguments();
     let effort = Effort { path: arguments.path.clone(), ..Effort::new(arguments.quick) };
-    let mut report = Report::new(arguments.quick);
+    let mut report = Report::new(arguments.quick, arguments.markdown);
     report.head();
     for workload in workload::all() {
         if arguments.only.as_ref().map_or(false, |word| !workload.kind.name().contains(word.as_str())) {

@@ -44,6 +44,7 @@ impl Row {
 /// Everything measured.
 pub struct Report {
     quick: bool,
+    markdown: bool,
     rows: Vec<Row>,
 }
 
@@ -76,12 +77,20 @@ fn ratio(of: f64) -> String {
 }
 
 impl Report {
-    pub fn new(quick: bool) -> Report {
-        Report { quick, rows: Vec::new() }
+    pub fn new(quick: bool, markdown: bool) -> Report {
+        Report { quick, markdown, rows: Vec::new() }
+    }
+
+    /// Before and behind what is laid out with spaces.
+    fn fence(&self) {
+        if self.markdown {
+            println!("```");
+        }
     }
 
     /// What stands above the table.
     pub fn head(&self) {
+        self.fence();
         for (name, value) in machine::describe() {
             println!("{}: {}", name, value);
         }
@@ -114,6 +123,7 @@ impl Report {
 
     /// What stands below: the ratios alone, a line per workload.
     pub fn foot(&self) {
+        self.fence();
         let mut kinds: Vec<Kind> = Vec::new();
         let mut columns: Vec<(usize, usize)> = Vec::new();
         for row in &self.rows {
