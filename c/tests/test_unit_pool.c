@@ -199,15 +199,44 @@ static void gives_twice(void *arg)
     lg_pool_give(lg_self(), &lg_dirty[c], c, lg_batch_of(index));
 }
 
-/* As after two threads have freed it in the same instant, and one stole it from the other. */
-static void sends_what_is_cached_twice(void *arg)
+/* A region in the own cache twice, as after two threads freed it in the same instant and one stole it from the other. */
+static lgalloc_handle cache_twice(void)
 {
     lgalloc_handle handle = test_take(MIB);
     unsigned c = unit_class(MIB);
     lg_region *region = lg_region_at(c, unit_index(handle));
+    lgalloc_thread_flush(); /* so that there is space for both */
     lgalloc_deallocate(handle);
-    lg_cache_give(lg_self(), c, region);
+    TEST_REQUIRE(lg_deque_push(&lg_bin_of(lg_self(), c)->deque, (uintptr_t)region));
+    return handle;
+}
+
+static void sends_what_is_cached_twice(void *arg)
+{
+    (void)cache_twice();
     lgalloc_thread_flush();
+}
+
+static void allocates_what_is_cached_twice(void *arg)
+{
+    void *ptr = cache_twice().ptr;
+    TEST_REQUIRE(test_take(MIB).ptr == ptr);
+    (void)test_take(MIB);
+}
+
+static void mallocs_what_is_cached_twice(void *arg)
+{
+    void *ptr = cache_twice().ptr;
+    TEST_REQUIRE(lgalloc_malloc(MIB) == ptr);
+    (void)lgalloc_malloc(MIB);
+}
+
+static void makes_regions_of_what_is_cached_twice(void *arg)
+{
+    lgalloc_region regions[2];
+    (void)cache_twice();
+    (void)lgalloc_region_new_mmap(MIB, 1, 1, &regions[0]);
+    (void)lgalloc_region_new_mmap(MIB, 1, 1, &regions[1]);
 }
 
 static void discharges_too_much(void *arg)
@@ -217,16 +246,24 @@ static void discharges_too_much(void *arg)
 
 static void found_out(void **state)
 {
-    struct test_child child;
-    test_run_child(gives_twice, NULL, &child);
-    assert_true(WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGABRT);
-    assert_non_null(strstr(child.errors, "lgalloc: double free: region 0x"));
-    test_run_child(sends_what_is_cached_twice, NULL, &child);
-    assert_true(WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGABRT);
-    assert_non_null(strstr(child.errors, "lgalloc: double free: region 0x"));
-    test_run_child(discharges_too_much, NULL, &child);
-    assert_true(WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGABRT);
-    assert_non_null(strstr(child.errors, "lgalloc: internal check failed: "));
+    static const struct {
+        void (*function)(void *arg);
+        const char *error;
+    } wrong[] = {
+        {gives_twice, "lgalloc: double free: region 0x"},
+        {sends_what_is_cached_twice, "lgalloc: double free: region 0x"},
+        {allocates_what_is_cached_twice, "lgalloc: double free: region 0x"},
+        {mallocs_what_is_cached_twice, "lgalloc: double free: region 0x"},
+        {makes_regions_of_what_is_cached_twice, "lgalloc: double free: region 0x"},
+        {discharges_too_much, "lgalloc: internal check failed: "},
+    };
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        struct test_child child;
+        test_run_child(wrong[i].function, NULL, &child);
+        assert_true(WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGABRT);
+        if (strstr(child.errors, wrong[i].error) == NULL)
+            fail_msg("not \"%s\", but \"%s\"", wrong[i].error, child.errors);
+    }
 }
 
 /* The verifier sees each of these, which nothing else would tell apart from order. */
