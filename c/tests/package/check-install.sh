@@ -39,8 +39,8 @@ build() {
   elif [[ $linkage == archive ]]; then
     libs_words=("${libs_words[@]/#-llgalloc/-l:liblgalloc.a}")
   fi
-  "$compiler" -Wall -Wextra -Werror "${cflags_words[@]}" -x "$language" "$here/consumer.c" -x none -o "$program" \
-    "${flags[@]}" "${libs_words[@]}"
+  "$compiler" -Wall -Wextra -Werror "${cflags_words[@]}" -x "$language" -c "$here/consumer.c" -o "$program.o" &&
+    "$compiler" "$program.o" -o "$program" "${flags[@]}" "${libs_words[@]}"
 }
 
 # shared PROGRAM LIBDIR: it runs, with the library that was installed.
