@@ -70,6 +70,14 @@ _Noreturn void test_fail_at(const char *file, int line, const char *what);
         skip();                                 \
     } while (0)
 
+/* Skips a test that is going to fork while there are several threads, where that can't be followed. */
+#define TEST_SKIP_FORK_WITH_THREADS()                                                             \
+    do {                                                                                          \
+        if (TEST_TSAN) {                                                                          \
+            TEST_SKIP("ThreadSanitizer does not follow forks of processes with several threads"); \
+        }                                                                                         \
+    } while (0)
+
 /* ---------------------------------------------------------------- directories */
 
 /*
@@ -201,6 +209,9 @@ void test_run_child(void (*body)(void *arg), void *arg, struct test_child *child
 
 /* The same, and it must exit with 0 and print nothing. */
 void test_child_succeeds(void (*body)(void *arg), void *arg);
+
+/* The same, but it must abort, and print nothing on standard output; `child` is what came of it. */
+void test_child_aborts(void (*body)(void *arg), void *arg, struct test_child *child);
 
 /* Forks from within a child; the grandchild runs `body`. Returns its status. */
 int test_fork_status(void (*body)(void *arg), void *arg);

@@ -115,6 +115,15 @@ void test_child_succeeds(void (*body)(void *arg), void *arg)
     assert_string_equal(child.output, "");
 }
 
+void test_child_aborts(void (*body)(void *arg), void *arg, struct test_child *child)
+{
+    test_run_child(body, arg, child);
+    if (!WIFSIGNALED(child->status) || WTERMSIG(child->status) != SIGABRT) {
+        fail_msg("the child ended with status %#x: %s", (unsigned)child->status, child->errors);
+    }
+    assert_string_equal(child->output, "");
+}
+
 int test_fork_status(void (*body)(void *arg), void *arg)
 {
     pid_t pid = fork();

@@ -226,9 +226,7 @@ static void child_without_the_threads(void *arg)
 static void caches_of_vanished_threads(void **state)
 {
     (void)state;
-    if (TEST_TSAN) {
-        TEST_SKIP("ThreadSanitizer does not follow forks of processes with several threads");
-    }
+    TEST_SKIP_FORK_WITH_THREADS();
     struct test_actor actors[3];
     for (size_t i = 0; i < TEST_COUNT(actors); i++) {
         test_actor_start(&actors[i]);
@@ -278,9 +276,7 @@ static void child_with_worker(void *arg)
 static void with_the_worker(void **state)
 {
     (void)state;
-    if (TEST_TSAN) {
-        TEST_SKIP("ThreadSanitizer does not follow forks of processes with several threads");
-    }
+    TEST_SKIP_FORK_WITH_THREADS();
     test_set_background(1000000, 0, 0);
     for (size_t i = 0; i < test_scale(10, 2); i++) {
         test_churn(8, 2 * MIB);
@@ -307,9 +303,7 @@ static void child_with_a_full_pool(void *arg)
 static void worker_though_the_pool_is_full(void **state)
 {
     (void)state;
-    if (TEST_TSAN) {
-        TEST_SKIP("ThreadSanitizer does not follow forks of processes with several threads");
-    }
+    TEST_SKIP_FORK_WITH_THREADS();
     test_set_local_buffer(MIB);
     test_set_background(UINT64_C(3600) * 1000000000, 0, 0);
     test_churn(256, 64 * KIB);
@@ -359,9 +353,7 @@ static void child_amid_threads(void *arg)
 
 static void threads_inside_the_allocator(void **state)
 {
-    if (TEST_TSAN) {
-        TEST_SKIP("ThreadSanitizer does not follow forks of processes with several threads");
-    }
+    TEST_SKIP_FORK_WITH_THREADS();
     test_set_background(1000000, 0, 0);
     atomic_store(&stop, false);
     pthread_t threads[2];
@@ -424,9 +416,7 @@ static void forks_at_first_use(void *arg)
 static void first_use_while_forking(void **state)
 {
     (void)state;
-    if (TEST_TSAN) {
-        TEST_SKIP("ThreadSanitizer does not follow forks of processes with several threads");
-    }
+    TEST_SKIP_FORK_WITH_THREADS();
     for (size_t i = 0; i < test_scale(30, 4); i++) {
         lgalloc_backing backing = (lgalloc_backing)(i % 2);
         test_child_succeeds(forks_at_first_use, &backing);

@@ -2,9 +2,7 @@
 
 #include "internal.h"
 
-#include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
 
 static void class_of_a_size(void **state)
 {
@@ -69,28 +67,18 @@ static void dies_of_an_assertion(void *arg)
     LG_ASSERT(two + two == 5);
 }
 
-static void assert_aborted(const struct test_child *child)
-{
-    assert_true(WIFSIGNALED(child->status));
-    assert_int_equal(WTERMSIG(child->status), SIGABRT);
-    assert_string_equal(child->output, "");
-}
-
 static void one_line_before_the_end(void **state)
 {
     struct test_child child;
-    test_run_child(dies_with_numbers, NULL, &child);
-    assert_aborted(&child);
+    test_child_aborts(dies_with_numbers, NULL, &child);
     assert_string_equal(child.errors, "lgalloc: zero 0x0, some 0xc0ffee, most 0xffffffffffffffff\n");
 
-    test_run_child(dies_at_length, NULL, &child);
-    assert_aborted(&child);
+    test_child_aborts(dies_at_length, NULL, &child);
     size_t length = strlen(child.errors);
     assert_true(length > 400 && length <= 512);
     assert_ptr_equal(strchr(child.errors, '\n'), child.errors + length - 1);
 
-    test_run_child(dies_of_an_assertion, NULL, &child);
-    assert_aborted(&child);
+    test_child_aborts(dies_of_an_assertion, NULL, &child);
     assert_non_null(strstr(child.errors, "lgalloc: internal check failed: two + two == 5 at "));
 }
 

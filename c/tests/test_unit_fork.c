@@ -132,7 +132,7 @@ static void caches_of_vanished_threads(void **state)
             test_actor_stop(&actors[i]);
         }
         free_used();
-        TEST_SKIP("ThreadSanitizer does not follow forks of processes with several threads");
+        TEST_SKIP_FORK_WITH_THREADS();
     }
     uint32_t high = lg_threads_high();
     assert_child_lives(1);
@@ -169,9 +169,7 @@ static void caches_a_few(void *arg)
  * sleeps and nobody else looks. */
 static void in_the_middle_of_a_pop(void **state)
 {
-    if (TEST_TSAN) {
-        TEST_SKIP("ThreadSanitizer does not follow forks of processes with several threads");
-    }
+    TEST_SKIP_FORK_WITH_THREADS();
     struct test_actor actor;
     unsigned c = unit_class(MIB);
     (void)unit_self();
@@ -238,9 +236,7 @@ static void *never_rests(void *arg)
 
 static void with_threads_inside(void **state)
 {
-    if (TEST_TSAN) {
-        TEST_SKIP("ThreadSanitizer does not follow forks of processes with several threads");
-    }
+    TEST_SKIP_FORK_WITH_THREADS();
     test_set_local_buffer(MIB);
     take_used(state);
     test_set_background(200000, 0, 0);
@@ -302,9 +298,7 @@ static void worker_refused_by_configuration(void *arg)
 
 static void the_worker_starts_again(void **state)
 {
-    if (TEST_TSAN) {
-        TEST_SKIP("ThreadSanitizer does not follow forks of processes with several threads");
-    }
+    TEST_SKIP_FORK_WITH_THREADS();
     test_set_background(1000000, 0, 0);
     lgalloc_deallocate(test_take(MIB));
     test_child_succeeds(worker_comes_back, NULL);

@@ -2,9 +2,7 @@
 
 #include "internal.h"
 
-#include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <time.h>
 
 static lg_lock low, high, same;
@@ -63,9 +61,7 @@ static void ranks_out_of_order_abort(void **state)
     test_child_succeeds(takes_them_in_order, NULL);
     for (size_t i = 0; i < TEST_COUNT(wrong); i++) {
         struct test_child child;
-        test_run_child(wrong[i], NULL, &child);
-        assert_true(WIFSIGNALED(child.status));
-        assert_int_equal(WTERMSIG(child.status), SIGABRT);
+        test_child_aborts(wrong[i], NULL, &child);
         assert_non_null(strstr(child.errors, "lgalloc: internal check failed: "));
     }
 }

@@ -2,9 +2,7 @@
 
 #include "internal.h"
 
-#include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <time.h>
 
 static void set_limit(uint64_t bytes)
@@ -257,10 +255,9 @@ static void found_out(void **state)
         {makes_regions_of_what_is_cached_twice, "lgalloc: double free: region 0x"},
         {discharges_too_much, "lgalloc: internal check failed: "},
     };
-    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+    for (size_t i = 0; i < TEST_COUNT(wrong); i++) {
         struct test_child child;
-        test_run_child(wrong[i].function, NULL, &child);
-        assert_true(WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGABRT);
+        test_child_aborts(wrong[i].function, NULL, &child);
         if (strstr(child.errors, wrong[i].error) == NULL)
             fail_msg("not \"%s\", but \"%s\"", wrong[i].error, child.errors);
     }
