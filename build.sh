@@ -145,6 +145,15 @@ missing() {
       cmocka) compiles c gcc -lcmocka || echo libcmocka-dev ;;
       binutils) command -v readelf >/dev/null || echo binutils ;;
       llvm-symbolizer) command -v llvm-symbolizer >/dev/null || echo llvm ;;
+      mkfs.*)
+        if ! PATH=$PATH:/sbin:/usr/sbin command -v "$tool" >/dev/null; then
+          case $tool in
+            mkfs.ext4) echo e2fsprogs ;;
+            mkfs.btrfs) echo btrfs-progs ;;
+            *) echo "${tool#mkfs.}progs" ;;
+          esac
+        fi
+        ;;
       gnuplot) command -v gnuplot >/dev/null || echo gnuplot-nox ;;
       cargo) find_cargo >/dev/null || echo cargo rustc ;;
       *.so*) PATH=$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null | grep -F "${tool#*:}" >/dev/null || echo "${tool%%:*}" ;;
@@ -223,6 +232,8 @@ need_test() {
   need cc cmake make gcc g++ clang cmocka binutils pkg-config valgrind cargo
   # Without it what clang's sanitizers report has addresses in place of lines.
   want shellcheck llvm-symbolizer
+  # What some tests make file systems with, and look at cores; without it these are skipped.
+  want mkfs.ext4 mkfs.xfs mkfs.btrfs gdb
 }
 
 # ---------------------------------------------------------------- building

@@ -1,6 +1,6 @@
-# Every c/tests/test_*.c is one program, and one CTest test. Names that begin with test_api_ see the
-# public header alone and run against the shared library, as users' programs do; the others are linked
-# with lgalloc_testing and may look at everything in c/src.
+# Every c/tests/test_*.c is one program, and one CTest test. Names that begin with test_api_ or
+# test_world_ see the public header alone and run against the shared library, as users' programs do; the others
+# are linked with lgalloc_testing and may look at everything in c/src.
 #
 # A source may say what it needs in comments of its own:
 #   ctest-labels: novalgrind stress     more labels; with "serial" nothing else runs at the same time
@@ -81,10 +81,10 @@ function(lgalloc_add_test_program name)
     target_sources(${name} PRIVATE $<TARGET_OBJECTS:lgalloc_test_support>)
   endif()
   lgalloc_compile_test(${name})
-  if(name MATCHES "^test_api_" AND LGALLOC_FLAVOUR STREQUAL "coverage")
+  if(name MATCHES "^test_(api|world)_" AND LGALLOC_FLAVOUR STREQUAL "coverage")
     # Children that end with _exit() write what the program counts, which isn't what a shared library counts.
     target_link_libraries(${name} PRIVATE lgalloc_static)
-  elseif(name MATCHES "^test_api_")
+  elseif(name MATCHES "^test_(api|world)_")
     target_link_libraries(${name} PRIVATE lgalloc_shared)
   else()
     target_link_libraries(${name} PRIVATE lgalloc_testing)
