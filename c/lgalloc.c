@@ -9,6 +9,7 @@
 #else
 #include "explore_os.c" /* from fuzz/: a system whose calls cost nothing */
 #endif
+#include "src/file.c"
 #include "src/bitmap.c"
 #include "src/stripe.c"
 #include "src/thread.c"

@@ -144,6 +144,13 @@ int lg_os_open_unlinked(const char *directory, int *out_fd)
     return 0;
 }
 
+int lg_os_identify(int fd, lg_identity *out)
+{
+    FAULT(LG_SYS_IDENTIFY);
+    *out = (lg_identity){1, (uint64_t)fd};
+    return 0;
+}
+
 void lg_os_close(int fd)
 {
     world_close(fd);

@@ -120,9 +120,7 @@ static int reserve_blocks(unsigned class_index, lg_region *region)
     lg_area area;
     if (lg_load_relaxed_32(&region->has_blocks) != 0 || !lg_area_next(class_index, offset, &area))
         return 0;
-    int error = 0; /* anonymous memory needs none */
-    if (area.kind == LG_AREA_FILE)
-        error = lg_os_allocate_blocks(area.fd, offset, lg_class_size(class_index));
+    int error = lg_area_reserve_blocks(class_index, &area, offset, lg_class_size(class_index));
     if (error == 0)
         lg_store_relaxed_32(&region->has_blocks, 1);
     return error;

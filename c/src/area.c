@@ -81,14 +81,14 @@ static bool place(const lg_class_areas *areas, unsigned class_index, uint64_t wa
  */
 static int back_with_file(lg_class_areas *areas, unsigned class_index, const lg_area *area)
 {
-    uint64_t size = lg_areas_file_end(areas, area->fd);
+    uint64_t size = lg_areas_file_end(areas, &area->file);
     if (area->start + area->len > size) {
-        int error = lg_os_truncate(area->fd, area->start + area->len);
+        int error = lg_file_truncate(&area->file, area->start + area->len);
         if (error != 0)
             return error;
     }
     char *addr = lg_area_address(class_index, area->start);
-    int error = lg_os_map_file(addr, area->len, area->fd, area->start);
+    int error = lg_file_map(&area->file, addr, area->len, area->start);
     if (error != 0)
         return error;
     advise_area(LG_SYS_ADVISE_DONTFORK, addr, area->len);
@@ -113,7 +113,7 @@ static int back_with_memory(unsigned class_index, const lg_area *area)
 /* One attempt, with an area of at most `wanted` bytes. */
 static int map_piece(lg_class_areas *areas, unsigned class_index, uint64_t wanted, lg_area *out)
 {
-    lg_area area = {.fd = -1, .kind = (uint32_t)LG_OPTION(backing)};
+    lg_area area = {.file = LG_NO_FILE, .kind = (uint32_t)LG_OPTION(backing)};
     size_t at;
     if (!place(areas, class_index, wanted, &at, &area.start, &area.len))
         return LG_EXHAUSTED;
@@ -125,10 +125,10 @@ static int map_piece(lg_class_areas *areas, unsigned class_index, uint64_t wante
     if (error == 0 && area.kind == LG_AREA_FILE) {
         error = lg_areas_open_file(areas);
         if (error == 0) {
-            area.fd = areas->fd;
+            area.file = areas->file;
             error = back_with_file(areas, class_index, &area);
             if (error != 0)
-                lg_areas_trim_file(areas, area.fd);
+                lg_areas_trim_file(areas, &area.file);
         }
     } else if (error == 0) {
         error = back_with_memory(class_index, &area);
@@ -159,6 +159,19 @@ int lg_area_map(unsigned class_index, uint64_t *out_first, uint64_t *out_count)
     *out_first = area.start >> (class_index + LG_CLASS_MIN);
     *out_count = area.len >> (class_index + LG_CLASS_MIN);
     return 0;
+}
+
+int lg_area_reserve_blocks(unsigned class_index, const lg_area *area, uint64_t offset, uint64_t len)
+{
+    if (area->kind != LG_AREA_FILE)
+        return 0;
+    int error = lg_file_allocate_blocks(&area->file, offset, len);
+    if (error != EBADF)
+        return error;
+    /* The program has closed the descriptor, but the mapping is there: what writes to all pages finds out as well, with
+     * memory in place of blocks alone. */
+    error = lg_os_advise(LG_SYS_ADVISE_POPULATE, lg_area_address(class_index, offset), len);
+    return error == EFAULT ? ENOSPC : error == EINVAL ? EOPNOTSUPP : error; /* a SIGBUS it would have been; Linux 5.14 */
 }
 
 /* ---- giving back */
@@ -228,17 +241,20 @@ static bool claim_all(unsigned class_index, const lg_area *area, uint64_t *out_d
 }
 
 /* Gives back what the dirty regions of a free area hold. *out_cut: the file now ends before the area. */
-static bool empty_out(const lg_class_areas *areas, const lg_area *area, bool *out_cut)
+static bool empty_out(const lg_class_areas *areas, unsigned class_index, const lg_area *area, bool *out_cut)
 {
     *out_cut = false;
     if (area->kind != LG_AREA_FILE)
         return true; /* unmapping is enough */
-    if (lg_os_punch(area->fd, area->start, area->len) == 0)
+    int error = lg_file_punch(&area->file, area->start, area->len);
+    if (error == EBADF) /* the mapping is still there */
+        error = lg_area_clear(class_index, area, area->start, area->len);
+    if (error == 0)
         return true;
     lg_add_relaxed_64(&lg_clear_failures, 1);
     /* A file system without holes: cutting the file's end off works everywhere. */
-    *out_cut = lg_areas_file_end(areas, area->fd) == area->start + area->len &&
-               lg_os_truncate(area->fd, area->start) == 0;
+    *out_cut = lg_areas_file_end(areas, &area->file) == area->start + area->len &&
+               lg_file_truncate(&area->file, area->start) == 0;
     return *out_cut;
 }
 
@@ -247,18 +263,18 @@ static bool take_down(lg_class_areas *areas, unsigned class_index, size_t at, bo
 {
     lg_area area = areas->table[at];
     bool cut = false;
-    if (dirty && !empty_out(areas, &area, &cut))
+    if (dirty && !empty_out(areas, class_index, &area, &cut))
         return false;
     if (lg_os_unmap(lg_area_address(class_index, area.start), area.len) == 0) {
         lg_areas_remove(areas, at);
-        lg_areas_trim_file(areas, area.fd);
+        lg_areas_trim_file(areas, &area.file);
         return true;
     }
-    if (!cut || lg_os_truncate(area.fd, area.start + area.len) == 0)
+    if (!cut || lg_file_truncate(&area.file, area.start + area.len) == 0)
         return false;
     /* It can neither be unmapped nor used: it ends here, and its addresses with it. */
     lg_areas_lose(areas, at);
-    lg_areas_trim_file(areas, area.fd);
+    lg_areas_trim_file(areas, &area.file);
     return true;
 }
 

@@ -9,6 +9,7 @@
 #ifndef LG_AREA_H
 #define LG_AREA_H
 
+#include "file.h"
 #include "lock.h"
 #include "pool.h"
 
@@ -22,7 +23,7 @@ enum lg_area_kind {
 typedef struct lg_area {
     uint64_t start;
     uint64_t len;
-    int32_t fd; /* -1 without a file */
+    lg_file file; /* LG_NO_FILE without one */
     uint32_t kind;
     uint32_t idle_ticks; /* the worker has seen all its regions free so many times in a row */
     uint32_t clear_wait; /* the worker leaves it alone for so many ticks, since clearing failed */
@@ -56,6 +57,11 @@ LG_HIDDEN bool lg_area_is_free(unsigned class_index, const lg_area *area);
 /* Physical memory and disk blocks of a part of a stripe, within one area, go away; it reads as zero then. In
  * steps, so that faults elsewhere in the file needn't wait long. Returns 0 or an errno; part may be done. */
 LG_HIDDEN int lg_area_clear(unsigned class_index, const lg_area *area, uint64_t offset, uint64_t len);
+
+/* Makes sure that a part of an area has the memory or the disk blocks that a write to it will need: a full disk is
+ * ENOSPC here, not a signal there. Anonymous memory needs nothing. EOPNOTSUPP from a file system that can't reserve
+ * blocks. Part may be done when it fails. */
+LG_HIDDEN int lg_area_reserve_blocks(unsigned class_index, const lg_area *area, uint64_t offset, uint64_t len);
 
 /* Counts and sizes, without a lock. */
 LG_HIDDEN uint64_t lg_area_count(unsigned class_index);

@@ -59,15 +59,13 @@ uint64_t lg_area_forked(unsigned class_index, uint64_t counted_in_use)
         for (uint64_t at_region = area->start; LG_ASAN && at_region < area->start + area->len;
              at_region += lg_class_size(class_index))
             lg_unpoison(lg_area_address(class_index, at_region), lg_class_size(class_index));
-        int fd = area->fd;
+        lg_file file = area->file;
         for (size_t i = at; i < areas->records; i++)
-            if (areas->table[i].fd == fd)
-                areas->table[i].fd = -1;
-        if (fd >= 0) {
-            lg_os_close(fd);
-            if (areas->fd == fd)
-                areas->fd = -1;
-        }
+            if (lg_file_is(&areas->table[i].file, &file))
+                areas->table[i].file = LG_NO_FILE;
+        if (lg_file_is(&areas->file, &file))
+            areas->file = LG_NO_FILE;
+        lg_file_close(&file);
         if (lost || !ours) { /* without a reservation anything may come to lie there */
             lg_areas_lose(areas, at);
             at++;

@@ -20,7 +20,7 @@ void lg_areas_init(void)
         lg_class_areas *areas = &classes[c];
         lg_lock_init(&areas->lock, LG_RANK_CLASS + c);
         areas->table = lg_layout_.areas[c];
-        areas->fd = -1;
+        areas->file = LG_NO_FILE;
     }
 }
 
@@ -70,7 +70,7 @@ void lg_areas_insert(lg_class_areas *areas, size_t at, const lg_area *area)
 void lg_areas_lose(lg_class_areas *areas, size_t at)
 {
     areas->table[at].kind = LG_AREA_LOST;
-    areas->table[at].fd = -1;
+    areas->table[at].file = LG_NO_FILE;
     lg_bump(&areas->count, (uint64_t)-1);
     lg_bump(&areas->bytes, (uint64_t)0 - areas->table[at].len);
 }
@@ -87,27 +87,28 @@ void lg_areas_remove(lg_class_areas *areas, size_t at)
 
 /* ---- files */
 
-uint64_t lg_areas_file_end(const lg_class_areas *areas, int fd)
+uint64_t lg_areas_file_end(const lg_class_areas *areas, const lg_file *file)
 {
     uint64_t end = 0;
     for (size_t i = 0; i < areas->records; i++)
-        if (areas->table[i].fd == fd)
+        if (lg_file_is(&areas->table[i].file, file))
             end = areas->table[i].start + areas->table[i].len;
     return end;
 }
 
-void lg_areas_trim_file(lg_class_areas *areas, int fd)
+void lg_areas_trim_file(lg_class_areas *areas, const lg_file *file)
 {
-    if (fd < 0)
+    if (file->fd < 0)
         return;
-    uint64_t end = lg_areas_file_end(areas, fd);
+    uint64_t end = lg_areas_file_end(areas, file);
     if (end != 0) {
-        (void)lg_os_truncate(fd, end);
+        (void)lg_file_truncate(file, end);
         return;
     }
-    lg_os_close(fd);
-    if (areas->fd == fd)
-        areas->fd = -1;
+    lg_file last = *file;
+    if (lg_file_is(&areas->file, file))
+        areas->file = LG_NO_FILE;
+    lg_file_close(&last);
 }
 
 int lg_areas_open_file(lg_class_areas *areas)
@@ -116,17 +117,17 @@ int lg_areas_open_file(lg_class_areas *areas)
     uint32_t number = lg_config_path(path);
     if (number == 0)
         return ENOENT;
-    if (areas->fd >= 0 && areas->path == number)
+    if (areas->path == number && lg_file_check(&areas->file) == 0)
         return 0;
-    int fd;
-    int error = lg_os_open_unlinked(path, &fd);
+    lg_file file;
+    int error = lg_file_open(path, &file);
     if (error != 0)
         return error;
-    int old = areas->fd;
-    areas->fd = fd;
+    lg_file old = areas->file;
+    areas->file = file;
     areas->path = number;
-    if (old >= 0 && lg_areas_file_end(areas, old) == 0)
-        lg_os_close(old);
+    if (lg_areas_file_end(areas, &old) == 0)
+        lg_file_close(&old);
     return 0;
 }
 
@@ -187,18 +188,20 @@ int lg_area_file_usage(unsigned class_index, uint64_t *out_files, uint64_t *out_
     int error = 0;
     lg_lock_acquire(&areas->lock);
     for (size_t i = 0; i < areas->records && error == 0; i++) {
-        int fd = areas->table[i].fd;
-        bool seen = fd < 0;
+        const lg_file *file = &areas->table[i].file;
+        bool seen = file->fd < 0;
         for (size_t j = 0; j < i && !seen; j++)
-            seen = areas->table[j].fd == fd;
+            seen = lg_file_is(&areas->table[j].file, file);
         if (seen)
             continue;
         uint64_t size, allocated;
-        error = lg_os_file_usage(fd, &size, &allocated);
+        error = lg_file_usage(file, &size, &allocated);
         if (error == 0) {
             *out_files += 1;
             *out_size += size;
             *out_allocated += allocated;
+        } else if (error == EBADF) {
+            error = 0; /* the program closed it: nobody can ask any more */
         }
     }
     lg_lock_release(&areas->lock);

@@ -17,7 +17,7 @@ typedef struct lg_class_areas {
     lg_a64 bytes;   /* of all areas but lost ones */
     lg_a64 released;
     uint64_t last_len; /* of the area mapped last; 0 before the first */
-    int fd;            /* where the next area of a file comes from; -1: to be opened */
+    lg_file file;      /* where the next area of a file comes from; LG_NO_FILE: to be opened */
     uint32_t path;     /* the number of its directory's name */
 } lg_class_areas;
 
@@ -39,10 +39,11 @@ LG_HIDDEN void lg_areas_remove(lg_class_areas *areas, size_t at);
 LG_HIDDEN void lg_areas_lose(lg_class_areas *areas, size_t at);
 
 /* The end of the last area in this file; 0 if there is none. */
-LG_HIDDEN uint64_t lg_areas_file_end(const lg_class_areas *areas, int fd);
+LG_HIDDEN uint64_t lg_areas_file_end(const lg_class_areas *areas, const lg_file *file);
 /* A file without areas is closed, which gives back all that it held; one with areas shrinks to their end. */
-LG_HIDDEN void lg_areas_trim_file(lg_class_areas *areas, int fd);
-/* Makes areas->fd a file in the configured directory. Returns 0 or an errno. */
+LG_HIDDEN void lg_areas_trim_file(lg_class_areas *areas, const lg_file *file);
+/* Makes areas->file a file in the configured directory, in place of one whose descriptor was lost. Returns 0 or an
+ * errno. The caller maps it, or trims it. */
 LG_HIDDEN int lg_areas_open_file(lg_class_areas *areas);
 
 #endif

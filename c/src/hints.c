@@ -75,21 +75,16 @@ LG_API lgalloc_status lgalloc_populate(lgalloc_handle handle, size_t offset, siz
     if (status != LGALLOC_STATUS_OK || len == 0)
         return status;
     lg_os_round_outward(&offset, &len);
-    bool file = part.area.kind == LG_AREA_FILE;
-    bool have_blocks = !file;
-    if (file) {
-        /* First the disk blocks: a full disk is found out here, not by the write that follows. */
-        int error = lg_os_allocate_blocks(part.area.fd, part.start + offset, len);
-        have_blocks = error == 0;
-        if (error != 0 && error != EOPNOTSUPP)
-            return lg_io_error(error);
-    }
+    /* First the disk blocks: a full disk is found out here, not by the write that follows. */
+    int reserved = lg_area_reserve_blocks(part.class_index, &part.area, part.start + offset, len);
+    if (reserved != 0 && reserved != EOPNOTSUPP)
+        return lg_io_error(reserved);
     int error = lg_os_advise(LG_SYS_ADVISE_POPULATE, (char *)handle.ptr + offset, len);
-    if (error == EINVAL && have_blocks) { /* before Linux 5.14 */
+    if (error == EINVAL && reserved == 0) { /* before Linux 5.14 */
         touch((char *)handle.ptr + offset, len);
         error = 0;
     }
-    if (error == EFAULT && file)
+    if (error == EFAULT && part.area.kind == LG_AREA_FILE)
         error = ENOSPC; /* the fault would have been a SIGBUS */
     return error == 0 ? LGALLOC_STATUS_OK : lg_io_error(error);
 }

@@ -161,27 +161,56 @@ int lg_os_name(void *addr, size_t len, const char *name)
 
 /* ---- files */
 
+/* A descriptor that was just opened moves above the standard ones. On failure it is closed. */
+static int above_standard(int *fd)
+{
+    int low = *fd;
+    if (low > STDERR_FILENO)
+        return 0;
+    int error = CALL((*fd = fcntl(low, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)) >= 0);
+    lg_os_close(low);
+    return error;
+}
+
+static int open_above_standard(const char *path, int flags, int *out_fd)
+{
+    int error = CALL((*out_fd = open(path, flags | O_CLOEXEC, 0600)) >= 0);
+    return error != 0 ? error : above_standard(out_fd);
+}
+
+/* With a name, for a moment. */
+static int open_named(const char *directory, int *out_fd)
+{
+    static const char suffix[] = "/lgalloc-XXXXXX";
+    char name[PATH_MAX + sizeof(suffix)];
+    size_t len = strlen(directory);
+    if (len >= PATH_MAX)
+        return ENAMETOOLONG;
+    memcpy(name, directory, len);
+    memcpy(name + len, suffix, sizeof(suffix));
+    int error = CALL((*out_fd = mkostemp(name, O_CLOEXEC)) >= 0);
+    if (error != 0)
+        return error;
+    (void)CALL(unlink(name) == 0);
+    return above_standard(out_fd);
+}
+
 int lg_os_open_unlinked(const char *directory, int *out_fd)
 {
     FAULT(LG_SYS_OPEN);
-    int fd = -1;
-    int error = CALL((fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)) >= 0);
+    int error = open_above_standard(directory, O_TMPFILE | O_RDWR, out_fd);
     /* File systems without O_TMPFILE answer EOPNOTSUPP; kernels without it take the flag for
      * O_DIRECTORY and answer EISDIR. */
-    if (error == EOPNOTSUPP || error == EISDIR) {
-        static const char suffix[] = "/lgalloc-XXXXXX";
-        char name[PATH_MAX + sizeof(suffix)];
-        size_t len = strlen(directory);
-        if (len >= PATH_MAX)
-            return ENAMETOOLONG;
-        memcpy(name, directory, len);
-        memcpy(name + len, suffix, sizeof(suffix));
-        error = CALL((fd = mkostemp(name, O_CLOEXEC)) >= 0);
-        if (error == 0)
-            (void)CALL(unlink(name) == 0);
-    }
+    return error == EOPNOTSUPP || error == EISDIR ? open_named(directory, out_fd) : error;
+}
+
+int lg_os_identify(int fd, lg_identity *out)
+{
+    FAULT(LG_SYS_IDENTIFY);
+    struct stat status;
+    int error = CALL(fstat(fd, &status) == 0);
     if (error == 0)
-        *out_fd = fd;
+        *out = (lg_identity){status.st_dev, status.st_ino};
     return error;
 }
 
@@ -250,8 +279,8 @@ int lg_os_file_usage(int fd, uint64_t *out_size, uint64_t *out_allocated)
 int lg_os_read_lines(const char *path, void (*line)(void *context, const char *text), void *context)
 {
     FAULT(LG_SYS_READ_MAPS);
-    int fd = -1;
-    int error = CALL((fd = open(path, O_RDONLY | O_CLOEXEC)) >= 0);
+    int fd;
+    int error = open_above_standard(path, O_RDONLY, &fd);
     if (error != 0)
         return error;
     char chunk[4096];

@@ -23,7 +23,8 @@
     X(TRUNCATE)      /* ftruncate */                                                                         \
     X(ALLOCATE)      /* fallocate: reserve disk blocks */                                                    \
     X(PUNCH)         /* fallocate: punch a hole */                                                           \
-    X(FSTAT)         /* fstat */                                                                             \
+    X(FSTAT)         /* fstat: sizes */                                                                      \
+    X(IDENTIFY)      /* fstat: which file it is */                                                           \
     X(ADVISE_DISCARD)  /* madvise MADV_DONTNEED */                                                           \
     X(ADVISE_REMOVE)   /* madvise MADV_REMOVE */                                                             \
     X(ADVISE_HUGE)     /* madvise MADV_HUGEPAGE, MADV_NOHUGEPAGE */                                          \
@@ -89,8 +90,16 @@ LG_HIDDEN int lg_os_name(void *addr, size_t len, const char *name);
 
 /* ---- files */
 
-/* Opens a file without a name in `directory`, close-on-exec. */
+/* Which file it is, as long as it exists. */
+typedef struct lg_identity {
+    uint64_t device, inode;
+} lg_identity;
+
+/* Opens a file without a name in `directory`, close-on-exec. Its descriptor is above 2: what a program that was started
+ * without the standard ones prints must not land in it. */
 LG_HIDDEN int lg_os_open_unlinked(const char *directory, int *out_fd);
+/* What a descriptor refers to at this moment. */
+LG_HIDDEN int lg_os_identify(int fd, lg_identity *out);
 LG_HIDDEN void lg_os_close(int fd);
 /* Sets the file's size. EFBIG, and no signal, above RLIMIT_FSIZE. */
 LG_HIDDEN int lg_os_truncate(int fd, uint64_t size);

@@ -102,7 +102,7 @@ typedef struct lg_layout {
 extern LG_HIDDEN lg_layout lg_layout_;
 
 /* Room for one record in the layout; the owners of the records assert that theirs fit. */
-#define LG_AREA_BYTES 48
+#define LG_AREA_BYTES 64
 #define LG_THREAD_BYTES ((size_t)3 * 64 * LG_KIB) /* whole pages of any size in use: it is committed by itself */
 
 /* Reserves the addresses and fills the above. Called once it succeeds, under the init lock. */

@@ -313,7 +313,7 @@ static const struct {
 /* Made for one backing alone. */
 #define ONLY_FILES                                                                                     \
     (UNIT_CALL(MAP_FILE) | UNIT_CALL(OPEN) | UNIT_CALL(TRUNCATE) | UNIT_CALL(ALLOCATE) | UNIT_CALL(PUNCH) | \
-     UNIT_CALL(FSTAT) | UNIT_CALL(ADVISE_REMOVE) | UNIT_CALL(ADVISE_DONTFORK))
+     UNIT_CALL(FSTAT) | UNIT_CALL(IDENTIFY) | UNIT_CALL(ADVISE_REMOVE) | UNIT_CALL(ADVISE_DONTFORK))
 #define ONLY_ANONYMOUS (UNIT_CALL(ADVISE_DISCARD) | UNIT_CALL(ADVISE_HUGE) | UNIT_CALL(NAME))
 /* Whose failures are counted. */
 #define CLEARING (UNIT_CALL(ADVISE_DISCARD) | UNIT_CALL(ADVISE_REMOVE) | UNIT_CALL(PUNCH))

@@ -90,7 +90,7 @@ static void assert_same_table(const struct table *table)
         assert_true(lg_area_next(table->class_index, offset, &area));
         assert_int_equal(area.start, table->areas[i].start);
         assert_int_equal(area.len, table->areas[i].len);
-        assert_int_equal(area.fd, table->areas[i].fd);
+        assert_int_equal(area.file.fd, table->areas[i].file.fd);
         assert_int_equal(area.kind, table->areas[i].kind);
         /* Any byte of it finds it. */
         assert_true(lg_area_next(table->class_index, area.start + area.len - 1, &area));
@@ -358,11 +358,11 @@ static void offsets_are_those_of_the_stripe(void **state)
         lg_area area;
         uint64_t offset = (uintptr_t)handles[i].ptr - lg_stripe_of(c)->base;
         assert_true(lg_area_next(c, offset, &area));
-        assert_true(area.fd >= 0 && area.kind == LG_AREA_FILE);
+        assert_true(area.file.fd >= 0 && area.kind == LG_AREA_FILE);
         size_t read_back = SIZE_MAX;
-        assert_int_equal(pread(area.fd, &read_back, sizeof read_back, (off_t)(offset + 12345)), sizeof read_back);
+        assert_int_equal(pread(area.file.fd, &read_back, sizeof read_back, (off_t)(offset + 12345)), sizeof read_back);
         assert_int_equal(read_back, i);
-        assert_int_not_equal(fcntl(area.fd, F_GETFD) & FD_CLOEXEC, 0);
+        assert_int_not_equal(fcntl(area.file.fd, F_GETFD) & FD_CLOEXEC, 0);
     }
     assert_true(test_mapping_flag(handles[0].ptr, "dc")); /* not for children */
     test_free_all(handles, TEST_COUNT(handles));
@@ -377,15 +377,15 @@ static void one_file_for_a_class_and_a_directory(void **state)
     char *other = test_dir_make();
     struct table table = {.class_index = unit_class(MIB)};
     set_dampener(&table, UINT64_MAX);
-    int first = map(&table).fd;
-    assert_int_equal(map(&table).fd, first);
+    int first = map(&table).file.fd;
+    assert_int_equal(map(&table).file.fd, first);
     assert_int_equal(open_files(), before + 1);
 
     test_use_directory(other, false);
     set_dampener(&table, UINT64_MAX);
-    int second = map(&table).fd;
+    int second = map(&table).file.fd;
     assert_int_not_equal(second, first);
-    assert_int_equal(map(&table).fd, second);
+    assert_int_equal(map(&table).file.fd, second);
     assert_int_equal(open_files(), before + 2);
     assert_true(test_dir_empty(other));
     struct stat one, two;
@@ -397,7 +397,7 @@ static void one_file_for_a_class_and_a_directory(void **state)
     lgalloc_config *config = test_config();
     assert_int_equal(lgalloc_config_with_path(config, other), LGALLOC_STATUS_OK);
     test_apply(config);
-    assert_int_equal(map(&table).fd, second);
+    assert_int_equal(map(&table).file.fd, second);
 
     /* Each file ends where its last area ends, and goes with its last area. */
     assert_int_equal(size_of(first), table.areas[1].start + table.areas[1].len);
@@ -407,7 +407,7 @@ static void one_file_for_a_class_and_a_directory(void **state)
     release(&table, 0);
     assert_int_equal(open_files(), before + 1);
     /* The gap in front is filled from the file in use, whose end stays. */
-    assert_int_equal(map(&table).fd, second);
+    assert_int_equal(map(&table).file.fd, second);
     assert_int_equal(size_of(second), table.areas[table.count - 1].start + table.areas[table.count - 1].len);
     while (table.count != 0) {
         release(&table, table.count - 1);
@@ -426,7 +426,7 @@ static void files_shrink_and_lose_their_blocks(void **state)
     for (size_t i = 0; i < 3; i++) {
         (void)map(&table); /* of 32, 64 and 96 MiB */
     }
-    int fd = table.areas[0].fd;
+    int fd = table.areas[0].file.fd;
     lgalloc_handle handles[96];
     test_take_all(handles, TEST_COUNT(handles), 2 * MIB);
     for (size_t i = 0; i < TEST_COUNT(handles); i++) {
@@ -541,7 +541,7 @@ static void named_and_advised(void **state)
     test_mark(large, 0);
     lg_area area;
     assert_true(lg_area_next(unit_class(MIB), 0, &area));
-    assert_true(area.kind == LG_AREA_ANONYMOUS && area.fd == -1);
+    assert_true(area.kind == LG_AREA_ANONYMOUS && area.file.fd == -1);
     if (access("/sys/kernel/mm/transparent_hugepage/enabled", F_OK) == 0) {
         assert_false(test_mapping_flag(small.ptr, "hg"));
         assert_true(test_mapping_flag(large.ptr, "hg"));
@@ -567,7 +567,7 @@ static bool has_its_blocks(lgalloc_handle handle)
     lg_area area;
     unsigned c = unit_class(handle.len);
     TEST_REQUIRE(lg_area_next(c, (uintptr_t)handle.ptr - lg_stripe_of(c)->base, &area));
-    return blocks_of(area.fd) >= handle.len;
+    return blocks_of(area.file.fd) >= handle.len;
 }
 
 /* Whatever was done to a region before, its blocks are there when it is handed out. */

@@ -1,0 +1,72 @@
+#include "file.h"
+
+int lg_file_open(const char *directory, lg_file *out)
+{
+    lg_file file;
+    int fd;
+    int error = lg_os_open_unlinked(directory, &fd);
+    if (error != 0)
+        return error;
+    file.fd = fd;
+    error = lg_os_identify(fd, &file.identity);
+    if (error != 0)
+        lg_os_close(fd); /* opened a moment ago, and of no use without a name for it */
+    else
+        *out = file;
+    return error;
+}
+
+int lg_file_check(const lg_file *file)
+{
+    lg_identity now;
+    if (file->fd < 0)
+        return EBADF;
+    int error = lg_os_identify(file->fd, &now);
+    if (error != 0)
+        return error;
+    return now.device == file->identity.device && now.inode == file->identity.inode ? 0 : EBADF;
+}
+
+void lg_file_close(lg_file *file)
+{
+    if (lg_file_check(file) == 0)
+        lg_os_close(file->fd);
+    *file = LG_NO_FILE;
+}
+
+int lg_file_truncate(const lg_file *file, uint64_t size)
+{
+    int error = lg_file_check(file);
+    return error != 0 ? error : lg_os_truncate(file->fd, size);
+}
+
+int lg_file_allocate_blocks(const lg_file *file, uint64_t offset, uint64_t len)
+{
+    int error = lg_file_check(file);
+    return error != 0 ? error : lg_os_allocate_blocks(file->fd, offset, len);
+}
+
+int lg_file_punch(const lg_file *file, uint64_t offset, uint64_t len)
+{
+    int error = lg_file_check(file);
+    return error != 0 ? error : lg_os_punch(file->fd, offset, len);
+}
+
+int lg_file_usage(const lg_file *file, uint64_t *out_size, uint64_t *out_allocated)
+{
+    int error = lg_file_check(file);
+    return error != 0 ? error : lg_os_file_usage(file->fd, out_size, out_allocated);
+}
+
+int lg_file_map(const lg_file *file, void *addr, size_t len, uint64_t offset)
+{
+    int error = lg_file_check(file);
+    if (error == 0)
+        error = lg_os_map_file(addr, len, file->fd, offset);
+    if (error != 0)
+        return error;
+    if (lg_file_check(file) != EBADF)
+        return 0;
+    (void)lg_os_unmap(addr, len); /* perhaps of somebody else's file; nobody has touched it */
+    return EBADF;
+}

@@ -1,0 +1,47 @@
+/*
+ * The unlinked files behind areas. A library's descriptors aren't its own: a program may close them all, as daemons do,
+ * and open files of its own that get the same numbers. So a file is known by its device and inode, and no descriptor
+ * is used without asking, just before, what it refers to. A descriptor that is lost is EBADF here, is never closed, and
+ * its file lives on as long as it is mapped.
+ *
+ * The proof holds as long as the file is mapped somewhere: until then nobody gets its inode's number. A file that
+ * nothing maps is closed at once by whoever opened it.
+ *
+ * What can't be told is a program that closes and opens between the question and the use, in another thread. That is
+ * a few instructions long; and a mapping, the one use that would be felt much later, is asked about afterwards too.
+ */
+#ifndef LG_FILE_H
+#define LG_FILE_H
+
+#include "os.h"
+
+typedef struct lg_file {
+    int32_t fd; /* above 2; -1: none */
+    lg_identity identity;
+} lg_file;
+
+#define LG_NO_FILE ((lg_file){.fd = -1})
+
+LG_INLINE bool lg_file_is(const lg_file *file, const lg_file *other)
+{
+    return file->fd >= 0 && file->fd == other->fd && file->identity.device == other->identity.device &&
+           file->identity.inode == other->identity.inode;
+}
+
+/* Makes one in a directory. Returns 0 or an errno. */
+LG_HIDDEN int lg_file_open(const char *directory, lg_file *out);
+
+/* Whether its descriptor still refers to it: 0, EBADF, or what else the question was answered with. */
+LG_HIDDEN int lg_file_check(const lg_file *file);
+
+/* Closes it, if it is still there. */
+LG_HIDDEN void lg_file_close(lg_file *file);
+
+/* As the functions of os.h, but EBADF where the descriptor isn't the file's. Nothing was done then. */
+LG_HIDDEN int lg_file_truncate(const lg_file *file, uint64_t size);
+LG_HIDDEN int lg_file_allocate_blocks(const lg_file *file, uint64_t offset, uint64_t len);
+LG_HIDDEN int lg_file_punch(const lg_file *file, uint64_t offset, uint64_t len);
+LG_HIDDEN int lg_file_usage(const lg_file *file, uint64_t *out_size, uint64_t *out_allocated);
+LG_HIDDEN int lg_file_map(const lg_file *file, void *addr, size_t len, uint64_t offset);
+
+#endif
