@@ -695,6 +695,9 @@ main() {
   local command=${1:-help}
   shift || true
   case $command in
+    build | install | coverage | clean) (($# == 0)) || die "$command takes no argument: $1" ;;
+  esac
+  case $command in
     build) command_build ;;
     demo) run_program demo "$@" ;;
     test) command_test "$@" ;;
@@ -723,7 +726,7 @@ main() {
       ;;
     coverage)
       need_test
-      script c/tests/run-coverage.sh "$@"
+      script c/tests/run-coverage.sh
       ;;
     clean) command_clean ;;
     help | --help | -h) usage ;;
