@@ -41,7 +41,7 @@ pub mod later;
 mod options;
 mod region;
 pub mod stats;
-pub mod sys;
+pub use lgalloc_sys as sys;
 
 pub use config::{lgalloc_set_config, BackgroundWorkerConfig, LgAlloc};
 pub use error::{AllocError, HintError, PrefetchError};

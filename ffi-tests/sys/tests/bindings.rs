@@ -20,7 +20,7 @@ const ARGUMENTS: &[&str] = &[
 ];
 
 fn committed() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/sys/bindings.rs")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bindings.rs")
 }
 
 /// What bindgen makes of the header, or why there is nothing.
@@ -32,7 +32,7 @@ fn generate() -> Result<String, String> {
         .map_err(|error| format!("{} can't be run: {}", program, error))?;
     let help = String::from_utf8_lossy(&help.stdout).into_owned();
     let mut command = Command::new(&program);
-    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../include/lgalloc.h"));
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("vendor/include/lgalloc.h"));
     // Releases before 0.61 must be asked to, later ones do it and know only the opposite.
     if help.contains(" --size_t-is-usize") {
         command.args(["--size_t-is-usize", "--rust-target=1.47"]);
@@ -135,17 +135,17 @@ fn bindings_are_current() {
     let (old, new) = (declarations(&committed), declarations(&generated));
     assert!(new.len() > 60, "only {} declarations", new.len());
     for item in &new {
-        assert!(old.contains(item), "in the header, not in src/sys/bindings.rs: {}", item);
+        assert!(old.contains(item), "in the header, not in src/bindings.rs: {}", item);
     }
     for item in &old {
-        assert!(new.contains(item), "in src/sys/bindings.rs, not in the header: {}", item);
+        assert!(new.contains(item), "in src/bindings.rs, not in the header: {}", item);
     }
 }
 
 /// Without bindgen too: every function of the header is declared, and nothing else.
 #[test]
 fn every_function_is_declared() {
-    let header = Path::new(env!("CARGO_MANIFEST_DIR")).join("../include/lgalloc.h");
+    let header = Path::new(env!("CARGO_MANIFEST_DIR")).join("vendor/include/lgalloc.h");
     let header = std::fs::read_to_string(header).expect("the header is there");
     let mut in_comment = false;
     let mut in_header = Vec::new();

@@ -5,7 +5,7 @@ use std::ffi::CStr;
 use std::mem::{align_of, size_of, MaybeUninit};
 use std::os::raw::c_char;
 
-use lgalloc_c::sys::*;
+use lgalloc_sys::*;
 
 #[repr(C)]
 struct Layout {
@@ -17,7 +17,7 @@ extern "C" {
     fn lgalloc_layout_table(out_count: *mut usize) -> *const Layout;
 }
 
-/// The figures that `c/layout.c` tells.
+/// The figures that `layout.c` tells.
 fn told_by_c() -> BTreeMap<String, usize> {
     let mut count = 0;
     // SAFETY: the table is static and has `count` entries with static names.
@@ -96,7 +96,7 @@ fn both_languages_agree() {
         assert_eq!(rust.get(name), Some(value), "{}: C on the right", name);
     }
     for name in rust.keys() {
-        assert!(c.contains_key(name), "{} is not in c/layout.c", name);
+        assert!(c.contains_key(name), "{} is not in layout.c", name);
     }
 }
 
