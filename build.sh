@@ -21,7 +21,7 @@ die() {
 }
 
 # The steps of the tests, in their order.
-test_steps=(build header alone exports instructions install "${variants[@]}" fuzz cargo peers demo readme shellcheck)
+test_steps=(build header alone exports instructions install cmake "${variants[@]}" fuzz cargo peers demo readme shellcheck)
 
 usage() {
   cat <<TEXT
@@ -36,7 +36,8 @@ $(printf '%s\n' "${test_steps[*]}" | fold -s -w 70 | sed 's/^/                  
   bench [ARGUMENT...]
                      measures, also the original crate where cargo finds it; without --filter also from Rust;
                      --help says more
-  install            into PREFIX (/usr/local), below DESTDIR if that is set
+  install            into PREFIX (/usr/local) and its LIBDIR (lib), below DESTDIR if that is set
+  uninstall          removes what install put there, with the same PREFIX and DESTDIR
   variant NAME [TARGET...]
                      one build of the library and its tests: COMPILER-FLAVOUR with gcc or clang, and
                      plain, asan, tsan, valgrind, fuzz or coverage, in build/NAME
@@ -321,20 +322,7 @@ run_program() {
 command_install() {
   need_build
   build_quietly release lgalloc_static lgalloc_shared
-  local prefix=${PREFIX:-/usr/local} destdir=${DESTDIR:-}
-  [[ $prefix == /* ]] || prefix=$PWD/$prefix
-  [[ -z $destdir || $destdir == /* ]] || destdir=$PWD/$destdir
-  mkdir -p "$logs"
-  if ! DESTDIR=$destdir with_lock "$build/.lock-release" cmake --install "$build/release" --prefix "$prefix" \
-    >"$logs/cmake-install.log" 2>&1; then
-    grep -m 1 -A 3 'CMake Error' "$logs/cmake-install.log" >&2 || tail -n 5 "$logs/cmake-install.log" >&2
-    die "installing into $destdir$prefix failed"
-  fi
-  # These the system's loader finds by its cache.
-  if [[ -z $destdir && $EUID == 0 && ($prefix == /usr || $prefix == /usr/local) ]]; then
-    ldconfig || true
-  fi
-  echo "installed into $destdir$prefix"
+  with_lock "$build/.lock-release" "$root/c/packaging/install.sh" install "$build/release"
 }
 
 command_clean() {
@@ -447,6 +435,7 @@ counted() {
 step_header() { counted "$root/c/tests/header/check.sh" gcc:g++ clang:clang++; }
 step_alone() { counted "$root/c/tests/package/check-alone.sh" gcc clang; }
 step_install() { counted "$root/c/tests/package/check-install.sh" gcc:g++ clang:clang++; }
+step_cmake() { counted "$root/c/tests/package/check-cmake.sh" gcc:g++; }
 step_instructions() {
   build_variant release lgalloc_static lgalloc_shared
   counted "$root/c/tests/package/check-instructions.sh" "$(release_compiler)" "$build/liblgalloc.so"
@@ -695,7 +684,7 @@ main() {
   local command=${1:-help}
   shift || true
   case $command in
-    build | install | coverage | clean) (($# == 0)) || die "$command takes no argument: $1" ;;
+    build | install | uninstall | coverage | clean) (($# == 0)) || die "$command takes no argument: $1" ;;
   esac
   case $command in
     build) command_build ;;
@@ -703,6 +692,7 @@ main() {
     test) command_test "$@" ;;
     bench) command_bench "$@" ;;
     install) command_install ;;
+    uninstall) script c/packaging/install.sh uninstall ;;
     variant)
       [[ ${1:-} =~ ^(gcc|clang)-(plain|asan|tsan|valgrind|fuzz|coverage)$ ]] || die "variant: COMPILER-FLAVOUR"
       need cmake make cmocka "${1%%-*}"

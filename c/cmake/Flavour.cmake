@@ -13,9 +13,17 @@ add_library(lgalloc_flavour INTERFACE)
 
 set(flags -g)
 if(LGALLOC_FLAVOUR STREQUAL "release")
-  # A build type that the user chose brings its own optimisation.
-  if(NOT CMAKE_BUILD_TYPE)
+  # A build type that the user chose, and generators for several of them, bring their own.
+  if(CMAKE_BUILD_TYPE OR CMAKE_CONFIGURATION_TYPES)
+    set(flags "")
+  else()
     list(APPEND flags -O2 -DNDEBUG)
+  endif()
+  # The same bytes wherever it is built: debuggers look for sources below the directory they are started in.
+  if(lgalloc_alone AND CMAKE_C_COMPILER_ID STREQUAL "GNU" AND CMAKE_C_COMPILER_VERSION VERSION_GREATER_EQUAL 8)
+    list(APPEND flags "-ffile-prefix-map=${LGALLOC_ROOT}=." "-ffile-prefix-map=${PROJECT_BINARY_DIR}=.")
+  elseif(lgalloc_alone AND CMAKE_C_COMPILER_ID STREQUAL "Clang" AND CMAKE_C_COMPILER_VERSION VERSION_GREATER_EQUAL 13)
+    list(APPEND flags "-ffile-prefix-map=${LGALLOC_ROOT}=." -ffile-compilation-dir=.)
   endif()
 elseif(LGALLOC_FLAVOUR STREQUAL "plain")
   list(APPEND flags -O2)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs into directories with blanks in their names and builds a user's program against what is there:
-# shared, static and wholly static, as C and as C++, found through pkg-config.
+# shared, static and wholly static, as C and as C++, found through pkg-config, also after the directory has moved. Then
+# uninstalls.
 #   check-install.sh CC:CXX...
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -22,6 +23,8 @@ try() {
     failed=$((failed + 1))
   fi
 }
+
+refused() { ! "$@" 2>/dev/null; }
 
 # build COMPILER LANGUAGE PROGRAM shared|archive|static
 build() {
@@ -79,38 +82,93 @@ hardened() {
     "$root/c/lgalloc.c" -o "$2"
 }
 
-# below DIR: everything is there, and nothing else.
+# below DIR LIBDIR: everything is there, and nothing else.
 below() {
   diff <(cd "$1" && find . \( -type f -o -type l \) | sed 's/\.so\.\([0-9]*\)\..*/.so.\1.x/' | LC_ALL=C sort) - <<FILES
 ./include/lgalloc.h
-./lib/liblgalloc.a
-./lib/liblgalloc.so
-./lib/liblgalloc.so.0
-./lib/liblgalloc.so.0.x
-./lib/pkgconfig/lgalloc.pc
+./$2/cmake/lgalloc/lgalloc-config-version.cmake
+./$2/cmake/lgalloc/lgalloc-config.cmake
+./$2/cmake/lgalloc/lgalloc-targets-noconfig.cmake
+./$2/cmake/lgalloc/lgalloc-targets.cmake
+./$2/liblgalloc.a
+./$2/liblgalloc.so
+./$2/liblgalloc.so.0
+./$2/liblgalloc.so.0.x
+./$2/pkgconfig/lgalloc.pc
 ./share/doc/lgalloc/LICENSE-APACHE
 ./share/doc/lgalloc/LICENSE-MIT
+./share/lgalloc/install-manifest
 FILES
 }
 
+# stripped LIBRARY...: no text for debuggers, nor symbols that nobody needs.
+stripped() {
+  local library
+  for library in "$@"; do
+    if readelf -SW "$library" | grep -qF ' .debug_' ||
+      { [[ $library != *.a ]] && readelf -SW "$library" | grep -qF ' .symtab '; }; then
+      return 1
+    fi
+  done
+}
+
+# install_into DESTDIR PREFIX [LIBDIR]
+install_into() { DESTDIR=$1 PREFIX=$2 LIBDIR=${3:-} "$root/build.sh" install; }
+uninstall_from() { DESTDIR=$1 PREFIX=$2 "$root/build.sh" uninstall; }
+
+# untouched DIR: of what was there before, and of nothing else.
+untouched() { [[ $(cd "$1" && find . | LC_ALL=C sort | paste -sd ' ') == ". ./lib ./lib/another" ]]; }
+
 prefix="$work/a prefix"
-DESTDIR='' PREFIX=$prefix "$root/build.sh" install
-try "files in a prefix" below "$prefix"
+mkdir -p "$prefix/lib"
+touch "$prefix/lib/another"
+install_into '' "$prefix" lib/some-machine
+rm "$prefix/lib/another"
+try "files in a prefix, with a directory of libraries of its own" below "$prefix" lib/some-machine
+touch "$prefix/lib/another"
+install_into '' "$prefix"
+try "what moves with the next version goes" test ! -e "$prefix/lib/some-machine"
+rm "$prefix/lib/another"
+try "files in a prefix" below "$prefix" lib
+try "libraries are stripped" stripped "$prefix/lib/liblgalloc.so" "$prefix/lib/liblgalloc.a"
 export PKG_CONFIG_PATH="$prefix/lib/pkgconfig"
 try "pkg-config's version" pkg-config --exact-version="$(sed -nE 's/^#define LGALLOC_VERSION_(MAJOR|MINOR|PATCH) ([0-9]+)$/\2/p' \
   "$root/include/lgalloc.h" | paste -sd .)" lgalloc
 for pair in "$@"; do
   check "in a prefix" "$prefix/lib" "$pair"
 done
+touch "$prefix/lib/another"
+uninstall_from '' "$prefix"
+try "uninstall removes it, and nothing else" untouched "$prefix"
+try "what isn't installed isn't removed" refused uninstall_from '' "$prefix"
 
-# As a package is made: nothing is written outside of DESTDIR, and the prefix is the one of later.
+# As a package is made: nothing is written outside of DESTDIR, and what was packed may be unpacked anywhere.
 destdir="$work/a package" prefix="/opt/lg alloc"
-DESTDIR=$destdir PREFIX=$prefix "$root/build.sh" install
-try "files in a package" below "$destdir$prefix"
-try "pkg-config's prefix" test "$(PKG_CONFIG_PATH="$destdir$prefix/lib/pkgconfig" pkg-config --variable=prefix lgalloc)" = "$prefix"
-export PKG_CONFIG_PATH="$destdir$prefix/lib/pkgconfig" PKG_CONFIG_SYSROOT_DIR=$destdir
-try "${1%%:*}, shared, in a package" build "${1%%:*}" c "$work/packaged" shared
-try "… runs" shared "$work/packaged" "$destdir$prefix/lib"
+install_into "$destdir" "$prefix" lib64
+try "files in a package" below "$destdir$prefix" lib64
+try "no path of this machine in them" refused grep -rqF -e "$work" -e "$root" "$destdir"
+moved="$work/moved here"
+mv "$destdir$prefix" "$moved"
+export PKG_CONFIG_PATH="$moved/lib64/pkgconfig"
+try "${1%%:*}, shared, moved" build "${1%%:*}" c "$work/packaged" shared
+try "… runs" shared "$work/packaged" "$moved/lib64"
+try "${1%%:*}, static library, moved" build "${1%%:*}" c "$work/packaged" archive
+try "… runs" static "$work/packaged"
+mv "$moved" "$destdir$prefix"
+uninstall_from "$destdir" "$prefix"
+try "uninstall leaves nothing" test "$(find "$destdir")" = "$destdir"
+
+prefix="$work/an absolute one"
+install_into '' "$prefix" "$prefix/lib/a machine"
+try "files in a prefix, LIBDIR with its whole path" below "$prefix" "lib/a machine"
+export PKG_CONFIG_PATH="$prefix/lib/a machine/pkgconfig"
+try "${1%%:*}, shared, LIBDIR with its whole path" build "${1%%:*}" c "$work/packaged" shared
+try "… runs" shared "$work/packaged" "$prefix/lib/a machine"
+
+for words in "install /opt/lgalloc" "build all" "uninstall here"; do
+  # shellcheck disable=SC2086 # words
+  try "an argument that $words doesn't know" refused env DESTDIR="$work/nowhere" "$root/build.sh" $words
+done
 
 echo "install: $((count - failed)) passed, $failed failed"
 ((failed == 0))
