@@ -10,6 +10,8 @@
 #include "explore_os.c" /* from fuzz/: a system whose calls cost nothing */
 #endif
 #include "src/file.c"
+#include "src/format.c"
+#include "src/parse.c"
 #include "src/bitmap.c"
 #include "src/stripe.c"
 #include "src/thread.c"

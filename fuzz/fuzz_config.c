@@ -124,8 +124,8 @@ static const char *const variables[] = {"ENABLE",       "BACKING",   "INTERVAL_N
                                         "RESERVE_BLOCKS"};
 #define VARIABLES (sizeof(variables) / sizeof(*variables))
 
-/* Digits and at most one of KMGT, below 2^64. */
-static bool read_number(const char *text, uint64_t *out)
+/* Digits, at most one space before a unit, and that unit: its factor is the one at the same place. */
+static bool read_quantity(const char *text, const char *const *units, const uint64_t *factors, size_t count, uint64_t *out)
 {
     __extension__ typedef unsigned __int128 wide;
     wide value = 0;
@@ -137,16 +137,61 @@ static bool read_number(const char *text, uint64_t *out)
         if (value > UINT64_MAX)
             return false;
     }
-    static const char units[] = "KMGT";
     const char *rest = text + digits;
-    if (*rest != 0) {
-        const char *unit = strchr(units, *rest);
-        if (unit == NULL || rest[1] != 0)
-            return false;
-        value <<= 10 * (unit - units + 1);
+    if (rest[0] == ' ' && rest[1] != 0)
+        rest++;
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(rest, units[i]) == 0) {
+            value *= factors[i];
+            *out = (uint64_t)value;
+            return value <= UINT64_MAX;
+        }
     }
-    *out = (uint64_t)value;
-    return value <= UINT64_MAX;
+    return false;
+}
+
+static bool read_bytes(const char *text, uint64_t *out)
+{
+    char unit[8], rest[8];
+    const char *at = text + strspn(text, "0123456789");
+    if (strcmp(text, "unlimited") == 0) {
+        *out = UINT64_MAX;
+        return true;
+    }
+    /* Each letter in three spellings, large and small; in all of them it is followed by small letters but for B. */
+    for (unsigned i = 0; i < 4; i++) {
+        for (unsigned spelling = 0; spelling < 6; spelling++) {
+            static const char *const ends[] = {"", "iB", "B", "", "ib", "b"};
+            snprintf(unit, sizeof(unit), "%c%s", (spelling < 3 ? "KMGT" : "kmgt")[i], ends[spelling]);
+            snprintf(rest, sizeof(rest), "%.7s", at + (at[0] == ' '));
+            const char *const units[] = {unit};
+            const uint64_t factors[] = {(uint64_t)1 << 10 * (i + 1)};
+            if (strcmp(rest, unit) == 0)
+                return read_quantity(text, units, factors, 1, out);
+        }
+    }
+    static const char *const none[] = {""};
+    static const uint64_t one[] = {1};
+    return read_quantity(text, none, one, 1, out);
+}
+
+static bool read_time(const char *text, uint64_t *out)
+{
+    static const char *const units[] = {"", "ns", "us", "ms", "s", "m", "h"};
+    static const uint64_t factors[] = {1, 1, 1000, 1000000, 1000000000, 60000000000, 3600000000000};
+    return read_quantity(text, units, factors, 7, out);
+}
+
+static bool read_switch(const char *text, uint64_t *out)
+{
+    static const char words[][8] = {"0", "1", "false", "true", "off", "on", "no", "yes"};
+    for (unsigned i = 0; i < 8; i++) {
+        if (strcmp(text, words[i]) == 0) {
+            *out = i & 1;
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool valid(unsigned variable, const char *text)
@@ -154,17 +199,22 @@ static bool valid(unsigned variable, const char *text)
     uint64_t value;
     const char *name = variables[variable];
     if (strcmp(name, "BACKING") == 0)
-        return strcmp(text, "file") == 0 || strcmp(text, "anonymous") == 0;
-    bool is_switch = strcmp(name, "ENABLE") == 0 || strcmp(name, "EAGER_RETURN") == 0 ||
-                     strcmp(name, "HUGE_PAGES") == 0 || strcmp(name, "RESERVE_BLOCKS") == 0;
-    return read_number(text, &value) && (!is_switch || value <= 1);
+        return strcmp(text, "file") == 0 || strcmp(text, "anonymous") == 0 || strcmp(text, "anon") == 0;
+    if (strcmp(name, "ENABLE") == 0 || strcmp(name, "EAGER_RETURN") == 0 || strcmp(name, "HUGE_PAGES") == 0 ||
+        strcmp(name, "RESERVE_BLOCKS") == 0)
+        return read_switch(text, &value);
+    if (strcmp(name, "INTERVAL_NS") == 0)
+        return read_time(text, &value);
+    if (strstr(name, "_BYTES") != NULL)
+        return read_bytes(text, &value);
+    return strspn(text, "0123456789") == strlen(text) && read_bytes(text, &value);
 }
 
 static void choose_text(input *in, char *text)
 {
     static const char *const words[] = {"0", "1", "file", "anonymous", "64K", "1T", "16777216T", "18446744073709551615",
-                                        "18446744073709551616", "", " 1", "1 ", "-1", "0x10", "2M", "9M9"};
-    static const char characters[] = "0123456789KMGTk -+.";
+                                        "18446744073709551616", "", " 1", "anon", "-1", "on", "2 MiB", "9M9"};
+    static const char characters[] = "0123456789KMGTk -+.iBbmsnuh";
     uint8_t how = input_u8(in);
     if ((how & 0x80) == 0) {
         strcpy(text, words[how % 16]);
@@ -199,12 +249,13 @@ static void use_environment(model *m, input *in)
         named[v] = value != NULL;
         fine = fine && (value == NULL || valid(v, value));
         if (fine && value != NULL && strcmp(variables[v], "LIMIT_BYTES") == 0)
-            (void)read_number(value, &limit);
+            (void)read_bytes(value, &limit);
     }
     lgalloc_config *config = lgalloc_config_new();
     FUZZ_CHECK(config != NULL);
     lgalloc_status status = lgalloc_config_from_env(config);
     FUZZ_CHECK(status == (fine ? LGALLOC_STATUS_OK : LGALLOC_STATUS_INVALID_ARGUMENT));
+    FUZZ_CHECK((lgalloc_config_error(config)[0] == 0) == fine);
     FUZZ_CHECK(lgalloc_set_config(config) == LGALLOC_STATUS_OK);
     lgalloc_config_free(config);
     lgalloc_global_stats global;
@@ -214,11 +265,11 @@ static void use_environment(model *m, input *in)
         return;
     uint64_t value;
     if (named[0])
-        m->enabled = read_number(getenv("LGALLOC_ENABLE"), &value) && value != 0;
+        m->enabled = read_switch(getenv("LGALLOC_ENABLE"), &value) && value != 0;
     if (named[1])
         m->backing = strcmp(getenv("LGALLOC_BACKING"), "file") == 0 ? LGALLOC_BACKING_FILE : LGALLOC_BACKING_ANONYMOUS;
     if (named[12])
-        m->reserve_blocks = read_number(getenv("LGALLOC_RESERVE_BLOCKS"), &value) && value != 0;
+        m->reserve_blocks = read_switch(getenv("LGALLOC_RESERVE_BLOCKS"), &value) && value != 0;
 }
 
 /* The worker stands still from here on; nobody but it moved anything meanwhile. */

@@ -502,7 +502,8 @@ lgalloc_config *lgalloc_config_new(void);
 /* Frees a set of options; what was applied stays. NULL is fine. */
 void lgalloc_config_free(lgalloc_config *config);
 
-/* The setters below change the set alone, until lgalloc_set_config() applies it. */
+/* The setters below change the set alone, until lgalloc_set_config() applies it. What one refuses,
+ * lgalloc_config_error() tells. */
 
 /* Switches the allocator on; it starts switched off. */
 void lgalloc_config_enable(lgalloc_config *config);
@@ -579,15 +580,52 @@ void lgalloc_config_release_ticks(lgalloc_config *config, size_t ticks);
 
 /*
  * Sets options from environment variables, those that are there: LGALLOC_ENABLE, LGALLOC_PATH,
- * LGALLOC_BACKING (file or anonymous), LGALLOC_INTERVAL_NS, LGALLOC_BATCH, LGALLOC_CLEAR_BYTES,
- * LGALLOC_RELEASE_TICKS, LGALLOC_EAGER_RETURN, LGALLOC_GROWTH_DAMPENER, LGALLOC_LOCAL_BUFFER_BYTES,
- * LGALLOC_LIMIT_BYTES, LGALLOC_IDLE_BYTES, LGALLOC_HUGE_PAGES, LGALLOC_RESERVE_BLOCKS. Numbers are decimal and
- * may end in K, M, G or T (powers of 1024); switches are 0 or 1. The library reads the environment nowhere
- * else. Not to be called while another thread changes the environment.
+ * LGALLOC_BACKING, LGALLOC_INTERVAL_NS, LGALLOC_BATCH, LGALLOC_CLEAR_BYTES, LGALLOC_RELEASE_TICKS,
+ * LGALLOC_EAGER_RETURN, LGALLOC_GROWTH_DAMPENER, LGALLOC_LOCAL_BUFFER_BYTES, LGALLOC_LIMIT_BYTES,
+ * LGALLOC_IDLE_BYTES, LGALLOC_HUGE_PAGES, LGALLOC_RESERVE_BLOCKS.
  *
- * Returns OK, INVALID_ARGUMENT (NULL, or a value that can't be read: nothing was set), OUT_OF_MEMORY.
+ * - Bytes: a whole number, alone or with K, M, G or T; KiB, KB, kib, kb and k mean the same as K, and all
+ *   are powers of 1024. Or `unlimited`.
+ * - LGALLOC_INTERVAL_NS: a whole number with ns, us, ms, s, m or h; alone it is nanoseconds.
+ * - Switches: 1, true, on, yes or 0, false, off, no.
+ * - LGALLOC_BACKING: file, anonymous or anon.
+ *
+ * Any other variable that begins with LGALLOC_ is an error, but for those that others read:
+ * LGALLOC_PRELOAD_THRESHOLD (the preload library), LGALLOC_CFLAGS, LGALLOC_INCLUDE_DIR, LGALLOC_LIB_DIR,
+ * LGALLOC_LINK_ARGS, LGALLOC_SANITIZE…, LGALLOC_STATIC, LGALLOC_SYSTEM (the build of the Rust crates),
+ * LGALLOC_BLESS, LGALLOC_PEERS… and LGALLOC_TEST_… (the tests).
+ *
+ * The library reads the environment nowhere else. Not to be called while another thread changes the
+ * environment; lgalloc_config_variable() is for who has a copy. In a program that has more rights than its
+ * user (set-user-ID) the environment sets nothing.
+ *
+ * Returns OK, INVALID_ARGUMENT (NULL, or a variable that is refused: nothing was set, and
+ * lgalloc_config_error() names it), OUT_OF_MEMORY.
  */
 lgalloc_status lgalloc_config_from_env(lgalloc_config *config);
+
+/*
+ * Sets the option that an environment variable of this name would set, for options from a command line or
+ * a file.
+ *
+ * variable: "LGALLOC_LIMIT_BYTES", for one. One that others read is OK and sets nothing.
+ * value:    as in the environment, "1GiB".
+ *
+ * Returns OK, INVALID_ARGUMENT (NULL, an unknown variable, a value that can't be read: nothing was set),
+ * OUT_OF_MEMORY.
+ */
+lgalloc_status lgalloc_config_variable(lgalloc_config *config, const char *variable, const char *value);
+
+/*
+ * What the last call on this set refused, be it a setter, lgalloc_config_variable(),
+ * lgalloc_config_from_env() or lgalloc_set_config(): one line in English that names the option or variable,
+ * the value, and what is allowed. Setters that return nothing keep a value that is refused, so that
+ * lgalloc_set_config() refuses it too.
+ *
+ * Returns a text that is valid until the set is used again or freed; "" if nothing was refused, and for
+ * NULL. Never NULL.
+ */
+const char *lgalloc_config_error(const lgalloc_config *config);
 
 /*
  * Applies a set of options to the process, all or nothing. The set stays the caller's and can be
@@ -595,7 +633,7 @@ lgalloc_status lgalloc_config_from_env(lgalloc_config *config);
  * local_buffer_bytes shrink when they next overflow.
  *
  * Returns OK, INVALID_ARGUMENT (NULL, or an unknown backing), OUT_OF_MEMORY, IO (the worker can't be
- * started).
+ * started). lgalloc_config_error() says what was refused.
  */
 lgalloc_status lgalloc_set_config(const lgalloc_config *config);
 

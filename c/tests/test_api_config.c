@@ -9,77 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---------------------------------------------------------------- the environment */
-
-static void without_variables(void)
-{
-    static const char *const names[] = {"ENABLE", "PATH", "BACKING", "INTERVAL_NS", "BATCH", "CLEAR_BYTES",
-                                        "RELEASE_TICKS", "EAGER_RETURN", "GROWTH_DAMPENER", "LOCAL_BUFFER_BYTES",
-                                        "LIMIT_BYTES", "IDLE_BYTES", "HUGE_PAGES", "RESERVE_BLOCKS"};
-    for (size_t i = 0; i < TEST_COUNT(names); i++) {
-        char name[64];
-        snprintf(name, sizeof name, "LGALLOC_%s", names[i]);
-        assert_int_equal(unsetenv(name), 0);
-    }
-}
-
-/* Reads the environment into a set, and applies that if all is well. */
-static lgalloc_status from_env(void)
-{
-    lgalloc_config *config = test_config();
-    lgalloc_status status = lgalloc_config_from_env(config);
-    if (status == LGALLOC_STATUS_OK) {
-        assert_int_equal(lgalloc_set_config(config), LGALLOC_STATUS_OK);
-    }
-    lgalloc_config_free(config);
-    return status;
-}
-
-static void environment(void **state)
-{
-    without_variables();
-    assert_int_equal(from_env(), LGALLOC_STATUS_OK); /* nothing is set */
-    assert_int_equal(test_global().limit_bytes, 0);
-    test_require_works(MIB);
-
-    static const struct {
-        const char *text;
-        size_t bytes;
-    } numbers[] = {{"3M", 3 * MIB}, {"65536", 64 * KIB}, {"64K", 64 * KIB}, {"2G", 2 * GIB}, {"1T", 1024 * GIB},
-                   {"18446744073709551615", SIZE_MAX}, {"0", 0}};
-    for (size_t i = 0; i < TEST_COUNT(numbers); i++) {
-        assert_int_equal(setenv("LGALLOC_LIMIT_BYTES", numbers[i].text, 1), 0);
-        assert_int_equal(from_env(), LGALLOC_STATUS_OK);
-        assert_int_equal(test_global().limit_bytes, numbers[i].bytes);
-    }
-    static const char *const wrong[] = {"", "M", "-1", "1 M", "1k", "2.5G", "0x10", "1MM", "18446744073709551616",
-                                        "16777216T"};
-    assert_int_equal(setenv("LGALLOC_LIMIT_BYTES", "4M", 1), 0);
-    assert_int_equal(from_env(), LGALLOC_STATUS_OK);
-    for (size_t i = 0; i < TEST_COUNT(wrong); i++) {
-        assert_int_equal(setenv("LGALLOC_LIMIT_BYTES", wrong[i], 1), 0);
-        assert_int_equal(from_env(), LGALLOC_STATUS_INVALID_ARGUMENT);
-        assert_int_equal(test_global().limit_bytes, 4 * MIB);
-    }
-    without_variables();
-    assert_int_equal(setenv("LGALLOC_ENABLE", "0", 1), 0);
-    assert_int_equal(setenv("LGALLOC_LIMIT_BYTES", "0", 1), 0);
-    assert_int_equal(from_env(), LGALLOC_STATUS_OK);
-    lgalloc_handle handle;
-    assert_int_equal(lgalloc_allocate(MIB, 1, 1, NULL, NULL, &handle), LGALLOC_STATUS_DISABLED);
-    assert_int_equal(setenv("LGALLOC_ENABLE", "2", 1), 0); /* neither on nor off */
-    assert_int_equal(from_env(), LGALLOC_STATUS_INVALID_ARGUMENT);
-    assert_int_equal(setenv("LGALLOC_ENABLE", "1", 1), 0);
-    assert_int_equal(setenv("LGALLOC_BACKING", "paper", 1), 0);
-    assert_int_equal(from_env(), LGALLOC_STATUS_INVALID_ARGUMENT);
-    assert_int_equal(setenv("LGALLOC_BACKING", test_backing(state) == LGALLOC_BACKING_FILE ? "file" : "anonymous", 1), 0);
-    assert_int_equal(setenv("LGALLOC_PATH", test_dir(), 1), 0);
-    assert_int_equal(from_env(), LGALLOC_STATUS_OK);
-    test_require_works(MIB);
-    without_variables();
-    assert_int_equal(lgalloc_config_from_env(NULL), LGALLOC_STATUS_INVALID_ARGUMENT);
-}
-
 /* ---------------------------------------------------------------- the set of options */
 
 static void arguments(void **state)
@@ -425,7 +354,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST_BOTH(growth_dampener), /* first: it needs classes that have no history */
         TEST_BOTH(arguments),
-        TEST_BOTH(environment),
         TEST_BOTH(all_or_nothing),
         TEST_BOTH(unset_options_stay),
         TEST_BOTH(disabled_frees),

@@ -41,13 +41,33 @@ has() {
     failed=$((failed + 1))
   fi
 }
+# as_printed KIND DEFAULT: as the README and the statistics have it.
+as_printed() {
+  case $1:$2 in
+    SWITCH:0) echo false ;;
+    SWITCH:1) echo true ;;
+    BACKING:LGALLOC_BACKING_FILE) echo file ;;
+    BYTES:UINT64_MAX) echo unlimited ;;
+    BYTES:*' * LG_MIB') echo "${2%% *} MiB" ;;
+    *) echo "$2" ;;
+  esac
+}
 while read -r option; do
   has "option $option" "$root/README.md" "^\|[^|]*\`$option\`[^|]*\|"
 done < <(sed -nE 's/^(void|lgalloc_status) lgalloc_config_([a-z_]+)\(lgalloc_config \*config.*/\2/p' "$root/include/lgalloc.h" |
-  grep -vxE 'free|from_env')
+  grep -vxE 'free|from_env|variable')
+# The table that the library is generated from, one line each: variable, and for numbers and switches the kind and the
+# default.
+while read -r variable kind default; do
+  has "variable LGALLOC_$variable" "$root/include/lgalloc.h" "LGALLOC_${variable}[, .:]"
+  case $kind in
+    "") has "variable $variable" "$root/README.md" "^\|.*\| \`$variable\` \| none \|" ;;
+    *) has "variable $variable with its default" "$root/README.md" "^\|.*\| \`$variable\` \| $(as_printed "$kind" "$default") \|" ;;
+  esac
+done < <(sed -nE 's/^ +X\([a-z_]+, ([A-Z]+), (.*), "([A-Z_]+)"\).*/\3 \1 \2/p; s/^ +X\([a-z_]+, "([A-Z_]+)", .*/\1/p' "$root/c/src/config.h")
 while read -r variable; do
-  has "variable LGALLOC_$variable" "$root/include/lgalloc.h" "LGALLOC_${variable}[, .]"
-done < <(sed -nE 's/^ +X\([a-z_]+, .*, "([A-Z_]+)"\).*/\1/p' "$root/c/src/config.h")
+  has "other variable LGALLOC_$variable" "$root/include/lgalloc.h" "LGALLOC_${variable/\*/…}[, .;)]"
+done < <(sed -n '/^#define LG_VARIABLES_OF_OTHERS/,/^$/p' "$root/c/src/config.h" | grep -oE '"[A-Z_*]+"' | tr -d '"')
 
 echo "readme: $((count - failed)) passed, $failed failed"
 ((failed == 0 && count > 0))
