@@ -1,13 +1,12 @@
 //! Every option the C library has.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::time::Duration;
 
-use crate::error::status_text;
 use crate::{sys, AllocError};
 
 /// Where the pages of new areas come from.
@@ -134,7 +133,8 @@ impl Options {
     }
 
     /// Whether environment variables, `LGALLOC_ENABLE` and others that the C header names, set what these
-    /// options don't. They are read when the options are applied.
+    /// options don't. They are read when the options are applied, as [`std::env::vars_os`] does it, so that
+    /// other threads may set variables meanwhile. An unknown variable that begins with `LGALLOC_` is an error.
     pub fn from_environment(&mut self, environment: bool) -> &mut Self {
         self.environment = environment;
         self
@@ -144,16 +144,16 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// [`AllocError::Io`] where the worker can't be started, and of the kind
-    /// [`io::ErrorKind::InvalidInput`] for a path that is empty, too long, or holds a zero byte, or an
-    /// environment variable that can't be read; [`AllocError::OutOfMemory`].
+    /// [`AllocError::Io`] where the worker can't be started, and of the kind [`io::ErrorKind::InvalidInput`] for a path that is empty, too long, or holds
+    /// a zero byte, or an environment variable that is refused: its text names the option or the variable,
+    /// the value, and what is allowed. [`AllocError::OutOfMemory`].
     pub fn apply(&self) -> Result<(), AllocError> {
         let config = Config::new()?;
         let raw = config.0.as_ptr();
         // SAFETY: `raw` lives until `config` is dropped, and nobody else has it.
         unsafe {
             if self.environment {
-                check(sys::lgalloc_config_from_env(raw))?;
+                config.read_environment()?;
             }
             match self.enabled {
                 Some(true) => sys::lgalloc_config_enable(raw),
@@ -163,7 +163,7 @@ impl Options {
             if let Some(path) = &self.path {
                 let path = CString::new(path.as_os_str().as_bytes())
                     .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-                check(sys::lgalloc_config_with_path(raw, path.as_ptr()))?;
+                config.check(sys::lgalloc_config_with_path(raw, path.as_ptr()))?;
             }
             if let Some(backing) = self.backing {
                 sys::lgalloc_config_with_backing(
@@ -203,7 +203,7 @@ impl Options {
             if let Some(ticks) = self.release_ticks {
                 sys::lgalloc_config_release_ticks(raw, ticks);
             }
-            check(sys::lgalloc_set_config(raw))
+            config.check(sys::lgalloc_set_config(raw))
         }
     }
 }
@@ -217,21 +217,44 @@ impl Config {
         let raw = unsafe { sys::lgalloc_config_new() };
         NonNull::new(raw).map(Config).ok_or(AllocError::OutOfMemory)
     }
+
+    /// Every variable that begins with `LGALLOC_`. Of two with one name the first counts: it is read last.
+    fn read_environment(&self) -> Result<(), AllocError> {
+        let variables: Vec<_> = std::env::vars_os().collect();
+        for (name, value) in variables.iter().rev() {
+            if !name.as_bytes().starts_with(b"LGALLOC_") {
+                continue;
+            }
+            let (name, value) = match (CString::new(name.as_bytes()), CString::new(value.as_bytes())) {
+                (Ok(name), Ok(value)) => (name, value),
+                _ => continue, // no environment holds a zero byte
+            };
+            // SAFETY: the set lives as long as `self`, the texts to the end of this block.
+            self.check(unsafe {
+                sys::lgalloc_config_variable(self.0.as_ptr(), name.as_ptr(), value.as_ptr())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// What a call with this set came to.
+    fn check(&self, status: sys::lgalloc_status) -> Result<(), AllocError> {
+        match status {
+            sys::LGALLOC_STATUS_OK => Ok(()),
+            sys::LGALLOC_STATUS_INVALID_ARGUMENT => {
+                // SAFETY: the text is never NULL, and valid until the set is used again.
+                let text = unsafe { CStr::from_ptr(sys::lgalloc_config_error(self.0.as_ptr())) };
+                let text = text.to_string_lossy().into_owned();
+                Err(io::Error::new(io::ErrorKind::InvalidInput, text).into())
+            }
+            other => Err(AllocError::from_status(other, 0)),
+        }
+    }
 }
 
 impl Drop for Config {
     fn drop(&mut self) {
         // SAFETY: came from lgalloc_config_new() and is freed once.
         unsafe { sys::lgalloc_config_free(self.0.as_ptr()) }
-    }
-}
-
-fn check(status: sys::lgalloc_status) -> Result<(), AllocError> {
-    match status {
-        sys::LGALLOC_STATUS_OK => Ok(()),
-        sys::LGALLOC_STATUS_INVALID_ARGUMENT => {
-            Err(io::Error::new(io::ErrorKind::InvalidInput, status_text(status)).into())
-        }
-        other => Err(AllocError::from_status(other, 0)),
     }
 }

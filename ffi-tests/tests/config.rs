@@ -344,10 +344,22 @@ fn the_environment_sets_what_the_program_does_not() {
         assert_eq!(stats::global().limit_bytes, 5 * MIB);
         std::env::set_var("LGALLOC_LIMIT_BYTES", "many");
         match options.disable().apply() {
-            Err(AllocError::Io(error)) => assert_eq!(error.kind(), ErrorKind::InvalidInput),
+            Err(AllocError::Io(error)) => {
+                assert_eq!(error.kind(), ErrorKind::InvalidInput);
+                let text = error.to_string();
+                assert!(text.starts_with("LGALLOC_LIMIT_BYTES=\"many\" is refused"), "{}", text);
+            }
             other => panic!("{:?}", other),
         }
         assert!(Region::<u8>::new_mmap(MIB).unwrap().is_mapped());
+        std::env::set_var("LGALLOC_LIMIT_BYTES", "6 MiB");
+        Options::new().from_environment(true).apply().unwrap();
+        assert_eq!(stats::global().limit_bytes, 6 * MIB);
+        std::env::set_var("LGALLOC_LIMT_BYTES", "1");
+        match Options::new().from_environment(true).apply() {
+            Err(AllocError::Io(error)) => assert!(error.to_string().contains("LGALLOC_LIMT_BYTES"), "{}", error),
+            other => panic!("{:?}", other),
+        }
     });
 }
 

@@ -272,6 +272,16 @@ extern "C" {
     pub fn lgalloc_config_from_env(config: *mut lgalloc_config) -> lgalloc_status;
 }
 extern "C" {
+    pub fn lgalloc_config_variable(
+        config: *mut lgalloc_config,
+        variable: *const ::std::os::raw::c_char,
+        value: *const ::std::os::raw::c_char,
+    ) -> lgalloc_status;
+}
+extern "C" {
+    pub fn lgalloc_config_error(config: *const lgalloc_config) -> *const ::std::os::raw::c_char;
+}
+extern "C" {
     pub fn lgalloc_set_config(config: *const lgalloc_config) -> lgalloc_status;
 }
 extern "C" {
