@@ -12,6 +12,7 @@
 #include "src/file.c"
 #include "src/format.c"
 #include "src/parse.c"
+#include "src/process.c"
 #include "src/bitmap.c"
 #include "src/stripe.c"
 #include "src/thread.c"

@@ -95,6 +95,13 @@ int lg_os_commit(void *addr, size_t len)
     return 0;
 }
 
+int lg_os_reserve_hole(void *addr, size_t len)
+{
+    FAULT(LG_SYS_RESERVE);
+    world_unmapped(addr, len);
+    return 0;
+}
+
 int lg_os_map_file(void *addr, size_t len, int fd, uint64_t offset)
 {
     FAULT(LG_SYS_MAP_FILE);
@@ -116,6 +123,17 @@ int lg_os_advise(enum lg_system_call advice, void *addr, size_t len)
     FAULT(advice);
     if (advice == LG_SYS_ADVISE_DISCARD || advice == LG_SYS_ADVISE_REMOVE)
         world_cleared(addr, len);
+    return 0;
+}
+
+static void *wiped;
+static size_t wiped_len;
+
+int lg_os_wipe_on_fork(void *addr, size_t len)
+{
+    FAULT(LG_SYS_ADVISE_WIPE);
+    wiped = addr;
+    wiped_len = len;
     return 0;
 }
 
@@ -204,8 +222,17 @@ int lg_os_membarrier_register(void)
     return 0;
 }
 
-void lg_os_membarrier(void)
+int lg_os_membarrier(void)
 {
+    FAULT(LG_SYS_BARRIER);
+    xp_membarrier();
+    return 0;
+}
+
+/* What was stored before has reached memory, and others may go on meanwhile. */
+void lg_os_wait_for_stores(void)
+{
+    xp_point();
     xp_membarrier();
 }
 
@@ -273,9 +300,20 @@ void world_fork(bool as_child)
     fork_handlers[0]();
     if (as_child) {
         xp_vanish_others();
+        memset(wiped, 0, wiped_len);
         world_forked();
     }
     fork_handlers[as_child ? 2 : 1]();
+}
+
+void lg_os_stay_loaded(void)
+{
+}
+
+int lg_os_absolute(const char *directory, char *out)
+{
+    memcpy(out, directory, strlen(directory) + 1);
+    return 0;
 }
 
 void lg_os_monotonic_after(uint64_t nanoseconds, struct timespec *out)

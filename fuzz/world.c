@@ -350,7 +350,7 @@ void world_limit(size_t bytes)
 
 void world_use_fences(void)
 {
-    (void)lg_or_seq_cst_64(&lg_hot_flags, LG_HOT_FENCE);
+    lg_hot_set(LG_HOT_FENCE, true);
 }
 
 /* ---- the first state */

@@ -513,9 +513,12 @@ void lgalloc_config_disable(lgalloc_config *config);
 
 /*
  * The directory for the files of new areas; existing regions stay where they are. The string is
- * copied. Whether files can be made there is found out by the next allocation that needs an area.
+ * copied; a relative one is completed with the working directory of this moment, so that a later
+ * chdir() changes nothing. A later chroot() does: then the name must mean a directory there too.
+ * Whether files can be made there is found out by the next allocation that needs an area.
  *
- * Returns OK, INVALID_ARGUMENT (NULL, empty, or as long as PATH_MAX), OUT_OF_MEMORY.
+ * Returns OK, INVALID_ARGUMENT (NULL, empty, or PATH_MAX and more when complete), OUT_OF_MEMORY, IO
+ * (errno: the working directory has no name).
  */
 lgalloc_status lgalloc_config_with_path(lgalloc_config *config, const char *path);
 

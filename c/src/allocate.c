@@ -66,7 +66,7 @@ LG_INLINE lgalloc_status allocate(size_t capacity, size_t elem_size, size_t elem
     if (LG_UNLIKELY(out_handle == NULL))
         goto unusual;
     LG_APART();
-    if (LG_UNLIKELY(lg_load_relaxed_64(&lg_hot_flags) != 0))
+    if (LG_UNLIKELY(!lg_hot_usual()))
         goto unusual;
     lg_bin *bin = lg_hot_bin(bytes, lzcnt);
     lg_region *region;
@@ -183,7 +183,7 @@ LG_INLINE lgalloc_status find_elsewhere(size_t bytes, size_t elem_size, size_t e
 {
     lgalloc_status status = check_request(bytes, elem_align, out_handle);
     if (LG_LIKELY(status == LGALLOC_STATUS_OK) && LG_LIKELY(bytes != 0)) {
-        lg_thread *self = lg_self() != NULL ? lg_self() : lg_thread_attach();
+        lg_thread *self = lg_thread_here();
         unsigned class_index = lg_log2_ceil(bytes) - LG_CLASS_MIN;
         lg_region *region = NULL;
         int error = 0;

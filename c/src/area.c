@@ -19,10 +19,12 @@ lg_a64 lg_in_use_lost[LG_CLASS_COUNT];
 lg_a64 lg_advise_failures;
 lg_a64 lg_clear_failures;
 
-static void advise_area(enum lg_system_call advice, void *addr, size_t len)
+static bool advise_area(enum lg_system_call advice, void *addr, size_t len)
 {
-    if (lg_os_advise(advice, addr, len) != 0)
-        lg_add_relaxed_64(&lg_advise_failures, 1);
+    if (lg_os_advise(advice, addr, len) == 0)
+        return true;
+    lg_add_relaxed_64(&lg_advise_failures, 1);
+    return false;
 }
 
 /* ---- mapping */
@@ -79,7 +81,7 @@ static bool place(const lg_class_areas *areas, unsigned class_index, uint64_t wa
  * nearly everything where one page in every 2 MiB was written, in order, of a file that held nothing. What was taken
  * so reads as zero all the same, and goes with the area at the latest.
  */
-static int back_with_file(lg_class_areas *areas, unsigned class_index, const lg_area *area)
+static int back_with_file(lg_class_areas *areas, unsigned class_index, lg_area *area)
 {
     uint64_t size = lg_areas_file_end(areas, &area->file);
     if (area->start + area->len > size) {
@@ -91,7 +93,7 @@ static int back_with_file(lg_class_areas *areas, unsigned class_index, const lg_
     int error = lg_file_map(&area->file, addr, area->len, area->start);
     if (error != 0)
         return error;
-    advise_area(LG_SYS_ADVISE_DONTFORK, addr, area->len);
+    area->inherited = !advise_area(LG_SYS_ADVISE_DONTFORK, addr, area->len);
     return 0;
 }
 
@@ -106,14 +108,14 @@ static int back_with_memory(unsigned class_index, const lg_area *area)
     if (LG_OPTION(huge_pages) == 0)
         (void)lg_os_no_huge_pages(addr, area->len); /* a kernel without them refuses; fine */
     else if (lg_class_size(class_index) >= LG_HUGE_PAGE)
-        advise_area(LG_SYS_ADVISE_HUGE, addr, area->len);
+        (void)advise_area(LG_SYS_ADVISE_HUGE, addr, area->len);
     return 0;
 }
 
 /* One attempt, with an area of at most `wanted` bytes. */
 static int map_piece(lg_class_areas *areas, unsigned class_index, uint64_t wanted, lg_area *out)
 {
-    lg_area area = {.file = LG_NO_FILE, .kind = (uint32_t)LG_OPTION(backing)};
+    lg_area area = {.file = LG_NO_FILE, .kind = (uint16_t)LG_OPTION(backing)};
     size_t at;
     if (!place(areas, class_index, wanted, &at, &area.start, &area.len))
         return LG_EXHAUSTED;

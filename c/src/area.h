@@ -24,7 +24,8 @@ typedef struct lg_area {
     uint64_t start;
     uint64_t len;
     lg_file file; /* LG_NO_FILE without one */
-    uint32_t kind;
+    uint16_t kind;
+    uint16_t inherited; /* 1: a child of a fork has its file's pages: the advice against that was refused */
     uint32_t idle_ticks; /* the worker has seen all its regions free so many times in a row */
     uint32_t clear_wait; /* the worker leaves it alone for so many ticks, since clearing failed */
     uint32_t clear_backoff;
@@ -83,5 +84,10 @@ extern LG_HIDDEN lg_a64 lg_clear_failures;
  * charge of what is left of this class, and sets lg_in_use_lost so that `in_use` (allocations less
  * deallocations, before) comes out right. */
 LG_HIDDEN uint64_t lg_area_forked(unsigned class_index, uint64_t in_use);
+
+/* In a child that starts over, before lg_stripes_abandon(): there are no areas any more. What was on files isn't in
+ * this process; its addresses become inaccessible, as far as the tables, which nobody may have kept in order, tell. The
+ * files are the parent's, and stay open. */
+LG_HIDDEN void lg_areas_abandon(void);
 
 #endif

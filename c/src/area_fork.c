@@ -3,6 +3,16 @@
 
 #include "os.h"
 
+/* Keeps others' memory out of addresses that lost regions were at: what of them is touched then is a fault. */
+static bool close_hole(unsigned class_index, const lg_area *area)
+{
+    char *addr = lg_area_address(class_index, area->start);
+    /* Where the advice to leave the area out of children was refused, the parent's pages are here, and must not stay. */
+    if (area->inherited)
+        return lg_os_unmap(addr, area->len) == 0;
+    return lg_os_reserve_hole(addr, area->len) == 0;
+}
+
 /* Settles one region in the child. Returns whether it counts as in use, and adds its charge. */
 static bool settle(unsigned class_index, const lg_area *area, uint64_t index, uint64_t *charge)
 {
@@ -55,7 +65,7 @@ uint64_t lg_area_forked(unsigned class_index, uint64_t counted_in_use)
         }
         /* The parent's pages are not in this process (or must not stay there); nobody else may get the
          * addresses as long as somebody may touch or free what was lost. */
-        bool ours = lg_os_unmap(lg_area_address(class_index, area->start), area->len) == 0;
+        bool ours = close_hole(class_index, area);
         for (uint64_t at_region = area->start; LG_ASAN && at_region < area->start + area->len;
              at_region += lg_class_size(class_index))
             lg_unpoison(lg_area_address(class_index, at_region), lg_class_size(class_index));
@@ -76,4 +86,19 @@ uint64_t lg_area_forked(unsigned class_index, uint64_t counted_in_use)
     lg_store_relaxed_64(&lg_in_use_lost[class_index],
                         lg_load_relaxed_64(&lg_in_use_lost[class_index]) + counted_in_use - in_use);
     return charge;
+}
+
+void lg_areas_abandon(void)
+{
+    for (unsigned c = 0; c < lg_layout_.stripes; c++) {
+        lg_class_areas *areas = lg_areas_of(c);
+        for (size_t at = 0; at < lg_min(areas->records, areas->committed / sizeof(lg_area)); at++) {
+            const lg_area *area = &areas->table[at];
+            bool sound = area->start < lg_layout_.stripe_bytes && area->len <= lg_layout_.stripe_bytes - area->start;
+            if (area->kind == LG_AREA_FILE && sound && !area->inherited)
+                (void)close_hole(c, area);
+        }
+        memset(areas, 0, sizeof(*areas));
+        lg_store_relaxed_64(&lg_in_use_lost[c], 0);
+    }
 }

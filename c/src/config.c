@@ -5,6 +5,7 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
+#include "handle.h"
 #include "lock.h"
 #include "os.h"
 #include "stripe.h"
@@ -44,9 +45,9 @@ lg_a64 lg_options[LG_OPTION_COUNT] = {
 #undef X
 };
 
-static lg_lock config_lock = LG_LOCK_INIT(LG_RANK_CONFIG); /* one set_config at a time */
-static lg_lock path_lock = LG_LOCK_INIT(LG_RANK_PATH);
-/* The names in force. Protected by path_lock. */
+lg_lock lg_config_lock = LG_LOCK_INIT(LG_RANK_CONFIG); /* one set_config at a time */
+lg_lock lg_path_lock = LG_LOCK_INIT(LG_RANK_PATH);
+/* The names in force. Protected by lg_path_lock. */
 static struct {
     char *text;
     uint32_t number;
@@ -54,11 +55,11 @@ static struct {
 
 uint32_t lg_config_name(enum lg_name_id id, char *buffer)
 {
-    lg_lock_acquire(&path_lock);
+    lg_lock_acquire(&lg_path_lock);
     uint32_t number = names[id].text != NULL ? names[id].number : 0;
     if (number != 0)
         memcpy(buffer, names[id].text, strlen(names[id].text) + 1); /* shorter than PATH_MAX, or it was not taken */
-    lg_lock_release(&path_lock);
+    lg_lock_release(&lg_path_lock);
     return number;
 }
 
@@ -171,9 +172,15 @@ static void set_option(lgalloc_config *config, enum lg_option_id id, uint64_t va
 /* `what`: how the caller calls the option. */
 static lgalloc_status set_name(lgalloc_config *config, enum lg_name_id id, const char *what, const char *text)
 {
-    if (text == NULL || text[0] == 0 || strnlen(text, PATH_MAX) == PATH_MAX)
+    char absolute[PATH_MAX];
+    if (text == NULL || text[0] == 0)
         return refuse_text(config, what, text, name_infos[id].allowed);
-    char *copy = strdup(text);
+    int error = lg_os_absolute(text, absolute);
+    if (error == ENAMETOOLONG)
+        return refuse_text(config, what, text, name_infos[id].allowed);
+    if (error != 0)
+        return refused_by_system(config, what, text, "the working directory has no name", error);
+    char *copy = strdup(absolute);
     if (copy == NULL)
         return refuse_for_lack_of_memory(config, what);
     free(config->name[id]);
@@ -326,17 +333,9 @@ LG_API lgalloc_status lgalloc_config_from_env(lgalloc_config *config)
 
 /* ---- applying */
 
-static void set_hot_flag(enum lg_hot_flag flag, bool on)
-{
-    if (on)
-        lg_or_seq_cst_64(&lg_hot_flags, flag);
-    else
-        lg_and_seq_cst_64(&lg_hot_flags, ~(uint64_t)flag);
-}
-
 static void publish_name(enum lg_name_id id, char *copy)
 {
-    lg_lock_acquire(&path_lock);
+    lg_lock_acquire(&lg_path_lock);
     char *old = copy;
     if (names[id].text == NULL || strcmp(names[id].text, copy) != 0) {
         old = names[id].text;
@@ -345,7 +344,7 @@ static void publish_name(enum lg_name_id id, char *copy)
         if (names[id].number == 0)
             names[id].number = 1;
     }
-    lg_lock_release(&path_lock);
+    lg_lock_release(&lg_path_lock);
     free(old);
 }
 
@@ -373,8 +372,9 @@ LG_API lgalloc_status lgalloc_set_config(const lgalloc_config *config)
 {
     if (config == NULL)
         return LGALLOC_STATUS_INVALID_ARGUMENT;
+    (void)lg_ready(); /* a child that hasn't noticed may find the locks taken */
     char *copies[LG_NAME_COUNT] = {NULL};
-    lg_lock_acquire(&config_lock);
+    lg_lock_acquire(&lg_config_lock);
     lgalloc_status status = check(config, copies);
     if (status == LGALLOC_STATUS_OK) {
         for (unsigned id = 0; id < LG_NAME_COUNT; id++)
@@ -384,35 +384,13 @@ LG_API lgalloc_status lgalloc_set_config(const lgalloc_config *config)
             if ((config->set >> id & 1) != 0)
                 lg_store_relaxed_64(&lg_options[id], config->value[id]);
         lg_threads_set_capacity(LG_OPTION(local_buffer_bytes));
-        set_hot_flag(LG_HOT_RESERVE_BLOCKS, LG_OPTION(reserve_blocks) != 0);
-        set_hot_flag(LG_HOT_DISABLED, LG_OPTION(enabled) == 0);
+        lg_hot_set(LG_HOT_RESERVE_BLOCKS, LG_OPTION(reserve_blocks) != 0);
+        lg_hot_set(LG_HOT_DISABLED, LG_OPTION(enabled) == 0);
         nothing_refused(config);
     }
-    lg_lock_release(&config_lock);
+    lg_lock_release(&lg_config_lock);
     if (status != LGALLOC_STATUS_OK)
         for (unsigned id = 0; id < LG_NAME_COUNT; id++)
             free(copies[id]);
     return status;
-}
-
-/* ---- fork */
-
-void lg_config_fork_prepare(void)
-{
-    lg_lock_acquire(&config_lock);
-}
-
-void lg_config_fork_prepare_path(void)
-{
-    lg_lock_acquire(&path_lock);
-}
-
-void lg_config_fork_done_path(void)
-{
-    lg_lock_release(&path_lock);
-}
-
-void lg_config_fork_done(void)
-{
-    lg_lock_release(&config_lock);
 }

@@ -7,6 +7,7 @@
 
 #include "atomic.h"
 #include "parse.h"
+#include "lock.h"
 
 /*
  * X(name, kind, default, variable after "LGALLOC_"). A line here is the option: its default, what of it is allowed,
@@ -78,10 +79,8 @@ LG_INLINE uint32_t lg_config_path(char *buffer)
     return lg_config_name(LG_NAME_path, buffer);
 }
 
-/* For fork.c: the locks of this room. */
-LG_HIDDEN void lg_config_fork_prepare(void);
-LG_HIDDEN void lg_config_fork_prepare_path(void);
-LG_HIDDEN void lg_config_fork_done(void);
-LG_HIDDEN void lg_config_fork_done_path(void);
+/* For fork.c. */
+extern LG_HIDDEN lg_lock lg_config_lock; /* one lgalloc_set_config() at a time */
+extern LG_HIDDEN lg_lock lg_path_lock;
 
 #endif

@@ -42,10 +42,12 @@ bool lg_handle_find(lgalloc_handle handle, unsigned *out_class_index, uint64_t *
     return true;
 }
 
-/* Says what is wrong with a handle that isn't a region in use; returns if it was lost to a fork. */
+/* Says what is wrong with a handle that isn't a region in use; returns if it was lost to a fork, or left behind by one. */
 static void explain_misuse(lgalloc_handle handle)
 {
     location at = location_of(handle.ptr);
+    if (at.class_index == UINT64_MAX && lg_stripes_abandoned(handle.ptr))
+        return;
     if (at.class_index == UINT64_MAX)
         LG_DIE(LG_TEXT("invalid free: "), LG_HEX(handle.ptr), LG_TEXT(" is not memory of this allocator"));
     if (!has_region(at))
@@ -77,7 +79,7 @@ void lg_handle_free(lgalloc_handle handle)
         explain_misuse(handle);
         return;
     }
-    lg_thread *self = lg_self() != NULL ? lg_self() : lg_thread_attach();
+    lg_thread *self = lg_thread_here();
     lg_region *region = lg_region_at(class_index, index);
     lg_store_relaxed_64(&region->state, lg_state_dirty(handle.ptr));
     lg_poison(handle.ptr, handle.len);

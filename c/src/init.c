@@ -3,13 +3,11 @@
 #include "config.h"
 #include "thread_cache.h"
 
-lg_a32 lg_initialised;
-
-static lg_lock init_lock = LG_LOCK_INIT(LG_RANK_INIT);
+lg_lock lg_init_lock = LG_LOCK_INIT(LG_RANK_INIT);
 
 int lg_init(void)
 {
-    lg_lock_acquire(&init_lock);
+    lg_lock_acquire(&lg_init_lock);
     int error = 0;
     if (!lg_ready()) {
         error = lg_stripe_init();
@@ -18,27 +16,22 @@ int lg_init(void)
             lg_areas_init();
             lg_threads_init(lg_cache_at_exit);
             lg_barrier_init();
+            lg_process_init();
+            lg_store_relaxed_32(&lg_was_up, 1);
             /* Release: publishes all of the above. Partner: the acquire in lg_ready(). */
-            lg_store_release_32(&lg_initialised, 1);
+            lg_store_release_32(&lg_this_process.up, 1);
         }
     }
-    lg_lock_release(&init_lock);
+    lg_lock_release(&lg_init_lock);
     return error;
 }
 
-/* When the library is loaded. Where a process has several threads already, the kernel takes some milliseconds to
- * register it; lg_barrier_init() finds that it was done, or that it can't be. */
-__attribute__((constructor)) static void register_early(void)
+/* When the library is loaded. */
+__attribute__((constructor)) static void begin(void)
 {
+    /* Where a process has several threads already, the kernel takes some milliseconds to register it; lg_barrier_init()
+     * finds that it was done, or that it can't be. */
     (void)lg_os_membarrier_register();
-}
-
-void lg_init_fork_prepare(void)
-{
-    lg_lock_acquire(&init_lock);
-}
-
-void lg_init_fork_done(void)
-{
-    lg_lock_release(&init_lock);
+    /* Threads that end, and the worker, come back here: also where a plugin has the library inside and is closed. */
+    lg_os_stay_loaded();
 }

@@ -1,8 +1,29 @@
 #include "lock.h"
 
+#include "atomic.h"
+
 #if LG_DEBUG
 static LG_THREAD_LOCAL uint64_t held_ranks; /* one bit per rank */
 #endif
+
+LG_THREAD_LOCAL bool lg_forking;
+
+/* Locks that this thread holds or is about to. A handler of a signal may come in between any two instructions, on the
+ * same processor: keeping the compiler from moving the changes is enough. */
+static LG_THREAD_LOCAL unsigned inside;
+
+bool lg_lock_inside(void)
+{
+    return inside != 0;
+}
+
+void lg_lock_abandon(void)
+{
+    inside = 0;
+#if LG_DEBUG
+    held_ranks = 0;
+#endif
+}
 
 void lg_lock_init(lg_lock *lock, uint32_t rank)
 {
@@ -35,7 +56,7 @@ static void note_release(const lg_lock *lock)
 bool lg_lock_held(uint32_t rank)
 {
 #if LG_DEBUG
-    return (held_ranks >> rank & 1) != 0;
+    return lg_forking || (held_ranks >> rank & 1) != 0;
 #else
     (void)rank;
     return true;
@@ -48,21 +69,44 @@ bool lg_lock_held(uint32_t rank)
 
 #else
 
-void lg_lock_acquire(lg_lock *lock)
+static void block(lg_lock *lock)
 {
-    note_acquire(lock);
     pthread_mutex_lock(&lock->mutex);
 }
 
-void lg_lock_release(lg_lock *lock)
+static void unblock(lg_lock *lock)
 {
-    note_release(lock);
     pthread_mutex_unlock(&lock->mutex);
 }
 
-void lg_lock_wait(lg_lock *lock, pthread_cond_t *cond, const struct timespec *deadline)
+static void wait(lg_lock *lock, pthread_cond_t *cond, const struct timespec *deadline)
 {
     pthread_cond_timedwait(cond, &lock->mutex, deadline);
 }
 
 #endif
+
+void lg_lock_acquire(lg_lock *lock)
+{
+    if (LG_UNLIKELY(lg_forking))
+        return;
+    inside++;
+    lg_fence_compiler();
+    note_acquire(lock);
+    block(lock);
+}
+
+void lg_lock_release(lg_lock *lock)
+{
+    if (LG_UNLIKELY(lg_forking))
+        return;
+    note_release(lock);
+    unblock(lock);
+    lg_fence_compiler();
+    inside--;
+}
+
+void lg_lock_wait(lg_lock *lock, pthread_cond_t *cond, const struct timespec *deadline)
+{
+    wait(lock, cond, deadline);
+}

@@ -26,6 +26,7 @@ typedef struct lg_lock {
 
 #define LG_LOCK_INIT(rank_) {PTHREAD_MUTEX_INITIALIZER, (rank_)}
 
+/* Also of a lock that a thread which is gone has left in any state. */
 LG_HIDDEN void lg_lock_init(lg_lock *lock, uint32_t rank);
 LG_HIDDEN void lg_lock_acquire(lg_lock *lock);
 LG_HIDDEN void lg_lock_release(lg_lock *lock);
@@ -33,5 +34,14 @@ LG_HIDDEN void lg_lock_release(lg_lock *lock);
 LG_HIDDEN void lg_lock_wait(lg_lock *lock, pthread_cond_t *cond, const struct timespec *deadline);
 /* Whether the calling thread holds a lock of this rank; always true in release builds. */
 LG_HIDDEN bool lg_lock_held(uint32_t rank);
+
+/* The calling thread is forking: it holds all locks, and what the fork handlers of others have it allocate and free
+ * takes none. Written by fork.c. */
+extern LG_HIDDEN LG_THREAD_LOCAL bool lg_forking;
+
+/* Whether the calling thread holds a lock, takes one or gives one back: asked by a signal handler that forks. */
+LG_HIDDEN bool lg_lock_inside(void);
+/* In a child that starts over, whose locks are initialised again: the calling thread holds none. */
+LG_HIDDEN void lg_lock_abandon(void);
 
 #endif

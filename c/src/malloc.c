@@ -23,7 +23,7 @@ LG_INLINE void *take_over(lg_bin *bin, lg_region *region)
 
 LG_INLINE void *hot_malloc(size_t size, bool lzcnt)
 {
-    if (LG_UNLIKELY(lg_load_relaxed_64(&lg_hot_flags) != 0))
+    if (LG_UNLIKELY(!lg_hot_usual()))
         return malloc_elsewhere(size);
     lg_bin *bin = lg_hot_bin(size, lzcnt);
     lg_region *region;

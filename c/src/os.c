@@ -1,5 +1,6 @@
 #include "os.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/membarrier.h>
@@ -14,6 +15,12 @@
 #include <unistd.h>
 
 /* Newer than the headers of some distributions that run newer kernels. */
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18 /* Linux 4.14 */
+#endif
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000 /* Linux 4.17 */
+#endif
 #ifndef MADV_COLD
 #define MADV_COLD 20 /* Linux 5.4 */
 #endif
@@ -93,6 +100,19 @@ static int map_reserved(void *addr, size_t len)
                 MAP_FAILED);
 }
 
+int lg_os_reserve_hole(void *addr, size_t len)
+{
+    FAULT(LG_SYS_RESERVE);
+    void *p = NULL;
+    int error = CALL((p = mmap(addr, len, PROT_NONE,
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0)) != MAP_FAILED);
+    if (error == 0 && p != addr) { /* before Linux 4.17 the address is but a hint */
+        lg_os_unreserve(p, len);
+        error = EEXIST;
+    }
+    return error;
+}
+
 int lg_os_map_file(void *addr, size_t len, int fd, uint64_t offset)
 {
     FAULT(LG_SYS_MAP_FILE);
@@ -145,6 +165,12 @@ int lg_os_advise(enum lg_system_call advice, void *addr, size_t len)
     for (size_t done = 0; done < len && error == 0; done += most)
         error = advise((char *)addr + done, lg_min(most, len - done), number);
     return error;
+}
+
+int lg_os_wipe_on_fork(void *addr, size_t len)
+{
+    FAULT(LG_SYS_ADVISE_WIPE);
+    return CALL(madvise(addr, len, MADV_WIPEONFORK) == 0);
 }
 
 int lg_os_no_huge_pages(void *addr, size_t len)
@@ -307,6 +333,23 @@ int lg_os_read_lines(const char *path, void (*line)(void *context, const char *t
     return error;
 }
 
+int lg_os_absolute(const char *directory, char *out)
+{
+    size_t len = strlen(directory), before = 0;
+    if (directory[0] != '/') {
+        int error = CALL(getcwd(out, PATH_MAX) != NULL);
+        if (error != 0)
+            return error == ERANGE ? ENAMETOOLONG : error;
+        before = strlen(out);
+        if (before > 1) /* not the root */
+            out[before++] = '/';
+    }
+    if (len >= PATH_MAX - lg_min(before, PATH_MAX))
+        return ENAMETOOLONG;
+    memcpy(out + before, directory, len + 1);
+    return 0;
+}
+
 /* ---- threads */
 
 int lg_os_membarrier_register(void)
@@ -315,16 +358,24 @@ int lg_os_membarrier_register(void)
     return CALL(syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0);
 }
 
-void lg_os_membarrier(void)
+int lg_os_membarrier(void)
 {
-    /* Fails only where it was not registered, which a process that was restored from a checkpoint may have to do
-     * again. Without the barrier a region could be handed out twice, so there is no going on. */
-    for (unsigned tries = 0; tries < 2; tries++) {
-        if (CALL(syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0) == 0)
-            return;
-        (void)lg_os_membarrier_register();
-    }
-    LG_DIE(LG_TEXT("membarrier failed after it was registered"));
+    FAULT(LG_SYS_BARRIER);
+    int error = CALL(syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0);
+    /* EPERM: not registered. A process that was restored from a checkpoint has to do that again. */
+    if (error == EPERM && lg_os_membarrier_register() == 0)
+        error = CALL(syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0);
+    return error;
+}
+
+void lg_os_wait_for_stores(void)
+{
+    struct timespec begin, now, duration = {0, 1000 * 1000};
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    do { /* a signal, or a sandbox that forbids to sleep, ends one round early */
+        (void)CALL(nanosleep(&duration, NULL) == 0);
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    } while ((now.tv_sec - begin.tv_sec) * 1000000000L + (now.tv_nsec - begin.tv_nsec) < duration.tv_nsec);
 }
 
 void lg_os_pause(unsigned round)
@@ -374,6 +425,22 @@ int lg_os_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void
 {
     FAULT(LG_SYS_ATFORK);
     return pthread_atfork(prepare, parent, child);
+}
+
+/* Weak: static programs have no loader and unload nothing; before glibc 2.34 it is a library of its own. */
+#pragma weak dladdr
+#pragma weak dlopen
+#pragma weak dlerror
+
+void lg_os_stay_loaded(void)
+{
+    static const char here;
+    Dl_info object;
+    if (dladdr == NULL || dlopen == NULL || dlerror == NULL || dladdr(&here, &object) == 0 || object.dli_fname == NULL)
+        return;
+    /* The handle is never closed. The main program may be refused; it stays loaded anyway. */
+    if (dlopen(object.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE) == NULL)
+        (void)dlerror();
 }
 
 void lg_os_monotonic_after(uint64_t nanoseconds, struct timespec *out)

@@ -33,7 +33,9 @@
     X(ADVISE_POPULATE) /* madvise MADV_POPULATE_WRITE */                                                     \
     X(ADVISE_COLD)     /* madvise MADV_COLD */                                                               \
     X(NAME)            /* prctl: name of a mapping */                                                        \
+    X(ADVISE_WIPE)     /* madvise MADV_WIPEONFORK */                                                         \
     X(MEMBARRIER)      /* registering for membarrier */                                                      \
+    X(BARRIER)         /* membarrier */                                                                      \
     X(THREAD)          /* pthread_create */                                                                  \
     X(KEY)             /* pthread_key_create */                                                              \
     X(KEY_SET)         /* pthread_setspecific */                                                             \
@@ -70,6 +72,8 @@ LG_INLINE void lg_os_round_outward(size_t *start, size_t *len)
 
 /* Reserves inaccessible addresses, anywhere, that cost no memory. */
 LG_HIDDEN int lg_os_reserve(size_t len, void **out);
+/* Reserves just these addresses. EEXIST where something else is there. */
+LG_HIDDEN int lg_os_reserve_hole(void *addr, size_t len);
 /* Gives reserved addresses back. Can't fail for whole mappings or their ends. */
 LG_HIDDEN void lg_os_unreserve(void *addr, size_t len);
 /* Makes reserved addresses readable: they read as zero and still cost no memory. */
@@ -84,6 +88,8 @@ LG_HIDDEN int lg_os_unmap(void *addr, size_t len);
 /* ---- advice */
 
 LG_HIDDEN int lg_os_advise(enum lg_system_call advice, void *addr, size_t len);
+/* In children of a fork the pages will be zero, whoever forks them. Private anonymous memory only. */
+LG_HIDDEN int lg_os_wipe_on_fork(void *addr, size_t len);
 LG_HIDDEN int lg_os_no_huge_pages(void *addr, size_t len);
 /* A name that /proc/self/maps shows for anonymous memory; `name` must be static. */
 LG_HIDDEN int lg_os_name(void *addr, size_t len, const char *name);
@@ -112,12 +118,19 @@ LG_HIDDEN int lg_os_file_usage(int fd, uint64_t *out_size, uint64_t *out_allocat
 /* Calls `line` for each line of a text file of /proc, without the newline. */
 LG_HIDDEN int lg_os_read_lines(const char *path, void (*line)(void *context, const char *text), void *context);
 
+/* The directory's absolute name, PATH_MAX bytes at most with the terminating zero: where it is now, whatever directory
+ * the program changes to. The directory need not exist yet. */
+LG_HIDDEN int lg_os_absolute(const char *directory, char *out);
+
 /* ---- threads */
 
 /* After this, lg_os_membarrier() works. Fails where the system has none. */
 LG_HIDDEN int lg_os_membarrier_register(void);
-/* Every thread of the process passes a full memory barrier before this returns. */
-LG_HIDDEN void lg_os_membarrier(void);
+/* Every thread of the process passes a full memory barrier before this returns 0. */
+LG_HIDDEN int lg_os_membarrier(void);
+/* Returns when what other threads had stored before the call has reached memory, by waiting: a processor writes its
+ * buffered stores back within microseconds, and a thread that it is taken from has none left. Takes a millisecond. */
+LG_HIDDEN void lg_os_wait_for_stores(void);
 /* Starts a joinable thread that blocks all signals. */
 LG_HIDDEN int lg_os_thread_start(pthread_t *out, const char *name, void *(*run)(void *), void *argument);
 LG_HIDDEN void lg_os_thread_join(pthread_t thread);
@@ -126,6 +139,9 @@ LG_HIDDEN int lg_os_key_set(pthread_key_t key, const void *value);
 LG_HIDDEN int lg_os_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
 /* Lets other threads run; called with growing `round` while waiting for one, and sleeps a little then. */
 LG_HIDDEN void lg_os_pause(unsigned round);
+/* The object that contains this code, library, plugin or program, is never unloaded. Where that can't be had nothing
+ * happens. Called by its constructor. */
+LG_HIDDEN void lg_os_stay_loaded(void);
 LG_HIDDEN void lg_os_monotonic_after(uint64_t nanoseconds, struct timespec *out);
 
 #endif

@@ -54,6 +54,13 @@ void lg_pools_init(void)
     }
 }
 
+void lg_pools_abandon(void)
+{
+    memset(lg_dirty, 0, sizeof(lg_dirty));
+    memset(lg_clean, 0, sizeof(lg_clean));
+    lg_charge_reset(0);
+}
+
 int lg_pools_commit(unsigned class_index)
 {
     if (lg_load_relaxed_64(&lg_stripe_of(class_index)->limit) != 0)

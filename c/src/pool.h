@@ -33,6 +33,8 @@ LG_HIDDEN void lg_charge_reset(uint64_t bytes);
 
 /* After lg_stripe_init(). */
 LG_HIDDEN void lg_pools_init(void);
+/* In a child that starts over: they are empty, and nothing is charged. */
+LG_HIDDEN void lg_pools_abandon(void);
 /* Makes the bitmaps of a class usable; once they are, again is harmless. Under the class's lock. */
 LG_HIDDEN int lg_pools_commit(unsigned class_index);
 

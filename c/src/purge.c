@@ -4,11 +4,12 @@
 
 LG_API size_t lgalloc_purge(void)
 {
-    return lg_ready() ? lg_reclaim_all(lg_self()) : 0;
+    return lg_ready() ? lg_reclaim_all(lg_thread_known()) : 0;
 }
 
 LG_API void lgalloc_thread_flush(void)
 {
-    if (lg_self() != NULL)
-        lg_cache_flush(lg_self());
+    lg_thread *self = lg_ready() ? lg_thread_known() : NULL;
+    if (self != NULL)
+        lg_cache_flush(self);
 }

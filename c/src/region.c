@@ -70,7 +70,7 @@ LG_INLINE lgalloc_status new_mmap(size_t capacity, size_t elem_size, size_t elem
     size_t bytes, below = elem_align - 1;
     if (LG_UNLIKELY((elem_align & below) != 0) || LG_UNLIKELY(__builtin_mul_overflow(capacity, elem_size, &bytes)) ||
         LG_UNLIKELY(below >= bytes) || LG_UNLIKELY(out_region == NULL) ||
-        LG_UNLIKELY(lg_load_relaxed_64(&lg_hot_flags) != 0))
+        LG_UNLIKELY(!lg_hot_usual()))
         return new_mmap_elsewhere(capacity, elem_size, elem_align, out_region);
     lg_bin *bin = lg_hot_bin(bytes, lzcnt);
     lg_region *region;

@@ -7,7 +7,6 @@
 #endif
 
 lg_stripe lg_stripes[LG_CLASS_COUNT];
-lg_a64 lg_hot_flags = {LG_HOT_DISABLED};
 lg_a64 lg_stripes_base;
 lg_a64 lg_stripes_log2;
 lg_layout lg_layout_;
@@ -101,6 +100,44 @@ int lg_stripe_init(void)
     return error;
 }
 
+/* Where the reservations were that lg_stripes_abandon() left, the last ones: a child of a child of a child that ran no
+ * handlers has as many. */
+#define ABANDONED_MAX 8
+static struct {
+    uintptr_t start;
+    size_t len;
+} abandoned[ABANDONED_MAX];
+static unsigned abandoned_count;
+
+/* Where the descriptors that are committed end; under the class's lock. */
+static uintptr_t committed[LG_CLASS_COUNT];
+
+void lg_stripes_abandon(void)
+{
+    unsigned at = abandoned_count++ % ABANDONED_MAX;
+    abandoned[at].start = lg_load_relaxed_64(&lg_stripes_base);
+    abandoned[at].len = lg_layout_.reserved_bytes;
+    lg_store_relaxed_64(&lg_stripes_base, 0);
+    lg_store_relaxed_64(&lg_stripes_log2, 0);
+    for (unsigned c = 0; c < LG_CLASS_COUNT; c++) {
+        lg_stripe *stripe = lg_stripe_of(c); /* the capacity of caches is an option, and stays */
+        stripe->base = 0;
+        stripe->regions = NULL;
+        lg_store_relaxed_64(&stripe->limit, 0);
+        committed[c] = 0;
+    }
+    memset(&lg_layout_, 0, sizeof(lg_layout_));
+    lg_store_relaxed_64(&lg_metadata_bytes, 0);
+}
+
+bool lg_stripes_abandoned(const void *address)
+{
+    for (unsigned i = 0; i < lg_min(abandoned_count, ABANDONED_MAX); i++)
+        if ((uintptr_t)address - abandoned[i].start < abandoned[i].len)
+            return true;
+    return false;
+}
+
 int lg_metadata_commit(void *addr, size_t len)
 {
     size_t start = (uintptr_t)addr, whole = len;
@@ -110,9 +147,6 @@ int lg_metadata_commit(void *addr, size_t len)
         lg_add_relaxed_64(&lg_metadata_bytes, len);
     return error;
 }
-
-/* Where the descriptors that are committed end; under the class's lock. */
-static uintptr_t committed[LG_CLASS_COUNT];
 
 /* From so many bytes of descriptors at once on they come in huge pages, where the system has them. */
 #define HUGE_FROM (512 * LG_KIB)

@@ -12,6 +12,7 @@
 
 #include "atomic.h"
 #include "bitmap.h"
+#include "process.h"
 #include "size_class.h"
 
 /*
@@ -75,19 +76,6 @@ typedef struct lg_stripe {
 
 extern LG_HIDDEN lg_stripe lg_stripes[LG_CLASS_COUNT];
 
-/* Reasons to leave the hot path; 0 when there is none. */
-enum lg_hot_flag {
-    LG_HOT_DISABLED = 1,      /* allocating answers DISABLED */
-    LG_HOT_FENCE = 2,         /* the system has no membarrier: owners of deques must fence */
-    LG_HOT_RESERVE_BLOCKS = 4 /* disk blocks are reserved before a region is handed out */
-};
-extern LG_HIDDEN lg_a64 lg_hot_flags;
-
-LG_INLINE bool lg_owners_fence(void)
-{
-    return (lg_load_relaxed_64(&lg_hot_flags) & LG_HOT_FENCE) != 0;
-}
-
 /* Const after init. */
 typedef struct lg_layout {
     size_t stripe_bytes;
@@ -107,6 +95,12 @@ extern LG_HIDDEN lg_layout lg_layout_;
 
 /* Reserves the addresses and fills the above. Called once it succeeds, under the init lock. */
 LG_HIDDEN int lg_stripe_init(void);
+
+/* In a child that starts over: the reservation is left to what the parent's threads and this one have in it, and there
+ * is none any more. Nothing of it is unmapped, since regions of anonymous memory may be in use. */
+LG_HIDDEN void lg_stripes_abandon(void);
+/* Whether an address lies in a reservation that was left so: freeing it does nothing. */
+LG_HIDDEN bool lg_stripes_abandoned(const void *address);
 
 /* Makes metadata readable and writable; once it is, again is harmless. Rounds outwards to pages. */
 LG_HIDDEN int lg_metadata_commit(void *addr, size_t len);

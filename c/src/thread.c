@@ -16,6 +16,9 @@ lg_rare_counters lg_shared_rare[LG_CLASS_COUNT];
 /* This thread has given its record back at its end, and must not take another: nobody would give that back. */
 static LG_THREAD_LOCAL bool ended;
 
+/* 1 once membarrier was refused although it had been granted: a sandbox that came later. */
+static lg_a32 barrier_refused;
+
 static pthread_key_t exit_key;
 static bool have_key; /* const after init */
 
@@ -31,7 +34,8 @@ void lg_threads_init(void (*at_exit)(void *record))
     LG_ASSERT(lg_bitmap_words(max) <= sizeof(free_words) / sizeof(free_words[0]));
     memset(free_words, 0, sizeof(free_words));
     lg_bitmap_init(&free_ids, free_words, max);
-    have_key = lg_os_key_create(&exit_key, at_exit) == 0; /* without: no records; slower, but all of it works */
+    if (!have_key) /* a child that starts over has it */
+        have_key = lg_os_key_create(&exit_key, at_exit) == 0; /* without: no records; slower, but all of it works */
 }
 
 uint32_t lg_threads_high(void)
@@ -161,6 +165,44 @@ void lg_threads_forked(void)
     }
 }
 
+void lg_threads_abandon(void)
+{
+    /* Another thread of the child than the one that was forked may be here, and that one goes on with its bins: they are
+     * locked and full, so that it leaves for the slow paths, which find that its record is none. */
+    uint32_t count = lg_threads_high();
+    for (uint32_t id = 0; id < count; id++) {
+        lg_thread *thread = lg_thread_at(id);
+        for (unsigned c = 0; c < LG_CLASS_COUNT; c++) {
+            lg_store_relaxed_64(&lg_bin_of(thread, c)->deque.top, LG_TOP_LOCKED);
+            lg_store_relaxed_64(&lg_bin_of(thread, c)->deque.room, 0);
+            thread->dealings[c].home_at = NULL;
+        }
+    }
+    lg_store_relaxed_64(&high_id, 0);
+    memset(lg_shared_hot, 0, sizeof(lg_shared_hot));
+    memset(lg_shared_rare, 0, sizeof(lg_shared_rare));
+    lg_store_relaxed_32(&barrier_refused, 0);
+    lg_hot_bins = lg_no_bins;
+    if (have_key)
+        (void)lg_os_key_set(exit_key, NULL);
+}
+
+lg_thread *lg_thread_known(void)
+{
+    lg_thread *self = lg_self();
+    uintptr_t offset = (uintptr_t)self - (uintptr_t)lg_layout_.threads;
+    if (self == NULL || LG_LIKELY(offset < lg_layout_.threads_max * LG_THREAD_BYTES))
+        return self;
+    lg_hot_bins = lg_no_bins; /* see lg_threads_abandon() */
+    return NULL;
+}
+
+lg_thread *lg_thread_here(void)
+{
+    lg_thread *self = lg_thread_known();
+    return LG_LIKELY(self != NULL) ? self : lg_thread_attach();
+}
+
 bool lg_threads_sound(void)
 {
     return lg_bitmap_sound(&free_ids, lg_layout_.threads_max);
@@ -202,15 +244,32 @@ void lg_barrier_init(void)
     bool works = lg_os_membarrier_register() == 0;
 #endif
     if (!works)
-        lg_or_seq_cst_64(&lg_hot_flags, LG_HOT_FENCE);
+        lg_hot_set(LG_HOT_FENCE, true);
+}
+
+/*
+ * Owners don't fence then, and can't be told to: one that has read the flags may store and look at any later time. What
+ * is left is the time that a store takes. Whoever calls this has stored something (a locked top, movers shut out) and
+ * looks, after the barrier, for what the other side stored before that side looked. If the other side's look came
+ * before our store, its own store, which comes before that look in its program, is at most a store buffer behind:
+ * microseconds, and less where it is preempted in between, since that drains the buffer. If its look comes later, it
+ * sees our store. So waiting for a thousand times as long is as good as a barrier, and only slow. (A. Morrison and
+ * Y. Afek, "Temporally Bounding TSO for Fence-Free Asymmetric Synchronization", ASPLOS 2015, has the model.)
+ */
+static LG_COLD void wait_in_place_of_barrier(void)
+{
+    lg_store_relaxed_32(&barrier_refused, 1);
+    lg_fence_seq_cst();
+    lg_os_wait_for_stores();
+    lg_fence_seq_cst();
 }
 
 void lg_heavy_barrier(void)
 {
     if (lg_owners_fence())
         lg_fence_seq_cst();
-    else
-        lg_os_membarrier();
+    else if (lg_load_relaxed_32(&barrier_refused) != 0 || lg_os_membarrier() != 0)
+        wait_in_place_of_barrier();
 }
 
 uint64_t lg_thread_drain(lg_thread *victim, unsigned class_index, uint64_t most, lg_region **out_regions)
@@ -230,7 +289,9 @@ uint64_t lg_threads_steal(const lg_thread *self, unsigned class_index, uint64_t 
 {
     LG_ASSERT(most <= LG_LOOT);
     uint64_t got = 0;
-    uint32_t count = lg_threads_high();
+    /* With a barrier that takes a millisecond a theft is slower than new memory. What is cached still comes back by
+     * draining: before an allocation is refused, by purges and by the worker. */
+    uint32_t count = lg_load_relaxed_32(&barrier_refused) != 0 ? 0 : lg_threads_high();
     for (uint32_t id = 0; got == 0 && id < count;) {
         lg_deque *locked[VICTIMS];
         uint64_t tops[VICTIMS];

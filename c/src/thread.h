@@ -123,11 +123,18 @@ LG_HIDDEN void lg_threads_init(void (*at_exit)(void *record));
 /* Takes a record for the calling thread if there is one to be had; NULL otherwise. */
 LG_HIDDEN lg_thread *lg_thread_attach(void);
 
+/* For the beginning of a slow path, after lg_ready(): the calling thread's record or NULL, also where the record that it
+ * had is from before a fork; and one more that takes a record if there is none. */
+LG_HIDDEN lg_thread *lg_thread_known(void);
+LG_HIDDEN lg_thread *lg_thread_here(void);
+
 /* The end of a thread that has a record: its caches are empty, the record goes back, and it won't get another. */
 LG_HIDDEN void lg_thread_detach(void);
 
 /* In the child of a fork: all records but the calling thread's are free again. */
 LG_HIDDEN void lg_threads_forked(void);
+/* In a child that starts over: no thread has a record any more, and none of those that were is of use to anybody. */
+LG_HIDDEN void lg_threads_abandon(void);
 
 /* Records [0, lg_threads_high()) have been in use at some time. */
 LG_HIDDEN uint32_t lg_threads_high(void);
@@ -177,7 +184,8 @@ LG_INLINE void lg_thread_note_theft(lg_thread *thread, unsigned class_index)
 LG_HIDDEN void lg_threads_count(unsigned class_index, uint64_t *out_allocations, uint64_t *out_deallocations);
 LG_HIDDEN uint64_t lg_threads_activity(void);
 
-/* The barrier of the rare side of an asymmetric pair: membarrier, or a fence where there is none. */
+/* The barrier of the rare side of an asymmetric pair: membarrier, or a fence where there is none, or a wait where the
+ * system takes it away later. */
 LG_HIDDEN void lg_heavy_barrier(void);
 /* Asks the system for membarrier, once, at init. */
 LG_HIDDEN void lg_barrier_init(void);

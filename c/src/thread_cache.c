@@ -268,7 +268,11 @@ void lg_cache_give(lg_thread *self, unsigned class_index, lg_region *region)
 
 void lg_cache_give_address(void *ptr)
 {
-    lg_thread *self = lg_self();
+    /* A child that notices here has put the region in its place already: it was free. */
+    bool noticed = lg_load_relaxed_32(&lg_this_process.up) == 0;
+    lg_thread *self = lg_ready() ? lg_thread_known() : NULL;
+    if (LG_UNLIKELY(noticed) || LG_UNLIKELY(self == NULL))
+        return;
     unsigned class_index = (unsigned)lg_class_of(ptr);
     lg_cache_give(self, class_index, lg_bin_region(lg_bin_of(self, class_index), (uintptr_t)ptr));
 }
@@ -294,7 +298,8 @@ void lg_cache_flush(lg_thread *self)
 
 void lg_cache_at_exit(void *record)
 {
-    LG_ASSERT(record == lg_self()); /* the C library has cleared the key, not this */
+    if (!lg_ready() || record != lg_thread_known()) /* the C library has cleared the key, not this */
+        return;                                     /* from before a fork */
     lg_cache_flush(record);
     lg_thread_detach();
 }

@@ -1,18 +1,17 @@
 #include "transit.h"
 
-#include "lock.h"
-
-static lg_lock room = LG_LOCK_INIT(LG_RANK_ROOM); /* held while movers are shut out */
+lg_lock lg_room_lock = LG_LOCK_INIT(LG_RANK_ROOM);
 lg_a32 lg_movers_shut;
 LG_CACHE_ALIGNED lg_a32 lg_movers_without_record;
+LG_THREAD_LOCAL bool lg_moves_without_record;
 static LG_THREAD_LOCAL bool is_shutter; /* this thread has shut the others out, and may move */
 
 void lg_transit_wait(lg_thread *self)
 {
     while (!is_shutter) {
         lg_transit_leave(self);
-        lg_lock_acquire(&room);
-        lg_lock_release(&room);
+        lg_lock_acquire(&lg_room_lock);
+        lg_lock_release(&lg_room_lock);
         if (lg_transit_announce(self))
             return;
     }
@@ -20,7 +19,7 @@ void lg_transit_wait(lg_thread *self)
 
 void lg_transit_shut(void)
 {
-    lg_lock_acquire(&room);
+    lg_lock_acquire(&lg_room_lock);
     lg_store_seq_cst_32(&lg_movers_shut, 1);
     /* A mover that doesn't see that has stored its word before this barrier, so it is seen below. */
     lg_heavy_barrier();
@@ -38,10 +37,31 @@ void lg_transit_admit(void)
 {
     is_shutter = false;
     lg_store_release_32(&lg_movers_shut, 0);
-    lg_lock_release(&room);
+    lg_lock_release(&lg_room_lock);
+}
+
+void lg_transit_leave_without_record(void)
+{
+    lg_sub_seq_cst_32(&lg_movers_without_record, 1);
+    lg_moves_without_record = false;
+}
+
+bool lg_transit_inside(void)
+{
+    const lg_thread *self = lg_self();
+    return lg_moves_without_record || (self != NULL && lg_load_relaxed_32(&self->transit) % 2 != 0);
 }
 
 void lg_transit_forked(void)
 {
     lg_store_release_32(&lg_movers_without_record, 0);
+}
+
+void lg_transit_abandon(void)
+{
+    is_shutter = false;
+    lg_moves_without_record = false;
+    lg_store_release_32(&lg_movers_without_record, 0);
+    lg_store_release_32(&lg_movers_shut, 0);
+    lg_lock_init(&lg_room_lock, LG_RANK_ROOM);
 }

@@ -13,10 +13,13 @@
 #ifndef LG_TRANSIT_H
 #define LG_TRANSIT_H
 
+#include "lock.h"
 #include "thread.h"
 
 extern LG_HIDDEN lg_a32 lg_movers_shut; /* 1 while they are shut out */
 extern LG_HIDDEN lg_a32 lg_movers_without_record;
+extern LG_HIDDEN LG_THREAD_LOCAL bool lg_moves_without_record; /* the calling thread is one of them */
+extern LG_HIDDEN lg_lock lg_room_lock;                         /* held while movers are shut out; for fork.c */
 
 /* Says that the caller begins to move; false if movers are shut out. */
 LG_INLINE bool lg_transit_announce(lg_thread *self)
@@ -30,6 +33,7 @@ LG_INLINE bool lg_transit_announce(lg_thread *self)
         else
             lg_fence_compiler(); /* Partner: the heavy barrier in lg_transit_shut() */
     } else {
+        lg_moves_without_record = true; /* first: a signal handler that forks looks at it */
         lg_add_seq_cst_32(&lg_movers_without_record, 1);
     }
     /* Sequentially consistent for those without a record, where no heavy barrier helps; and so acquires what the one who
@@ -39,6 +43,8 @@ LG_INLINE bool lg_transit_announce(lg_thread *self)
 
 /* After lg_transit_announce() said no: waits, unless it is the caller who has shut the others out. */
 LG_HIDDEN LG_COLD void lg_transit_wait(lg_thread *self);
+
+LG_HIDDEN LG_COLD void lg_transit_leave_without_record(void);
 
 /* Begins and ends moving. Not nested; with no lock held at the begin. `self` may be NULL. */
 LG_INLINE void lg_transit_enter(lg_thread *self)
@@ -54,7 +60,7 @@ LG_INLINE void lg_transit_leave(lg_thread *self)
     if (LG_LIKELY(self != NULL))
         lg_store_release_32(&self->transit, lg_load_relaxed_32(&self->transit) + 1);
     else
-        lg_sub_seq_cst_32(&lg_movers_without_record, 1);
+        lg_transit_leave_without_record();
 }
 
 /* Shuts movers out and waits until none is under way; admits them again. The caller isn't moving itself, and
@@ -62,7 +68,12 @@ LG_INLINE void lg_transit_leave(lg_thread *self)
 LG_HIDDEN void lg_transit_shut(void);
 LG_HIDDEN void lg_transit_admit(void);
 
+/* Whether the calling thread is moving: asked by a signal handler that forks. */
+LG_HIDDEN bool lg_transit_inside(void);
+
 /* In the child of a fork, before lg_transit_admit(): nobody else is there. */
 LG_HIDDEN void lg_transit_forked(void);
+/* In a child that starts over. */
+LG_HIDDEN void lg_transit_abandon(void);
 
 #endif

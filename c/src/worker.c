@@ -3,8 +3,8 @@
 #include "config.h"
 #include "init.h"
 
-static lg_lock worker_lock = LG_LOCK_INIT(LG_RANK_WORKER);
-/* Protected by worker_lock. */
+lg_lock lg_worker_lock = LG_LOCK_INIT(LG_RANK_WORKER);
+/* Protected by lg_worker_lock. */
 static pthread_cond_t orders;
 static bool orders_ready; /* the condition variable has its clock */
 static bool running;
@@ -59,7 +59,7 @@ static void *run(void *argument)
 {
     (void)argument;
     struct timespec next;
-    lg_lock_acquire(&worker_lock);
+    lg_lock_acquire(&lg_worker_lock);
     uint64_t seen = generation;
     lg_os_monotonic_after(interval, &next);
     while (!stopping) {
@@ -70,16 +70,16 @@ static void *run(void *argument)
             seen = generation;
             lg_os_monotonic_after(interval, &next);
         } else if (due) {
-            lg_lock_release(&worker_lock);
+            lg_lock_release(&lg_worker_lock);
             /* Without a record: the worker has no use for a cache of its own. */
             lg_worker_tick(NULL);
-            lg_lock_acquire(&worker_lock);
+            lg_lock_acquire(&lg_worker_lock);
             lg_os_monotonic_after(interval, &next);
         } else {
-            lg_lock_wait(&worker_lock, &orders, &next);
+            lg_lock_wait(&lg_worker_lock, &orders, &next);
         }
     }
-    lg_lock_release(&worker_lock);
+    lg_lock_release(&lg_worker_lock);
     return NULL;
 }
 
@@ -105,7 +105,7 @@ int lg_worker_configure(uint64_t interval_ns)
 {
     int error = 0;
     bool join = false;
-    lg_lock_acquire(&worker_lock);
+    lg_lock_acquire(&lg_worker_lock);
     uint64_t before = interval;
     interval = interval_ns;
     generation++;
@@ -120,12 +120,12 @@ int lg_worker_configure(uint64_t interval_ns)
     }
     if (error == 0)
         lg_store_relaxed_32(&vanished, 0);
-    lg_lock_release(&worker_lock);
+    lg_lock_release(&lg_worker_lock);
     if (join) {
         lg_os_thread_join(worker_thread); /* the config lock keeps others from starting it meanwhile */
-        lg_lock_acquire(&worker_lock);
+        lg_lock_acquire(&lg_worker_lock);
         running = false;
-        lg_lock_release(&worker_lock);
+        lg_lock_release(&lg_worker_lock);
     }
     return error;
 }
@@ -134,21 +134,11 @@ void lg_worker_wake_after_fork(void)
 {
     if (LG_LIKELY(lg_load_relaxed_32(&vanished) == 0))
         return;
-    lg_lock_acquire(&worker_lock);
+    lg_lock_acquire(&lg_worker_lock);
     if (lg_load_relaxed_32(&vanished) != 0 && !running && interval != 0)
         (void)start_locked(); /* if that fails, memory is given back by purges alone, until the next try */
     lg_store_relaxed_32(&vanished, running || interval == 0 ? 0 : 1);
-    lg_lock_release(&worker_lock);
-}
-
-void lg_worker_fork_prepare(void)
-{
-    lg_lock_acquire(&worker_lock);
-}
-
-void lg_worker_fork_done(void)
-{
-    lg_lock_release(&worker_lock);
+    lg_lock_release(&lg_worker_lock);
 }
 
 void lg_worker_forked(void)

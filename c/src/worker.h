@@ -16,8 +16,7 @@ LG_HIDDEN void lg_worker_tick(lg_thread *self);
 /* In the child of a fork the worker is gone; it starts again at the child's first need of new memory. */
 LG_HIDDEN void lg_worker_wake_after_fork(void);
 
-LG_HIDDEN void lg_worker_fork_prepare(void);
-LG_HIDDEN void lg_worker_fork_done(void);
+extern LG_HIDDEN lg_lock lg_worker_lock; /* for fork.c */
 /* In the child, with the lock still held. */
 LG_HIDDEN void lg_worker_forked(void);
 

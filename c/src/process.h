@@ -1,0 +1,75 @@
+/*
+ * What belongs to this process alone. Two words lie on pages of their own that the kernel wipes in every child of a
+ * fork, whoever made it and whether or not it ran the handlers of pthread_atfork. So a child finds zeros there: its
+ * hot paths leave for the slow ones, and those notice, by lg_ready(), that what they would move, map, clear or free may
+ * be shared with the parent; see fork.c. vfork and posix_spawn share the memory and wipe nothing.
+ *
+ * Before Linux 4.14 nothing is wiped, and only children that run the handlers know what they are.
+ */
+#ifndef LG_PROCESS_H
+#define LG_PROCESS_H
+
+#include "atomic.h"
+
+/* The largest page that the processor knows, so that the words' pages hold nothing else. */
+#if defined(LG_EXPLORE)
+#define LG_PAGE_MAX 64 /* the explored system wipes what it is told to */
+#elif defined(__x86_64__)
+#define LG_PAGE_MAX (4 * LG_KIB)
+#else
+#define LG_PAGE_MAX (64 * LG_KIB)
+#endif
+
+typedef struct lg_process {
+    lg_a64 usual; /* 1: the hot path may be taken; written by lg_hot_set() and fork.c */
+    lg_a32 up;    /* 1: the allocator is up; written by lg_init() and fork.c */
+    uint32_t unused;
+    lg_a64 noticing; /* in a child that ran no handlers: 1 while a thread makes it start over, then 2; see fork.c */
+    char rest[LG_PAGE_MAX - 24];
+} lg_process;
+extern LG_HIDDEN lg_process lg_this_process;
+
+/* Reasons to leave the hot path. */
+enum lg_hot_flag {
+    LG_HOT_DISABLED = 1,      /* allocating answers DISABLED */
+    LG_HOT_FENCE = 2,         /* the system has no membarrier: owners of deques must fence */
+    LG_HOT_RESERVE_BLOCKS = 4 /* disk blocks are reserved before a region is handed out */
+};
+extern LG_HIDDEN lg_a64 lg_hot_flags;
+
+LG_INLINE bool lg_owners_fence(void)
+{
+    return (lg_load_relaxed_64(&lg_hot_flags) & LG_HOT_FENCE) != 0;
+}
+
+/* The one look of the hot path at all that isn't usual. */
+LG_INLINE bool lg_hot_usual(void)
+{
+    return lg_load_relaxed_64(&lg_this_process.usual) != 0;
+}
+
+/* Sets or clears a reason, and `usual` with it. Any thread. */
+LG_HIDDEN void lg_hot_set(enum lg_hot_flag flag, bool on);
+/* Brings `usual` in line with the reasons. */
+LG_HIDDEN void lg_hot_refresh(void);
+
+/* Has the kernel wipe the words in children. Once; what comes of it is no error. */
+LG_HIDDEN void lg_process_init(void);
+
+/* 1 since the allocator came up, in this process or in one that it was forked from. */
+extern LG_HIDDEN lg_a32 lg_was_up;
+
+/* For lg_ready(): the allocator was up before a fork, and this is the child. Returns whether it is up now. fork.c. */
+LG_HIDDEN LG_COLD bool lg_child_notices(void);
+
+/* Whether the allocator is up: until then there are no areas, caches or pools to look at. A child of a fork that ran no
+ * handlers notices here what it is, so that every way to what may be shared begins with this. */
+LG_INLINE bool lg_ready(void)
+{
+    /* Acquire: everything that is const after init. Partner: the release in lg_init(). */
+    if (LG_LIKELY(lg_load_acquire_32(&lg_this_process.up) != 0))
+        return true;
+    return LG_UNLIKELY(lg_load_relaxed_32(&lg_was_up) != 0) && lg_child_notices();
+}
+
+#endif
