@@ -6,7 +6,20 @@ use std::io;
 
 use crate::sys;
 
-/// Why memory was not allocated.
+/// Why memory was not allocated. These are the crate's variants, so that a program that names them all compiles,
+/// and there will be no others: what else may fail has errors of its own.
+///
+/// ```
+/// use lgalloc_c::{allocate, deallocate, AllocError, Backing, Options};
+///
+/// Options::new().enable().backing(Backing::Anonymous).apply()?;
+/// match allocate::<u8>(2 << 20) {
+///     Ok((_ptr, _capacity, handle)) => deallocate(handle),
+///     Err(AllocError::OutOfMemory) => println!("the limit is reached"),
+///     Err(error) => return Err(error),
+/// }
+/// # Ok::<(), AllocError>(())
+/// ```
 #[derive(Debug)]
 pub enum AllocError {
     /// A system call failed, with its code. [`io::ErrorKind::NotFound`] without further ado: file backing,
@@ -26,6 +39,10 @@ pub enum AllocError {
 
 impl AllocError {
     /// Whether this is [`AllocError::Disabled`].
+    ///
+    /// ```
+    /// assert!(lgalloc_c::allocate::<u8>(2 << 20).err().map_or(false, |error| error.is_disabled()));
+    /// ```
     #[must_use]
     pub fn is_disabled(&self) -> bool {
         matches!(self, AllocError::Disabled)
@@ -72,6 +89,17 @@ impl From<io::Error> for AllocError {
 }
 
 /// Why [`Handle::prefetch`](crate::Handle::prefetch) did nothing.
+///
+/// ```
+/// use lgalloc_c::{allocate, deallocate, Backing, Options, PrefetchError};
+///
+/// Options::new().enable().backing(Backing::Anonymous).apply()?;
+/// let (_ptr, capacity, handle) = allocate::<u8>(2 << 20)?;
+/// let PrefetchError::OutOfBounds { byte_offset, .. } = handle.prefetch::<u8>(capacity..capacity + 1).unwrap_err();
+/// assert_eq!(byte_offset, capacity);
+/// deallocate(handle);
+/// # Ok::<(), lgalloc_c::AllocError>(())
+/// ```
 #[derive(Debug)]
 pub enum PrefetchError {
     /// The range reaches beyond the allocation.
@@ -94,8 +122,21 @@ impl fmt::Display for PrefetchError {
 
 impl Error for PrefetchError {}
 
-/// Why a hint could not be followed.
+/// Why a hint could not be followed. Later versions may have more to tell.
+///
+/// ```
+/// use lgalloc_c::{Backing, HintError, Options, Region};
+///
+/// Options::new().enable().backing(Backing::Anonymous).apply()?;
+/// let region: Region<u64> = Region::new_mmap(1 << 18)?;
+/// match region.populate(0..region.capacity() + 1) {
+///     Err(HintError::OutOfBounds(error)) => println!("{}", error),
+///     other => panic!("{:?}", other),
+/// }
+/// # Ok::<(), lgalloc_c::AllocError>(())
+/// ```
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum HintError {
     /// The range reaches beyond the allocation; figures in bytes.
     OutOfBounds(PrefetchError),

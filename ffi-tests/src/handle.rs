@@ -11,6 +11,15 @@ use crate::{sys, AllocError, HintError, PrefetchError};
 /// Owns an allocation until it is passed to [`deallocate`]; one that is merely dropped is leaked.
 ///
 /// It can't be copied, so an allocation is freed once; pointers into it are the program's own affair.
+///
+/// ```
+/// use lgalloc_c::{allocate, deallocate, Backing, Options};
+///
+/// Options::new().enable().backing(Backing::Anonymous).apply()?;
+/// let (_ptr, _capacity, handle) = allocate::<u8>(2 << 20)?;
+/// std::thread::spawn(move || deallocate(handle)).join().unwrap();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "an allocation whose handle is dropped is leaked"]
 pub struct Handle {
@@ -30,12 +39,32 @@ impl Handle {
     }
 
     /// Where the memory starts; dangling if there is none.
+    ///
+    /// ```
+    /// use lgalloc_c::{allocate, deallocate, Backing, Options};
+    ///
+    /// Options::new().enable().backing(Backing::Anonymous).apply()?;
+    /// let (ptr, _capacity, handle) = allocate::<u64>(1 << 18)?;
+    /// assert_eq!(handle.as_non_null().cast(), ptr);
+    /// deallocate(handle);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn as_non_null(&self) -> NonNull<u8> {
         self.ptr
     }
 
     /// The allocation's size in bytes, a power of two; 0 if there is no memory.
+    ///
+    /// ```
+    /// use lgalloc_c::{allocate, deallocate, Backing, Options};
+    ///
+    /// Options::new().enable().backing(Backing::Anonymous).apply()?;
+    /// let (_ptr, capacity, handle) = allocate::<u64>(200_000)?;
+    /// assert_eq!((capacity, handle.byte_len()), (1 << 18, 2 << 20));
+    /// deallocate(handle);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn byte_len(&self) -> usize {
         self.len
@@ -43,6 +72,16 @@ impl Handle {
 
     /// Tells the system that the elements of this range will be read soon. A hint, which changes no
     /// contents, and which the system may ignore.
+    ///
+    /// ```
+    /// use lgalloc_c::{allocate, deallocate, Backing, Options};
+    ///
+    /// Options::new().enable().backing(Backing::Anonymous).apply()?;
+    /// let (_ptr, capacity, handle) = allocate::<u64>(1 << 18)?;
+    /// handle.prefetch::<u64>(1000..capacity)?;
+    /// deallocate(handle);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -56,6 +95,16 @@ impl Handle {
 
     /// Backs the elements of this range with memory, and disk blocks, now. Contents stay.
     ///
+    /// ```
+    /// use lgalloc_c::{allocate, deallocate, Backing, Options};
+    ///
+    /// Options::new().enable().backing(Backing::Anonymous).apply()?;
+    /// let (_ptr, capacity, handle) = allocate::<u64>(1 << 18)?;
+    /// handle.populate::<u64>(0..capacity)?;
+    /// deallocate(handle);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`HintError::OutOfBounds`], and [`HintError::Io`] where a disk is full, which a first write would
@@ -66,6 +115,16 @@ impl Handle {
 
     /// Tells the system that the elements of this range will not be used soon. Contents stay.
     ///
+    /// ```
+    /// use lgalloc_c::{allocate, deallocate, Backing, Options};
+    ///
+    /// Options::new().enable().backing(Backing::Anonymous).apply()?;
+    /// let (_ptr, capacity, handle) = allocate::<u64>(1 << 18)?;
+    /// handle.cold::<u64>(0..capacity)?;
+    /// deallocate(handle);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`HintError::OutOfBounds`], [`HintError::Io`].
@@ -74,12 +133,34 @@ impl Handle {
     }
 
     /// Drops the contents of the whole pages within this range: they read as zero afterwards, and hold
-    /// neither memory nor disk blocks. To everyone who has a pointer it is a write.
+    /// neither memory nor disk blocks.
+    ///
+    /// ```
+    /// use lgalloc_c::{allocate, deallocate, Backing, Options};
+    ///
+    /// Options::new().enable().backing(Backing::Anonymous).apply()?;
+    /// let (ptr, capacity, mut handle) = allocate::<u64>(1 << 18)?;
+    /// // SAFETY: within the allocation; no reference points there, and zeros are a `u64`.
+    /// let dropped = unsafe {
+    ///     ptr.as_ptr().write(7);
+    ///     handle.discard::<u64>(0..capacity)?;
+    ///     ptr.as_ptr().read()
+    /// };
+    /// assert_eq!(dropped, 0);
+    /// deallocate(handle);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Safety
+    ///
+    /// To everyone who has a pointer into the range it is a write, which takes a while: no reference to what lies
+    /// there may be alive, and no thread may read or write it meanwhile. Afterwards it holds zeros, which may
+    /// not be a `T`.
     ///
     /// # Errors
     ///
     /// [`HintError::OutOfBounds`], [`HintError::Io`].
-    pub fn discard<T>(&mut self, range: Range<usize>) -> Result<(), HintError> {
+    pub unsafe fn discard<T>(&mut self, range: Range<usize>) -> Result<(), HintError> {
         self.hint::<T>(range, sys::lgalloc_discard)
     }
 
@@ -118,7 +199,8 @@ pub(crate) unsafe fn hint<T>(
     if len == 0 || handle.len == 0 {
         return Ok(());
     }
-    match call(handle, offset, len) {
+    // SAFETY: the caller's promise; the range is checked there.
+    match unsafe { call(handle, offset, len) } {
         sys::LGALLOC_STATUS_OK => Ok(()),
         sys::LGALLOC_STATUS_IO => Err(HintError::Io(io::Error::last_os_error())),
         sys::LGALLOC_STATUS_OUT_OF_BOUNDS => Err(out_of_bounds()),
@@ -129,6 +211,17 @@ pub(crate) unsafe fn hint<T>(
 /// Allocates memory for at least `capacity` elements, and returns where it starts, how many elements fit,
 /// and its owner. The contents are undefined. Zero elements and zero-sized ones take no memory.
 ///
+/// ```
+/// use lgalloc_c::{allocate, deallocate, Backing, Options};
+///
+/// Options::new().enable().backing(Backing::Anonymous).apply()?;
+/// let (ptr, capacity, handle) = allocate::<u64>(200_000)?;
+/// // SAFETY: the memory is as long as said, until the handle is given back.
+/// unsafe { ptr.as_ptr().add(capacity - 1).write(7) };
+/// deallocate(handle);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 ///
 /// See [`AllocError`]; no memory is handed out.
@@ -137,6 +230,17 @@ pub fn allocate<T>(capacity: usize) -> Result<(NonNull<T>, usize, Handle), Alloc
 }
 
 /// As [`allocate`], and every byte is zero. What is known to be zero is not written again.
+///
+/// ```
+/// use lgalloc_c::{allocate_zeroed, deallocate, Backing, Options};
+///
+/// Options::new().enable().backing(Backing::Anonymous).apply()?;
+/// let (ptr, capacity, handle) = allocate_zeroed::<u64>(200_000)?;
+/// // SAFETY: the memory is as long as said, until the handle is given back.
+/// assert_eq!(unsafe { ptr.as_ptr().add(capacity - 1).read() }, 0);
+/// deallocate(handle);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 ///
@@ -179,6 +283,14 @@ fn allocate_by<T>(capacity: usize, call: Allocate) -> Result<(NonNull<T>, usize,
 
 /// Frees an allocation, on any thread, also while the allocator is disabled. Nobody may use the memory
 /// afterwards; elements in it are not dropped.
+///
+/// ```
+/// use lgalloc_c::{allocate, deallocate, Backing, Options};
+///
+/// Options::new().enable().backing(Backing::Anonymous).apply()?;
+/// deallocate(allocate::<u8>(2 << 20)?.2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn deallocate(handle: Handle) {
     // SAFETY: the handle came from `allocate`, and is consumed: it is freed once.
     unsafe { sys::lgalloc_deallocate(handle.raw()) }

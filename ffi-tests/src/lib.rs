@@ -3,7 +3,8 @@
 //!
 //! The root mirrors version 0.1.6 of the crate: a program that was written for it compiles after its
 //! `use lgalloc::…` became `use lgalloc_c::…`. [`allocate`], [`deallocate`] and [`Handle`] are those of
-//! the later versions, whose remaining names are in [`later`]. What only the C library has is in
+//! the later versions. [`v0_1`], [`v0_6`] and [`v0_7`] have the names of one version each, and no others; the
+//! crates in `shims` put them in the place of the original. What only the C library has is in
 //! [`Options`], [`stats`], [`purge`], [`thread_flush`], [`allocate_zeroed`], and in further methods of
 //! [`Region`] and [`Handle`]. [`sys`] has the bare declarations.
 //!
@@ -32,15 +33,24 @@
 //!
 //! The complete table, with statistics and configuration, is in the crate's `README.md`.
 
-#![warn(missing_docs)]
+#![warn(missing_docs, unsafe_op_in_unsafe_fn)]
 
 mod config;
 mod error;
 mod handle;
-pub mod later;
 mod options;
 mod region;
 pub mod stats;
+pub mod v0_1;
+pub mod v0_6;
+pub mod v0_7;
+
+/// The C functions themselves.
+///
+/// ```
+/// // SAFETY: takes and changes nothing.
+/// assert_eq!(unsafe { lgalloc_c::sys::lgalloc_version() }, lgalloc_c::sys::LGALLOC_VERSION);
+/// ```
 pub use lgalloc_sys as sys;
 
 pub use config::{lgalloc_set_config, BackgroundWorkerConfig, LgAlloc};
@@ -50,14 +60,32 @@ pub use options::{Backing, Options};
 pub use region::{MMapRegion, Region};
 pub use stats::{lgalloc_stats, LgAllocStats, SizeClassStats};
 
+/// The latest version of the crate that there is: another name for [`v0_7`].
+///
+/// ```
+/// use lgalloc_c::later as lgalloc;
+///
+/// lgalloc::lgalloc_set_config(lgalloc::LgAlloc::new().enable());
+/// ```
+pub use v0_7 as later;
+
 use std::ops::Range;
 
 /// The size classes, as powers of two: regions of 2^16 to 2^36 bytes.
+///
+/// ```
+/// assert_eq!(lgalloc_c::VALID_SIZE_CLASS, 16..37);
+/// ```
 pub const VALID_SIZE_CLASS: Range<usize> =
     sys::LGALLOC_SIZE_CLASS_MIN_LOG2 as usize..sys::LGALLOC_SIZE_CLASS_MAX_LOG2 as usize + 1;
 
 /// Clears every free region of the process, gives back the areas that hold no region in use, and returns
 /// the bytes given back. Safe while other threads allocate and free; slow.
+///
+/// ```
+/// lgalloc_c::purge();
+/// assert_eq!(lgalloc_c::stats::global().dirty_bytes, 0);
+/// ```
 pub fn purge() -> usize {
     // SAFETY: no arguments; touches free memory only.
     unsafe { sys::lgalloc_purge() }
@@ -65,12 +93,23 @@ pub fn purge() -> usize {
 
 /// Gives the calling thread's cache of free regions to the shared pools, for a thread that will be idle
 /// for long.
+///
+/// ```
+/// lgalloc_c::thread_flush();
+/// std::thread::park_timeout(std::time::Duration::from_millis(1));
+/// ```
 pub fn thread_flush() {
     // SAFETY: no arguments; touches free memory only.
     unsafe { sys::lgalloc_thread_flush() }
 }
 
 /// The version of the C library that runs: major, minor, patch.
+///
+/// ```
+/// let (major, minor, patch) = lgalloc_c::version();
+/// println!("lgalloc {}.{}.{}", major, minor, patch);
+/// ```
+#[must_use]
 pub fn version() -> (u32, u32, u32) {
     // SAFETY: returns a constant.
     let version = unsafe { sys::lgalloc_version() };

@@ -1,23 +1,169 @@
 //! Statistics: as version 0.1.6 has them, and all that the C library counts.
+//!
+//! ```
+//! use lgalloc_c::stats;
+//!
+//! let global = stats::global();
+//! assert_eq!(global.in_use_bytes, 0);
+//! for class in stats::size_classes() {
+//!     assert_eq!(class.free_regions, class.thread_regions + class.global_regions + class.clean_regions);
+//! }
+//! ```
 
 use std::io;
 
 use crate::error::status_text;
 use crate::sys;
 
-/// Everything that is counted per size class.
-pub use crate::sys::lgalloc_size_class_stats as SizeClassCounters;
+const CLASSES: usize = sys::LGALLOC_SIZE_CLASS_COUNT as usize;
 
-/// What is counted of the allocator as a whole.
-pub use crate::sys::lgalloc_global_stats as GlobalStats;
+macro_rules! plain_copy {
+    ($(#[$doc:meta])* $name:ident of $raw:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: $kind,)*
+        }
 
-/// What the file system holds for a size class.
-pub use crate::sys::lgalloc_file_stats as FileStats;
+        impl From<&sys::$raw> for $name {
+            fn from(raw: &sys::$raw) -> Self {
+                $name { $($field: raw.$field,)* }
+            }
+        }
+    };
+}
 
-/// What the kernel holds in memory for a size class.
-pub use crate::sys::lgalloc_map_stats as MapStats;
+plain_copy! {
+    /// Everything that is counted per size class. Later versions may count more.
+    ///
+    /// ```
+    /// use lgalloc_c::stats::{size_classes, SizeClassCounters};
+    ///
+    /// let classes: [SizeClassCounters; 21] = size_classes();
+    /// let in_use: usize = classes.iter().map(|class| class.in_use_regions * class.size_class).sum();
+    /// assert_eq!(in_use, 0);
+    /// ```
+    SizeClassCounters of lgalloc_size_class_stats {
+        /// Bytes per region.
+        size_class: usize,
+        /// Areas that are mapped.
+        areas: usize,
+        /// Their bytes.
+        area_total_bytes: usize,
+        /// Free regions: of threads, global and clean.
+        free_regions: usize,
+        /// Free regions in the shared pool that hold no memory.
+        clean_regions: usize,
+        /// Free regions in the shared pool that may hold memory.
+        global_regions: usize,
+        /// Free regions in the caches of threads.
+        thread_regions: usize,
+        /// Regions in use.
+        in_use_regions: usize,
+        /// Regions handed out.
+        allocations: u64,
+        /// Allocations that found no free region.
+        slow_path: u64,
+        /// Attempts to map another area.
+        refill: u64,
+        /// Regions freed.
+        deallocations: u64,
+        /// Regions cleared when they left a thread's cache.
+        clear_eager_total: u64,
+        /// Regions cleared by the worker or a purge.
+        clear_slow_total: u64,
+        /// Times that a thread took regions from another's cache.
+        steals: u64,
+        /// Areas given back.
+        areas_released: u64,
+    }
+}
+
+plain_copy! {
+    /// What is counted of the allocator as a whole. Later versions may count more.
+    ///
+    /// ```
+    /// use lgalloc_c::stats::{global, GlobalStats};
+    ///
+    /// let GlobalStats { in_use_bytes, dirty_bytes, .. } = global();
+    /// println!("{} bytes in use, {} free and holding memory", in_use_bytes, dirty_bytes);
+    /// ```
+    GlobalStats of lgalloc_global_stats {
+        /// Bytes of the regions in use.
+        in_use_bytes: usize,
+        /// Bytes of the free regions that may hold memory, those in thread caches included.
+        dirty_bytes: usize,
+        /// Bytes of the free regions that hold none.
+        clean_bytes: usize,
+        /// Bytes of all areas.
+        area_bytes: usize,
+        /// Bytes of address space that are reserved.
+        reserved_address_bytes: usize,
+        /// Bytes that the library keeps for itself.
+        metadata_bytes: usize,
+        /// The limit that is in force; 0: none.
+        limit_bytes: usize,
+        /// Clears that the system refused.
+        clear_failures: u64,
+        /// Advice that the system refused.
+        advise_failures: u64,
+        /// Allocations that the limit refused.
+        limit_failures: u64,
+        /// Regions that came from the heap since mapped memory was not to be had.
+        heap_fallbacks: u64,
+    }
+}
+
+plain_copy! {
+    /// What the file system holds for a size class. Later versions may tell more.
+    ///
+    /// ```
+    /// use lgalloc_c::stats::{files, FileStats};
+    ///
+    /// let on_disk: usize = files()?.iter().map(|file: &FileStats| file.allocated_size).sum();
+    /// assert_eq!(on_disk, 0);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    FileStats of lgalloc_file_stats {
+        /// Bytes per region.
+        size_class: usize,
+        /// Bytes of the files.
+        file_size: usize,
+        /// Bytes of their disk blocks.
+        allocated_size: usize,
+    }
+}
+
+plain_copy! {
+    /// What the kernel holds in memory for a size class. Later versions may tell more.
+    ///
+    /// ```
+    /// use lgalloc_c::stats::{maps, MapStats};
+    ///
+    /// let resident: usize = maps()?.iter().map(|map: &MapStats| map.mapped.max(map.dirty)).sum();
+    /// assert_eq!(resident, 0);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    MapStats of lgalloc_map_stats {
+        /// Bytes per region.
+        size_class: usize,
+        /// Bytes that are mapped and resident.
+        mapped: usize,
+        /// Bytes on the kernel's list of what was used lately.
+        active: usize,
+        /// Bytes that were written.
+        dirty: usize,
+    }
+}
 
 /// Statistics of the size classes that were ever used.
+///
+/// ```
+/// let mut stats = lgalloc_c::LgAllocStats::default();
+/// lgalloc_c::lgalloc_stats(&mut stats);
+/// assert!(stats.size_class.is_empty());
+/// ```
 #[derive(Debug, Default)]
 pub struct LgAllocStats {
     /// One element per size class, smallest first.
@@ -25,6 +171,15 @@ pub struct LgAllocStats {
 }
 
 /// Statistics of one size class.
+///
+/// ```
+/// fn in_use(class: &lgalloc_c::SizeClassStats) -> u64 {
+///     class.allocations - class.deallocations
+/// }
+/// let mut stats = lgalloc_c::LgAllocStats::default();
+/// lgalloc_c::lgalloc_stats(&mut stats);
+/// assert_eq!(stats.size_class.iter().map(in_use).sum::<u64>(), 0);
+/// ```
 #[derive(Debug)]
 pub struct SizeClassStats {
     /// Bytes per region.
@@ -52,6 +207,17 @@ pub struct SizeClassStats {
 }
 
 /// Fills in the statistics of every size class that was ever used. Makes no system call and takes no lock.
+///
+/// ```
+/// use lgalloc_c::{lgalloc_set_config, lgalloc_stats, LgAlloc, LgAllocStats, Region};
+///
+/// lgalloc_set_config(LgAlloc::new().enable().with_path(std::env::temp_dir()));
+/// drop(Region::<u8>::new_mmap(2 << 20)?);
+/// let mut stats = LgAllocStats::default();
+/// lgalloc_stats(&mut stats);
+/// assert_eq!(stats.size_class[0].deallocations, 1);
+/// # Ok::<(), lgalloc_c::AllocError>(())
+/// ```
 pub fn lgalloc_stats(stats: &mut LgAllocStats) {
     stats.size_class.clear();
     stats.size_class.extend(
@@ -74,25 +240,44 @@ pub fn lgalloc_stats(stats: &mut LgAllocStats) {
 }
 
 /// All counters of all size classes, smallest first. Makes no system call and takes no lock.
+///
+/// ```
+/// assert_eq!(lgalloc_c::stats::size_classes()[0].size_class, 64 << 10);
+/// ```
 #[must_use]
-pub fn size_classes() -> [SizeClassCounters; sys::LGALLOC_SIZE_CLASS_COUNT as usize] {
-    let mut classes = [SizeClassCounters::default(); sys::LGALLOC_SIZE_CLASS_COUNT as usize];
+pub fn size_classes() -> [SizeClassCounters; CLASSES] {
+    let mut raw = [sys::lgalloc_size_class_stats::default(); CLASSES];
     // SAFETY: the array has as many elements as are said.
-    unsafe { sys::lgalloc_stats(classes.as_mut_ptr(), classes.len()) };
+    unsafe { sys::lgalloc_stats(raw.as_mut_ptr(), raw.len()) };
+    let mut classes = [SizeClassCounters::default(); CLASSES];
+    for (class, raw) in classes.iter_mut().zip(&raw) {
+        *class = raw.into();
+    }
     classes
 }
 
 /// Statistics of the allocator as a whole. Makes no system call and takes no lock.
+///
+/// ```
+/// assert_eq!(lgalloc_c::stats::global().in_use_bytes, 0);
+/// ```
 #[must_use]
 pub fn global() -> GlobalStats {
-    let mut stats = GlobalStats::default();
+    let mut raw = sys::lgalloc_global_stats::default();
     // SAFETY: the pointer is valid.
-    unsafe { sys::lgalloc_stats_global(&mut stats) };
-    stats
+    unsafe { sys::lgalloc_stats_global(&mut raw) };
+    (&raw).into()
 }
 
 /// What the file system holds, for every size class that has areas backed by files. Slow: asks the file
 /// system.
+///
+/// ```
+/// for file in lgalloc_c::stats::files()? {
+///     println!("{}: {} of {} bytes on disk", file.size_class, file.allocated_size, file.file_size);
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
 ///
 /// # Errors
 ///
@@ -104,6 +289,13 @@ pub fn files() -> io::Result<Vec<FileStats>> {
 /// What the kernel holds in memory, for every size class that has areas. Slow: reads what the kernel says of
 /// all mappings.
 ///
+/// ```
+/// for map in lgalloc_c::stats::maps()? {
+///     println!("{}: {} bytes in memory", map.size_class, map.mapped);
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
 /// # Errors
 ///
 /// What the kernel answers.
@@ -111,18 +303,15 @@ pub fn maps() -> io::Result<Vec<MapStats>> {
     collect(sys::lgalloc_stats_maps)
 }
 
-fn collect<S: Default + Clone>(
-    call: unsafe extern "C" fn(*mut S, usize, *mut usize) -> sys::lgalloc_status,
+fn collect<R: Default + Clone, S: for<'a> From<&'a R>>(
+    call: unsafe extern "C" fn(*mut R, usize, *mut usize) -> sys::lgalloc_status,
 ) -> io::Result<Vec<S>> {
     // There is at most one element per size class.
-    let mut stats = vec![S::default(); sys::LGALLOC_SIZE_CLASS_COUNT as usize];
+    let mut raw = vec![R::default(); CLASSES];
     let mut count = 0;
     // SAFETY: the array has as many elements as are said.
-    match unsafe { call(stats.as_mut_ptr(), stats.len(), &mut count) } {
-        sys::LGALLOC_STATUS_OK => {
-            stats.truncate(count);
-            Ok(stats)
-        }
+    match unsafe { call(raw.as_mut_ptr(), raw.len(), &mut count) } {
+        sys::LGALLOC_STATUS_OK => Ok(raw[..count].iter().map(S::from).collect()),
         sys::LGALLOC_STATUS_IO => Err(io::Error::last_os_error()),
         other => Err(io::Error::new(io::ErrorKind::Other, status_text(other))),
     }

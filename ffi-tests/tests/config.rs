@@ -334,13 +334,14 @@ fn the_environment_sets_what_the_program_does_not() {
         std::env::set_var("LGALLOC_ENABLE", "1");
         std::env::set_var("LGALLOC_BACKING", "anonymous");
         std::env::set_var("LGALLOC_LIMIT_BYTES", "3M");
-        let mut options = Options::new();
-        options.apply().unwrap();
+        Options::new().apply().unwrap();
         assert!(Region::<u8>::new_mmap(MIB).unwrap_err().is_disabled(), "read nowhere else");
-        options.from_environment(true).apply().unwrap();
+        let options = Options::new().from_environment(true);
+        options.apply().unwrap();
         assert!(Region::<u8>::new_mmap(MIB).unwrap().is_mapped());
         assert_eq!(stats::global().limit_bytes, 3 * MIB);
-        options.limit_bytes(5 * MIB).apply().unwrap();
+        let options = options.limit_bytes(5 * MIB);
+        options.apply().unwrap();
         assert_eq!(stats::global().limit_bytes, 5 * MIB);
         std::env::set_var("LGALLOC_LIMIT_BYTES", "many");
         match options.disable().apply() {
@@ -357,7 +358,9 @@ fn the_environment_sets_what_the_program_does_not() {
         assert_eq!(stats::global().limit_bytes, 6 * MIB);
         std::env::set_var("LGALLOC_LIMT_BYTES", "1");
         match Options::new().from_environment(true).apply() {
-            Err(AllocError::Io(error)) => assert!(error.to_string().contains("LGALLOC_LIMT_BYTES"), "{}", error),
+            Err(AllocError::Io(error)) => {
+                assert!(error.to_string().contains("LGALLOC_LIMT_BYTES"), "{}", error)
+            }
             other => panic!("{:?}", other),
         }
     });
@@ -375,12 +378,18 @@ fn configured_from_several_threads_at_once() {
             threads.push(scope.spawn(move || {
                 let mut round = n;
                 while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                    let mut options = Options::new();
-                    options.enable().local_buffer_bytes(round % 5 * MIB).growth_dampener(round % 3);
-                    options.eager_return(round % 2 == 0).with_path(path);
-                    options.backing(if round % 7 == 0 { Backing::Anonymous } else { Backing::File });
-                    options.background(Duration::from_millis(round as u64 % 4), round % 3, round % 2 * MIB);
-                    options.idle_bytes(round % 4 * 4 * MIB).release_ticks(round % 6).apply().unwrap();
+                    Options::new()
+                        .enable()
+                        .local_buffer_bytes(round % 5 * MIB)
+                        .growth_dampener(round % 3)
+                        .eager_return(round % 2 == 0)
+                        .with_path(path)
+                        .backing(if round % 7 == 0 { Backing::Anonymous } else { Backing::File })
+                        .background(Duration::from_millis(round as u64 % 4), round % 3, round % 2 * MIB)
+                        .idle_bytes(round % 4 * 4 * MIB)
+                        .release_ticks(round % 6)
+                        .apply()
+                        .unwrap();
                     round += 4;
                 }
             }));
@@ -390,7 +399,7 @@ fn configured_from_several_threads_at_once() {
             threads.push(scope.spawn(move || {
                 let _stop = Stop(stop);
                 for round in 0..400 {
-                    let bytes = 64 * KIB << ((round + n) % 6);
+                    let bytes = (64 * KIB) << ((round + n) % 6);
                     let mut region = Region::<u64>::new_mmap(bytes / 8).unwrap();
                     region.extend((0..100u32).map(|i| u64::from(i) + n));
                     assert!(region.iter().copied().eq(n..n + 100));
@@ -416,8 +425,7 @@ fn options_from_the_crates_configuration() {
     built.enable().with_path("/somewhere".into());
     built.with_background_config(BackgroundWorkerConfig { interval: Duration::from_secs(1), batch: 5 });
     assert!(config == built);
-    let mut options = Options::new();
-    options.enable().with_path("/somewhere").background(Duration::from_secs(1), 5, 0);
+    let options = Options::new().enable().with_path("/somewhere").background(Duration::from_secs(1), 5, 0);
     assert_eq!(Options::from(&config), options);
     assert_ne!(Options::from(&LgAlloc::new()), options);
     assert_eq!(Options::from(&LgAlloc::default()), Options::new());

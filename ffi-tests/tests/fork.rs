@@ -162,7 +162,7 @@ fn forking_while_threads_allocate() {
                     threads.push(scope.spawn(move || {
                         while !stop.load(std::sync::atomic::Ordering::Relaxed) {
                             let mut regions: Vec<_> =
-                                (0..20).map(|_| Region::<u8>::new_mmap(64 * KIB << n).unwrap()).collect();
+                                (0..20).map(|_| Region::<u8>::new_mmap((64 * KIB) << n).unwrap()).collect();
                             for region in &mut regions {
                                 region.extend_from_slice(&[n; 100]);
                             }

@@ -108,7 +108,8 @@ fn hints_and_contents() {
     handle.prefetch::<u32>(0..capacity).unwrap();
     handle.populate::<u32>(0..capacity).unwrap();
     assert!(elements.iter().all(|e| *e == 8));
-    handle.discard::<u32>(1024..2048).unwrap();
+    // SAFETY: within the allocation, and the slice is not used any more.
+    unsafe { handle.discard::<u32>(1024..2048) }.unwrap();
     // SAFETY: as above; read anew, since it changed behind the slice.
     let elements = unsafe { std::slice::from_raw_parts(ptr.as_ptr(), capacity) };
     assert!(elements[..1024].iter().all(|e| *e == 8));
@@ -117,7 +118,8 @@ fn hints_and_contents() {
     for result in [
         handle.populate::<u32>(0..capacity + 1),
         handle.cold::<u32>(capacity..capacity + 1),
-        handle.discard::<u32>(0..capacity + 1),
+        // SAFETY: refused.
+        unsafe { handle.discard::<u32>(0..capacity + 1) },
     ] {
         assert!(matches!(result, Err(HintError::OutOfBounds(_))));
     }
@@ -142,7 +144,7 @@ fn handles_are_freed_anywhere() {
         count
     });
     for seed in 0..2000 {
-        let (ptr, capacity, handle) = allocate::<u64>(8 * KIB << (seed % 4)).unwrap();
+        let (ptr, capacity, handle) = allocate::<u64>((8 * KIB) << (seed % 4)).unwrap();
         // SAFETY: the memory is ours, and as long as said.
         unsafe {
             ptr.as_ptr().write(seed);

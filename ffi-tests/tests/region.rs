@@ -206,7 +206,7 @@ fn elements_are_not_dropped() {
         drop(region);
         assert_eq!(Rc::strong_count(&counted), before + 2);
         let mut region = Region::new_heap(2);
-        region.extend_from_slice(&[counted.clone()]);
+        region.extend_from_slice(std::slice::from_ref(&counted));
         // SAFETY: leaks one.
         unsafe { region.clear() };
         assert_eq!(Rc::strong_count(&counted), before + 3);

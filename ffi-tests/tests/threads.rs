@@ -230,8 +230,8 @@ impl Drop for Last {
 thread_local! {
     // Registered before and after the thread's first allocation: destroyed before and after the
     // allocator's own state of the thread.
-    static EARLY: Last = Last(RefCell::new(Vec::new()));
-    static LATE: Last = Last(RefCell::new(Vec::new()));
+    static EARLY: Last = const { Last(RefCell::new(Vec::new())) };
+    static LATE: Last = const { Last(RefCell::new(Vec::new())) };
 }
 
 fn keep(region: Region<u32>, place: &'static thread::LocalKey<Last>) {

@@ -385,14 +385,32 @@ handle_peer!(version_0_7_0, lgalloc, lgalloc_0_7_0, "0.7.0", |to, config| {
     }
 });
 
-handle_peer!(our_handles, lgalloc, ours::later, "this library's handles", |to, config| {
-    if let Some(path) = &config.path {
-        to.with_path(path);
+handle_peer!(
+    our_handles_0_6,
+    lgalloc,
+    ours::v0_6,
+    "this library's handles, as 0.6 has them",
+    |to, config| {
+        if let Some(path) = &config.path {
+            to.with_path(path.clone());
+        }
+        if let Some(growth_dampener) = config.growth_dampener {
+            to.file_growth_dampener(growth_dampener);
+        }
     }
-    if let Some(growth_dampener) = config.growth_dampener {
-        to.growth_dampener(growth_dampener);
+);
+
+handle_peer!(
+    our_handles_0_7,
+    lgalloc,
+    ours::v0_7,
+    "this library's handles, as 0.7 has them",
+    |to, config| {
+        if let Some(growth_dampener) = config.growth_dampener {
+            to.growth_dampener(growth_dampener);
+        }
     }
-});
+);
 
 /// A version of the crate, by its number.
 pub fn original(version: &str) -> &'static dyn Peer {
@@ -404,17 +422,13 @@ pub fn original(version: &str) -> &'static dyn Peer {
     }
 }
 
-/// This library behind the interface of a version; with anonymous memory for one that has it, and keeping its
-/// areas as they all do.
+/// This library behind the interface of a version, keeping its areas as they all do.
 pub fn ours(version: &str) -> &'static dyn Peer {
     ours::Options::new().release_ticks(0).apply().expect("an option");
     match version {
         "0.1.6" => &our_regions::Allocator,
-        "0.6.0" => &our_handles::Allocator,
-        "0.7.0" => {
-            ours::Options::new().backing(ours::Backing::Anonymous).apply().expect("anonymous memory");
-            &our_handles::Allocator
-        }
+        "0.6.0" => &our_handles_0_6::Allocator,
+        "0.7.0" => &our_handles_0_7::Allocator,
         other => panic!("no version {}", other),
     }
 }

@@ -41,8 +41,7 @@ pub fn set_up() -> MutexGuard<'static, ()> {
 
 /// The default of every option, enabled, with files in the temporary directory.
 pub fn defaults() -> Options {
-    let mut options = Options::new();
-    options
+    Options::new()
         .enable()
         .with_path(std::env::temp_dir())
         .backing(Backing::File)
@@ -54,8 +53,7 @@ pub fn defaults() -> Options {
         .idle_bytes(usize::MAX)
         .huge_pages(true)
         .reserve_blocks(false)
-        .release_ticks(16);
-    options
+        .release_ticks(16)
 }
 
 /// The counters of the size class of regions of so many bytes.

@@ -22,11 +22,12 @@ fn fill<T: Copy>(ptr: NonNull<T>, count: usize, with: T) -> &'static mut [T] {
 /// Returns what it saw, for a comparison of one crate with another.
 // What an allocation returns can't be printed in the original, which `expect_err` would need.
 #[allow(clippy::err_expect)]
-pub fn program(config: &mut LgAlloc) -> Vec<String> {
+pub fn program() -> Vec<String> {
     let mut seen = Vec::new();
     assert!(VALID_SIZE_CLASS.contains(&21) && VALID_SIZE_CLASS.end == 37);
     assert!(allocate::<u8>(2 << 20).err().expect("disabled").is_disabled());
     let background = BackgroundWorkerConfig { interval: Duration::from_secs(60), clear_bytes: 4 << 20 };
+    let mut config = LgAlloc::new();
     config
         .enable()
         .with_background_config(background.clone())
@@ -34,7 +35,13 @@ pub fn program(config: &mut LgAlloc) -> Vec<String> {
         .growth_dampener(1)
         .local_buffer_bytes(8 << 20);
     assert!(background == background.clone());
-    lgalloc_set_config(config);
+    let LgAlloc { enabled, background_config, eager_return, growth_dampener, local_buffer_bytes } = &config;
+    assert_eq!((*enabled, *eager_return, *growth_dampener), (Some(true), Some(false), Some(1)));
+    assert_eq!((background_config.as_ref(), *local_buffer_bytes), (Some(&background), Some(8 << 20)));
+    assert!(config == config.clone() && config != LgAlloc::default());
+    // No path: memory is anonymous.
+    lgalloc_set_config(&config);
+    lgalloc_set_config(&LgAlloc { enabled: Some(true), ..Default::default() });
 
     let (ptr, capacity, handle): (NonNull<u64>, usize, Handle) = allocate(300_000).unwrap();
     let elements = fill(ptr, capacity, 6u64);
@@ -61,8 +68,8 @@ pub fn program(config: &mut LgAlloc) -> Vec<String> {
         other => seen.push(format!("{}", other.is_ok())),
     }
 
-    let stats: LgAllocStats = lgalloc_stats();
-    for (size_class, stats) in &stats.size_class {
+    let LgAllocStats { size_class } = lgalloc_stats();
+    for (size_class, stats) in &size_class {
         assert_eq!(stats.free_regions, stats.thread_regions + stats.global_regions + stats.clean_regions);
         if stats.areas > 0 {
             seen.push(format!(
@@ -80,5 +87,7 @@ pub fn program(config: &mut LgAlloc) -> Vec<String> {
             ));
         }
     }
+    lgalloc_set_config(&*LgAlloc::new().disable());
+    assert!(matches!(allocate::<u8>(2 << 20), Err(AllocError::Disabled)));
     seen
 }

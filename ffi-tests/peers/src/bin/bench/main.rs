@@ -64,7 +64,8 @@ fn usage(message: &str) -> ! {
 }
 
 fn arguments() -> Arguments {
-    let mut arguments = Arguments { quick: false, markdown: false, json: None, path: std::env::temp_dir(), only: None };
+    let mut arguments =
+        Arguments { quick: false, markdown: false, json: None, path: std::env::temp_dir(), only: None };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut value = || words.next().unwrap_or_else(|| usage(&format!("{} needs a value", word)));
@@ -109,7 +110,7 @@ fn main() {
     let mut report = Report::new(arguments.quick, arguments.markdown);
     report.head();
     for workload in workload::all() {
-        if arguments.only.as_ref().map_or(false, |word| !workload.kind.name().contains(word.as_str())) {
+        if arguments.only.as_ref().is_some_and(|word| !workload.kind.name().contains(word.as_str())) {
             continue;
         }
         let mut row = Row::new(workload);

@@ -147,10 +147,15 @@ impl Report {
             print!("| {} |", kind.name());
             for (bytes, threads) in &columns {
                 let of = |row: &&Row| {
-                    row.workload.kind == kind && row.workload.bytes == *bytes && row.workload.threads == *threads
+                    row.workload.kind == kind
+                        && row.workload.bytes == *bytes
+                        && row.workload.threads == *threads
                 };
                 let ratios: Vec<String> = match self.rows.iter().find(of) {
-                    Some(row) => PAIRS.iter().map(|(version, ours)| ratio(row.median(ours) / row.median(version))).collect(),
+                    Some(row) => PAIRS
+                        .iter()
+                        .map(|(version, ours)| ratio(row.median(ours) / row.median(version)))
+                        .collect(),
                     None => Vec::new(),
                 };
                 print!(" {} |", ratios.join(" · "));

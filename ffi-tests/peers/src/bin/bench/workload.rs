@@ -163,7 +163,9 @@ pub fn measure<C: Contestant>(workload: &Workload, effort: &Effort) -> f64 {
 /// Runs the same on every thread at once, and returns the mean.
 fn on_threads(threads: usize, work: impl Fn(&dyn Fn()) -> f64 + Sync) -> f64 {
     let barrier = Barrier::new(threads);
-    let ready = || drop(barrier.wait());
+    let ready = || {
+        barrier.wait();
+    };
     thread::scope(|scope| {
         let handles: Vec<_> = (0..threads).map(|_| scope.spawn(|| work(&ready))).collect();
         handles.into_iter().map(|handle| handle.join().expect("no panic")).sum::<f64>() / threads as f64

@@ -1,15 +1,28 @@
 //! Regions: vectors of fixed capacity.
 
+mod convert;
+mod hints;
+
 use std::mem::{align_of, size_of, ManuallyDrop, MaybeUninit};
-use std::ops::{Deref, DerefMut, Range};
+use std::ops::{Deref, DerefMut};
 use std::os::raw::c_void;
 
 use crate::error::size_class_of;
-use crate::handle::{hint, Hint};
-use crate::{sys, AllocError, HintError};
+use crate::{sys, AllocError};
 
 /// A vector of fixed capacity, on the heap or in mapped memory. It is never re-allocated, and does not drop
 /// its elements.
+///
+/// ```
+/// use lgalloc_c::{Backing, Options, Region};
+///
+/// Options::new().enable().backing(Backing::Anonymous).apply()?;
+/// match &Region::<u8>::new_auto(2 << 20) {
+///     Region::MMap(mapped) => assert!(mapped.is_empty()),
+///     Region::Heap(vec) => panic!("{:?}", vec),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub enum Region<T> {
     /// On the heap; also every region without memory.
     Heap(Vec<T>),
@@ -18,6 +31,16 @@ pub enum Region<T> {
 }
 
 /// A region in mapped memory.
+///
+/// ```
+/// use lgalloc_c::{Backing, Options, Region};
+///
+/// Options::new().enable().backing(Backing::Anonymous).apply()?;
+/// if let Region::MMap(mapped) = &Region::<u8>::new_mmap(2 << 20)? {
+///     assert_eq!(mapped.len(), 0);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct MMapRegion<T> {
     /// A vector over the mapped memory. It must never be dropped, grown or shrunk, since the memory is not
     /// the heap's; only shared references to it leave this module.
@@ -139,6 +162,11 @@ impl<T> Default for Region<T> {
 
 impl<T> Region<T> {
     /// A region without memory.
+    ///
+    /// ```
+    /// # use lgalloc_c::Region;
+    /// assert_eq!(Region::<u8>::new_empty().capacity(), 0);
+    /// ```
     #[inline]
     #[must_use]
     pub fn new_empty() -> Region<T> {
@@ -146,6 +174,12 @@ impl<T> Region<T> {
     }
 
     /// A region on the heap.
+    ///
+    /// ```
+    /// # use lgalloc_c::Region;
+    /// let region: Region<u8> = Region::new_heap(100);
+    /// assert!(region.capacity() >= 100 && !region.is_mapped());
+    /// ```
     #[inline]
     #[must_use]
     pub fn new_heap(capacity: usize) -> Region<T> {
@@ -154,6 +188,15 @@ impl<T> Region<T> {
 
     /// A region in mapped memory, for at least `capacity` elements: as many fit as the next power of two
     /// has room for. Zero elements and zero-sized ones take no memory.
+    ///
+    /// ```
+    /// use lgalloc_c::{Backing, Options, Region};
+    ///
+    /// Options::new().enable().backing(Backing::Anonymous).apply()?;
+    /// let region: Region<u64> = Region::new_mmap(200_000)?;
+    /// assert_eq!(region.capacity(), 1 << 18);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -169,6 +212,15 @@ impl<T> Region<T> {
     /// A region in mapped memory from 64 KiB to 64 GiB, else on the heap; on the heap also where mapped
     /// memory is not to be had. [`Region::try_new_auto`] returns an error where this one panics.
     ///
+    /// ```
+    /// use lgalloc_c::{Backing, Options, Region};
+    ///
+    /// Options::new().enable().backing(Backing::Anonymous).apply()?;
+    /// assert!(Region::<u64>::new_auto(200_000).is_mapped());
+    /// assert!(!Region::<u64>::new_auto(20).is_mapped());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Panics
     ///
     /// Where a configured limit is reached: the heap would only evade it.
@@ -182,6 +234,16 @@ impl<T> Region<T> {
     }
 
     /// As [`Region::new_auto`], with an error where a configured limit is reached.
+    ///
+    /// ```
+    /// use lgalloc_c::{Backing, Options, Region};
+    ///
+    /// Options::new().enable().backing(Backing::Anonymous).apply()?;
+    /// Options::new().limit_bytes(1 << 20).apply()?;
+    /// assert!(Region::<u8>::try_new_auto(1 << 20).is_ok());
+    /// assert!(Region::<u8>::try_new_auto(2 << 20).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -204,15 +266,30 @@ impl<T> Region<T> {
 
     /// Sets the length to 0 and keeps the memory.
     ///
+    /// ```
+    /// # use lgalloc_c::Region;
+    /// let mut region: Region<u32> = Region::new_heap(3);
+    /// region.extend_from_slice(&[1, 2, 3]);
+    /// // SAFETY: numbers own nothing.
+    /// unsafe { region.clear() };
+    /// assert!(region.is_empty());
+    /// ```
+    ///
     /// # Safety
     ///
     /// As in the crate. Elements are not dropped, which may leak what they own, and no more.
     #[inline]
     pub unsafe fn clear(&mut self) {
-        self.vec_mut().set_len(0);
+        // SAFETY: no element needs to be initialized.
+        unsafe { self.vec_mut().set_len(0) };
     }
 
     /// How many elements fit; `usize::MAX` for zero-sized ones.
+    ///
+    /// ```
+    /// # use lgalloc_c::Region;
+    /// assert_eq!(Region::<()>::new_empty().capacity(), usize::MAX);
+    /// ```
     #[inline]
     #[must_use]
     pub fn capacity(&self) -> usize {
@@ -220,6 +297,11 @@ impl<T> Region<T> {
     }
 
     /// How many elements there are.
+    ///
+    /// ```
+    /// # use lgalloc_c::Region;
+    /// assert_eq!(Region::from(vec![1, 2, 3]).len(), 3);
+    /// ```
     #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
@@ -227,6 +309,11 @@ impl<T> Region<T> {
     }
 
     /// Whether there is no element.
+    ///
+    /// ```
+    /// # use lgalloc_c::Region;
+    /// assert!(Region::<u8>::new_heap(100).is_empty());
+    /// ```
     #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -234,6 +321,11 @@ impl<T> Region<T> {
     }
 
     /// The elements as a vector.
+    ///
+    /// ```
+    /// # use lgalloc_c::Region;
+    /// assert_eq!(Region::from(vec![1, 2, 3]).as_vec(), &[1, 2, 3]);
+    /// ```
     #[inline]
     #[must_use]
     pub fn as_vec(&self) -> &Vec<T> {
@@ -244,6 +336,13 @@ impl<T> Region<T> {
     }
 
     /// Appends elements.
+    ///
+    /// ```
+    /// # use lgalloc_c::Region;
+    /// let mut region = Region::new_heap(10);
+    /// region.extend((0..10).map(|n| n * n));
+    /// assert_eq!(region[9], 81);
+    /// ```
     ///
     /// # Panics
     ///
@@ -260,12 +359,32 @@ impl<T> Region<T> {
     }
 
     /// The memory behind the elements, to be filled before [`Region::set_len`].
+    ///
+    /// ```
+    /// # use lgalloc_c::Region;
+    /// let mut region: Region<u8> = Region::new_heap(10);
+    /// region.spare_capacity_mut()[0].write(7);
+    /// // SAFETY: the first was written.
+    /// unsafe { region.set_len(1) };
+    /// assert_eq!(region[..], [7]);
+    /// ```
     #[inline]
     pub fn spare_capacity_mut(&mut self) -> &mut [MaybeUninit<T>] {
         self.vec_mut().spare_capacity_mut()
     }
 
     /// Says how many elements there are.
+    ///
+    /// ```
+    /// # use lgalloc_c::Region;
+    /// let mut region: Region<u8> = Region::new_heap(10);
+    /// for byte in region.spare_capacity_mut() {
+    ///     byte.write(7);
+    /// }
+    /// // SAFETY: ten were written at least.
+    /// unsafe { region.set_len(10) };
+    /// assert_eq!(region[9], 7);
+    /// ```
     ///
     /// # Safety
     ///
@@ -277,72 +396,27 @@ impl<T> Region<T> {
     #[inline]
     pub unsafe fn set_len(&mut self, len: usize) {
         assert!(len <= self.capacity(), "a length of {} in a region of {}", len, self.capacity());
-        self.vec_mut().set_len(len);
+        // SAFETY: within the capacity, and initialized as the caller promises.
+        unsafe { self.vec_mut().set_len(len) };
     }
 
     /// Whether the region is in mapped memory.
+    ///
+    /// ```
+    /// use lgalloc_c::{Backing, Options, Region};
+    ///
+    /// Options::new().enable().backing(Backing::Anonymous).apply()?;
+    /// assert!(Region::<u8>::new_mmap(2 << 20)?.is_mapped());
+    /// assert!(!Region::<u8>::new_heap(2 << 20).is_mapped());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     #[must_use]
     pub fn is_mapped(&self) -> bool {
         matches!(self, Region::MMap(_))
     }
 
-    /// Tells the system that the elements of this range will be read soon; the range may reach to the
-    /// capacity. On the heap, hints do nothing.
-    ///
-    /// # Errors
-    ///
-    /// [`HintError::OutOfBounds`], [`HintError::Io`].
-    pub fn prefetch(&self, range: Range<usize>) -> Result<(), HintError> {
-        self.hint(range, sys::lgalloc_prefetch)
-    }
-
-    /// Backs the elements of this range with memory, and disk blocks, now. Contents stay.
-    ///
-    /// # Errors
-    ///
-    /// [`HintError::OutOfBounds`], and [`HintError::Io`] where a disk is full.
-    pub fn populate(&self, range: Range<usize>) -> Result<(), HintError> {
-        self.hint(range, sys::lgalloc_populate)
-    }
-
-    /// Tells the system that the elements of this range will not be used soon. Contents stay.
-    ///
-    /// # Errors
-    ///
-    /// [`HintError::OutOfBounds`], [`HintError::Io`].
-    pub fn cold(&self, range: Range<usize>) -> Result<(), HintError> {
-        self.hint(range, sys::lgalloc_cold)
-    }
-
-    /// Gives back the memory and disk blocks of the whole pages behind the elements.
-    ///
-    /// # Errors
-    ///
-    /// [`HintError::Io`].
-    pub fn discard_spare(&mut self) -> Result<(), HintError> {
-        if let Region::MMap(region) = self {
-            let used = region.inner.len() * size_of::<T>();
-            // SAFETY: the region is in use, and what lies behind its elements is nobody's.
-            return unsafe {
-                let handle = sys::lgalloc_region_handle(&region.raw());
-                hint::<u8>(handle, used..handle.len, sys::lgalloc_discard)
-            };
-        }
-        Ok(())
-    }
-
-    fn hint(&self, range: Range<usize>, call: Hint) -> Result<(), HintError> {
-        let handle = match self {
-            // SAFETY: the region is in use.
-            Region::MMap(region) => unsafe { sys::lgalloc_region_handle(&region.raw()) },
-            Region::Heap(_) => return Ok(()),
-        };
-        // SAFETY: as above.
-        unsafe { hint::<T>(handle, range, call) }
-    }
-
-    /// The vector, for this module alone: it must not grow.
+    /// The vector, for these modules alone: it must not grow.
     #[inline]
     fn vec_mut(&mut self) -> &mut Vec<T> {
         match self {
@@ -354,6 +428,13 @@ impl<T> Region<T> {
 
 impl<T: Clone> Region<T> {
     /// Appends copies of elements.
+    ///
+    /// ```
+    /// # use lgalloc_c::Region;
+    /// let mut region: Region<u8> = Region::new_heap(3);
+    /// region.extend_from_slice(b"abc");
+    /// assert_eq!(&region[..], b"abc");
+    /// ```
     ///
     /// # Panics
     ///
