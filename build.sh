@@ -21,7 +21,7 @@ die() {
 }
 
 # The steps of the tests, in their order.
-test_steps=(build header alone exports instructions install cmake "${variants[@]}" fuzz cargo peers demo readme shellcheck)
+test_steps=(build header hpp alone exports instructions install cmake "${variants[@]}" fuzz cargo peers demo readme shellcheck)
 
 usage() {
   cat <<TEXT
@@ -433,6 +433,10 @@ counted() {
 }
 
 step_header() { counted "$root/c/tests/header/check.sh" gcc:g++ clang:clang++; }
+step_hpp() {
+  build_variant release lgalloc_static lgalloc_shared
+  counted "$root/c/tests/package/check-hpp.sh" "$build/liblgalloc.a" gcc:g++ clang:clang++
+}
 step_alone() { counted "$root/c/tests/package/check-alone.sh" gcc clang; }
 step_install() { counted "$root/c/tests/package/check-install.sh" gcc:g++ clang:clang++; }
 step_cmake() { counted "$root/c/tests/package/check-cmake.sh" gcc:g++; }

@@ -17,7 +17,8 @@ install(CODE "
     execute_process(COMMAND \"${CMAKE_STRIP}\" --strip-unneeded --enable-deterministic-archives
       \"\$ENV{DESTDIR}\${library_dir}/liblgalloc.a\")
   endif()")
-install(FILES "${LGALLOC_INCLUDE_DIR}/lgalloc.h" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+install(FILES "${LGALLOC_INCLUDE_DIR}/lgalloc.h" "${LGALLOC_INCLUDE_DIR}/lgalloc.hpp"
+  DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
 install(FILES "${LGALLOC_ROOT}/LICENSE-MIT" "${LGALLOC_ROOT}/LICENSE-APACHE" DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 
 # ---------------------------------------------------------------- what finds it

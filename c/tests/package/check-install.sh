@@ -86,6 +86,7 @@ hardened() {
 below() {
   diff <(cd "$1" && find . \( -type f -o -type l \) | sed 's/\.so\.\([0-9]*\)\..*/.so.\1.x/' | LC_ALL=C sort) - <<FILES
 ./include/lgalloc.h
+./include/lgalloc.hpp
 ./$2/cmake/lgalloc/lgalloc-config-version.cmake
 ./$2/cmake/lgalloc/lgalloc-config.cmake
 ./$2/cmake/lgalloc/lgalloc-targets-noconfig.cmake
