@@ -24,7 +24,7 @@ void run_sort(const struct workload *workload, const struct contestant *contesta
 
     if (!input_open(settings.input, &input, &problem))
         give_up("%s", problem != NULL ? problem : "no input");
-    if (input_fingerprint(&input, &fingerprint) != 0)
+    if (input_fingerprint(&input, NULL, NULL, &fingerprint) != 0)
         give_up("%s cannot be read", input.path);
     for (int i = -1; i < TIMES; i++) {
         struct sort_result result;

@@ -2,12 +2,15 @@
  * The main job on real input: a parallel merge sort of a file's 8-byte words, once on lgalloc and once
  * on malloc, by the same code and with the same requests.
  *
- *     demo [FILE] [--threads N] [--repeat N] [--backing file|anonymous] [--path DIR]
+ *     demo [FILE] [--threads N] [--repeat N] [--backing file|anonymous] [--path DIR] [--limit BYTES]
  */
 #define _GNU_SOURCE 1
 
 #include "demo/allocator.h"
+#include "demo/bytes.h"
 #include "demo/input.h"
+#include "demo/picture.h"
+#include "demo/plan.h"
 #include "demo/process.h"
 #include "demo/progress.h"
 #include "demo/rival.h"
@@ -33,6 +36,7 @@ struct settings {
     unsigned repeat;
     lgalloc_backing backing;
     const char *path;
+    size_t limit; /* 0: none was asked for */
 };
 
 __attribute__((format(printf, 1, 2), noreturn)) static void die(const char *format, ...)
@@ -75,7 +79,7 @@ static void lgalloc_table_release(void *ptr, size_t size)
 
 static const struct allocator with_lgalloc = {"lgalloc", lgalloc_table_allocate, lgalloc_table_release};
 
-static void configure(const struct settings *settings)
+static void configure(const struct settings *settings, size_t limit)
 {
     lgalloc_config *config = lgalloc_config_new();
     lgalloc_status status = LGALLOC_STATUS_OUT_OF_MEMORY;
@@ -83,6 +87,7 @@ static void configure(const struct settings *settings)
     if (config != NULL) {
         lgalloc_config_enable(config);
         lgalloc_config_with_backing(config, settings->backing);
+        lgalloc_config_limit_bytes(config, limit);
         status = lgalloc_config_with_path(config, settings->path);
         if (status == LGALLOC_STATUS_OK)
             status = lgalloc_set_config(config);
@@ -96,16 +101,15 @@ static void configure(const struct settings *settings)
 
 enum { WITH_LGALLOC, WITH_MALLOC, WAYS };
 
-static void run_lgalloc(const struct settings *settings, const struct input *input, char *title,
+static void run_lgalloc(const struct settings *settings, const struct input *input, struct progress *progress,
                         struct sort_result *out_result)
 {
-    const struct sort_options options = {settings->threads, title != NULL ? progress_show : NULL, title};
+    const struct sort_options options = {settings->threads, progress_show, progress};
 
     const int error = sort_file(&with_lgalloc, input->fd, input->count, &options, out_result);
     if (error == 0)
         return;
-    if (title != NULL)
-        progress_clear();
+    progress_clear();
     const lgalloc_status status = atomic_load(&refusal);
     if (status == LGALLOC_STATUS_IO)
         die("lgalloc in '%s': %s", settings->path, strerror(error));
@@ -114,29 +118,37 @@ static void run_lgalloc(const struct settings *settings, const struct input *inp
     die("%s: %s", input->path, error == ENODATA ? "it became shorter while it was read" : strerror(error));
 }
 
-static void run_malloc(struct rival *rival, const char *title, double *out_seconds)
+static void run_malloc(struct rival *rival, const struct progress *progress, double *out_seconds)
 {
-    const int error = rival_sort(rival, title, out_seconds);
+    const int error = rival_sort(rival, progress, out_seconds);
 
     if (error == 0)
         return;
-    if (title != NULL)
-        progress_clear();
-    die("the same job with malloc: %s", strerror(error));
+    progress_clear();
+    die("the same job with malloc: %s", error == ECHILD ? "its process was ended" : strerror(error));
 }
 
 /* Right by itself, and equal to what malloc's process came to; anything else ends the program. */
 static void check(const struct input *input, uint64_t fingerprint, const struct sort_result *result,
-                  const struct rival *rival)
+                  const struct rival *rival, struct progress *progress)
 {
-    const char *problem = NULL;
+    const uint64_t *const words = result->words;
+    const char *problem = result->count != input->count ? "the result has another number of words" : NULL;
+    uint64_t sum = 0;
 
-    if (result->count != input->count || !words_are_sorted(result->words, result->count))
-        problem = "the result is not sorted";
-    else if (words_fingerprint(result->words, result->count) != fingerprint)
+    for (size_t first = 0; first < input->count && problem == NULL; first += WORDS_PIECE) {
+        const size_t piece = words_piece(first, input->count);
+        if (!words_are_sorted(words + first, piece) || (first > 0 && words[first - 1] > words[first]))
+            problem = "the result is not sorted";
+        else if (memcmp(words + first, rival->words + first, piece * sizeof *words) != 0)
+            problem = "the results with lgalloc and with malloc differ";
+        sum += words_fingerprint(words + first, piece);
+        words_let_go(rival->words + first, piece);
+        progress_show(progress, first + piece, input->count);
+    }
+    progress_clear();
+    if (problem == NULL && sum != fingerprint)
         problem = "the result does not hold the words of the input";
-    else if (memcmp(result->words, rival->words, input->count * sizeof *result->words) != 0)
-        problem = "the results with lgalloc and with malloc differ";
     if (problem == NULL)
         return;
     fprintf(stderr, "demo: %s\n", problem);
@@ -159,41 +171,22 @@ static double median(double *values, size_t count)
 
 /* ---------------------------------------------------------------- what is printed */
 
-static const char *bytes_text(char text[16], size_t bytes)
+static void print_head(const struct settings *settings, const struct input *input, const struct plan *plan)
 {
-    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-    size_t unit = 0;
-    double value = (double)bytes;
-
-    for (; value >= 1024 && unit + 1 < sizeof units / sizeof *units; unit++)
-        value /= 1024;
-    snprintf(text, 16, value == (double)(size_t)value ? "%.0f %s" : "%.1f %s", value, units[unit]);
-    return text;
-}
-
-/* Not before the first round went well: where it fails, the error is all there is to read. */
-static void print_head(const struct settings *settings, const struct input *input,
-                       const struct sort_result *result)
-{
-    char text[16];
-
     printf("input    %s: %zu words, %s\n", input->path, input->count,
-           bytes_text(text, input->count * sizeof(uint64_t)));
+           bytes_text(input->count * sizeof(uint64_t)).text);
     if (settings->backing == LGALLOC_BACKING_FILE)
         printf("backing  files in %s\n", settings->path);
     else
         printf("backing  anonymous memory\n");
-    printf("threads  reading %u, sorting %u, merging %u\n", result->readers, result->sorters,
-           result->mergers);
-    printf("\n%-8s %10s %10s %7s\n", "round", "lgalloc", "malloc", "ratio");
+    plan_print(plan);
+    fflush(stdout);
 }
 
 static void print_size_classes(void)
 {
     lgalloc_size_class_stats stats[LGALLOC_SIZE_CLASS_COUNT];
     const size_t count = lgalloc_stats(stats, LGALLOC_SIZE_CLASS_COUNT);
-    char size[16];
-    char total[16];
 
     printf("\n%-8s %5s %8s %7s %7s %6s %6s %7s %6s %6s %6s %6s\n", "class", "areas", "bytes", "allocs",
            "frees", "steals", "slow", "refills", "in use", "clean", "global", "thread");
@@ -202,7 +195,7 @@ static void print_size_classes(void)
         if (class->allocations == 0)
             continue;
         printf("%-8s %5zu %8s %7llu %7llu %6llu %6llu %7llu %6zu %6zu %6zu %6zu\n",
-               bytes_text(size, class->size_class), class->areas, bytes_text(total, class->area_total_bytes),
+               bytes_text(class->size_class).text, class->areas, bytes_text(class->area_total_bytes).text,
                (unsigned long long)class->allocations, (unsigned long long)class->deallocations,
                (unsigned long long)class->steals, (unsigned long long)class->slow_path,
                (unsigned long long)class->refill, class->in_use_regions, class->clean_regions,
@@ -235,23 +228,37 @@ static struct footprint measure_footprint(void)
     return footprint;
 }
 
+static void print_row(const char *name, size_t at_start, size_t before, size_t after)
+{
+    printf("%-16s %12s %14s %13s\n", name, bytes_text(at_start).text, bytes_text(before).text, bytes_text(after).text);
+}
+
 static void print_footprints(const struct footprint *start, const struct footprint *before,
                              const struct footprint *after, size_t returned)
 {
-    char a[16];
-    char b[16];
-    char c[16];
-
     printf("\n%-16s %12s %14s %13s\n", "memory", "at the start", "before purge", "after purge");
-    printf("%-16s %12s %14s %13s\n", "resident size", bytes_text(a, start->resident),
-           bytes_text(b, before->resident), bytes_text(c, after->resident));
-    printf("%-16s %12s %14s %13s\n", "file blocks", bytes_text(a, start->file_blocks),
-           bytes_text(b, before->file_blocks), bytes_text(c, after->file_blocks));
-    printf("%-16s %12s %14s %13s\n", "lgalloc's areas", bytes_text(a, start->area_bytes),
-           bytes_text(b, before->area_bytes), bytes_text(c, after->area_bytes));
-    printf("%-16s %12s %14s %13s\n", "its bookkeeping", bytes_text(a, start->metadata),
-           bytes_text(b, before->metadata), bytes_text(c, after->metadata));
-    printf("lgalloc_purge gave back %s\n", bytes_text(a, returned));
+    print_row("resident size", start->resident, before->resident, after->resident);
+    print_row("file blocks", start->file_blocks, before->file_blocks, after->file_blocks);
+    print_row("lgalloc's areas", start->area_bytes, before->area_bytes, after->area_bytes);
+    print_row("its bookkeeping", start->metadata, before->metadata, after->metadata);
+    printf("lgalloc_purge gave back %s\n", bytes_text(returned).text);
+}
+
+/* `free`: what was resident in lgalloc's process when all was free, before the purge. */
+static void print_picture(const struct picture *picture, size_t free_before)
+{
+    const struct picture_summary ours = picture_summary(picture, WITH_LGALLOC);
+    const struct picture_summary theirs = picture_summary(picture, WITH_MALLOC);
+    char caption[160];
+
+    printf("\nresident memory over time, both on the same scale; lower is better\n\n");
+    snprintf(caption, sizeof caption, "lgalloc: at most %s; when all is free %s; after a purge %s",
+             bytes_text(ours.most).text, bytes_text(free_before).text, bytes_text(ours.last).text);
+    picture_draw(picture, WITH_LGALLOC, caption);
+    snprintf(caption, sizeof caption, "malloc: at most %s; when all is free %s", bytes_text(theirs.most).text,
+             bytes_text(theirs.last).text);
+    picture_draw(picture, WITH_MALLOC, caption);
+    picture_draw_time(picture, "lm");
 }
 
 /* ---------------------------------------------------------------- options */
@@ -269,15 +276,19 @@ static unsigned number(const char *option, const char *text, unsigned max)
 
 static void usage(void)
 {
-    puts("usage: demo [FILE] [--threads N] [--repeat N] [--backing file|anonymous] [--path DIR]\n"
+    puts("usage: demo [FILE] [--threads N] [--repeat N] [--backing file|anonymous] [--path DIR] [--limit BYTES]\n"
          "\n"
-         "Sorts the 8-byte words of FILE with many threads, on lgalloc and on malloc, and compares.\n"
+         "Sorts the 8-byte words of FILE with many threads, on lgalloc and on malloc, and compares. Says first what\n"
+         "that needs, and refuses what does not fit.\n"
          "\n"
          "  FILE       a regular file; default: the C compiler, or another large file of a toolchain\n"
          "  --threads  sorting threads, half as many read and merge; default: the processors, 2 at least\n"
-         "  --repeat   rounds, of which medians are shown; default: 5\n"
+         "  --repeat   rounds: the first, in which all memory is new, is shown apart from the median of the others;\n"
+         "             default: 5\n"
          "  --backing  where lgalloc's memory comes from; default: file\n"
-         "  --path     directory for lgalloc's files; default: TMPDIR, or /var/tmp");
+         "  --path     directory for lgalloc's files; default: TMPDIR, or /var/tmp\n"
+         "  --limit    the most that lgalloc may hold, in use or free: 1.5G, 512 MiB, ...; default: none, or what\n"
+         "             there is room for");
 }
 
 static struct settings parse(int argc, char **argv)
@@ -285,7 +296,8 @@ static struct settings parse(int argc, char **argv)
     static const struct option options[] = {
         {"threads", required_argument, NULL, 't'}, {"repeat", required_argument, NULL, 'r'},
         {"backing", required_argument, NULL, 'b'}, {"path", required_argument, NULL, 'p'},
-        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
+        {"limit", required_argument, NULL, 'l'},   {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     const long processors = sysconf(_SC_NPROCESSORS_ONLN);
     const char *temporary = getenv("TMPDIR");
@@ -303,6 +315,10 @@ static struct settings parse(int argc, char **argv)
         case 't': settings.threads = number("threads", optarg, MAX_THREADS); break;
         case 'r': settings.repeat = number("repeat", optarg, MAX_REPEAT); break;
         case 'p': settings.path = optarg; break;
+        case 'l':
+            if (!bytes_parse(optarg, &settings.limit))
+                die("--limit '%s': bytes are wanted, as 1500000, 512M, 1.5 GiB", optarg);
+            break;
         case 'b':
             if (strcmp(optarg, "file") != 0 && strcmp(optarg, "anonymous") != 0)
                 die("--backing '%s': file or anonymous is wanted", optarg);
@@ -326,88 +342,135 @@ struct totals {
     uint64_t cross_thread_frees;
 };
 
-static void one_round(const struct settings *settings, const struct input *input, uint64_t fingerprint,
-                      struct rival *rival, unsigned round, struct totals *totals)
+/* What all rounds share. */
+struct run {
+    const struct settings *settings;
+    const struct input *input;
+    uint64_t fingerprint;
+    struct rival rival;
+    struct picture *picture;
+    double start;
+    struct totals totals;
+};
+
+static void one_round(struct run *run, unsigned round)
 {
+    const unsigned rounds = run->settings->repeat;
+    struct progress progress = {.turns = WAYS * rounds, .start = run->start};
     struct sort_result result;
 
-    for (int turn = 0; turn < WAYS; turn++) {
+    for (unsigned turn = 0; turn < WAYS; turn++) {
         /* Whoever comes second finds warmer caches: they take turns. */
-        const int way = (int)((round + (unsigned)turn) % WAYS);
-        char title[64];
-        snprintf(title, sizeof title, "round %u of %u, %s", round + 1, settings->repeat,
+        const int way = (int)((round + turn) % WAYS);
+        progress.turn = WAYS * round + turn;
+        snprintf(progress.title, sizeof progress.title, "round %u of %u, %s", round + 1, rounds,
                  way == WITH_LGALLOC ? "lgalloc" : "malloc");
-        char *shown = progress_wanted() ? title : NULL;
+        picture_at_work(run->picture, way);
         if (way == WITH_LGALLOC) {
-            run_lgalloc(settings, input, shown, &result);
-            totals->seconds[way][round] = result.seconds;
+            run_lgalloc(run->settings, run->input, &progress, &result);
+            run->totals.seconds[way][round] = result.seconds;
         } else {
-            run_malloc(rival, shown, &totals->seconds[way][round]);
+            run_malloc(&run->rival, &progress, &run->totals.seconds[way][round]);
         }
-        if (shown != NULL)
-            progress_clear();
+        picture_at_work(run->picture, -1);
+        progress_clear();
     }
-    check(input, fingerprint, &result, rival);
-    totals->regions += result.regions;
-    totals->cross_thread_frees += result.cross_thread_frees;
+    progress.turns = 0; /* it is short */
+    snprintf(progress.title, sizeof progress.title, "round %u of %u, comparing the results", round + 1, rounds);
+    check(run->input, run->fingerprint, &result, &run->rival, &progress);
+    run->totals.regions += result.regions;
+    run->totals.cross_thread_frees += result.cross_thread_frees;
     if (round == 0)
-        print_head(settings, input, &result);
+        printf("threads  reading %u, sorting %u, merging %u\n\n%-16s %10s %10s %7s\n", result.readers, result.sorters,
+               result.mergers, "round", "lgalloc", "malloc", "ratio");
     sort_result_release(&with_lgalloc, &result);
 }
 
 static void print_times(const char *name, double with_lgalloc_seconds, double with_malloc_seconds)
 {
-    printf("%-8s %7.1f ms %7.1f ms %7.2f\n", name, with_lgalloc_seconds * 1e3, with_malloc_seconds * 1e3,
+    printf("%-16s %7.1f ms %7.1f ms %7.2f\n", name, with_lgalloc_seconds * 1e3, with_malloc_seconds * 1e3,
            with_lgalloc_seconds / with_malloc_seconds);
     fflush(stdout);
+}
+
+/* The first round takes what the others find ready; so it counts for itself. */
+static void all_rounds(struct run *run)
+{
+    double *const ours = run->totals.seconds[WITH_LGALLOC];
+    double *const theirs = run->totals.seconds[WITH_MALLOC];
+    const unsigned rounds = run->settings->repeat;
+    char name[32];
+
+    run->start = progress_clock();
+    for (unsigned round = 0; round < rounds; round++) {
+        one_round(run, round);
+        snprintf(name, sizeof name, round == 0 ? "%u, cold" : "%u", round + 1);
+        print_times(name, ours[round], theirs[round]);
+    }
+    if (rounds == 1)
+        return;
+    snprintf(name, sizeof name, rounds == 2 ? "warm: %u" : "median, 2 to %u", rounds);
+    print_times(name, median(ours + 1, rounds - 1), median(theirs + 1, rounds - 1));
+}
+
+static void prepare(struct run *run, const struct settings *settings, const struct input *input)
+{
+    struct progress reading = {.title = "reading the input"};
+    struct plan plan;
+    char *problem = NULL;
+
+    run->settings = settings;
+    run->input = input;
+    if (!plan_make(input->count * sizeof(uint64_t), settings->threads, settings->backing, settings->path,
+                   settings->limit, &plan, &problem))
+        die("%s", problem != NULL ? problem : strerror(ENOMEM));
+    print_head(settings, input, &plan);
+    int error = input_fingerprint(input, progress_show, &reading, &run->fingerprint);
+    progress_clear();
+    if (error != 0)
+        die("%s: %s", input->path, strerror(error));
+    error = rival_start(&run->rival, input->fd, input->count, settings->threads);
+    if (error != 0)
+        die("a process for malloc: %s", strerror(error));
+    configure(settings, plan.limit);
+    error = picture_start(getpid(), run->rival.pid, &run->picture);
+    if (error != 0)
+        die("a thread that watches the memory: %s", strerror(error));
+    for (int way = 0; way < WAYS; way++) {
+        run->totals.seconds[way] = calloc(settings->repeat, sizeof **run->totals.seconds);
+        if (run->totals.seconds[way] == NULL)
+            die("%s", strerror(ENOMEM));
+    }
 }
 
 int main(int argc, char **argv)
 {
     const struct settings settings = parse(argc, argv);
     struct input input;
-    struct rival rival;
-    uint64_t fingerprint = 0;
+    struct run run = {.fingerprint = 0};
     char *problem = NULL;
-    char text[16];
 
     if (!input_open(settings.file, &input, &problem))
         die("%s", problem != NULL ? problem : strerror(ENOMEM));
-    int error = input_fingerprint(&input, &fingerprint);
-    if (error != 0)
-        die("%s: %s", input.path, strerror(error));
-    error = rival_start(&rival, input.fd, input.count, settings.threads);
-    if (error != 0)
-        die("a process for malloc: %s", strerror(error));
-    configure(&settings);
-    struct totals totals = {{NULL, NULL}, 0, 0};
-    for (int way = 0; way < WAYS; way++) {
-        totals.seconds[way] = calloc(settings.repeat, sizeof **totals.seconds);
-        if (totals.seconds[way] == NULL)
-            die("%s", strerror(ENOMEM));
-    }
-
+    prepare(&run, &settings, &input);
     const struct footprint start = measure_footprint();
-    for (unsigned round = 0; round < settings.repeat; round++) {
-        one_round(&settings, &input, fingerprint, &rival, round, &totals);
-        snprintf(text, sizeof text, "%u", round + 1);
-        print_times(text, totals.seconds[WITH_LGALLOC][round], totals.seconds[WITH_MALLOC][round]);
-    }
-    rival_stop(&rival);
-    print_times("median", median(totals.seconds[WITH_LGALLOC], settings.repeat),
-                median(totals.seconds[WITH_MALLOC], settings.repeat));
+    all_rounds(&run);
     printf("\nresults  sorted, the words of the input, and equal with both allocators\n");
     printf("regions  %llu with lgalloc, %llu of them freed by another thread than had allocated them\n",
-           (unsigned long long)totals.regions, (unsigned long long)totals.cross_thread_frees);
+           (unsigned long long)run.totals.regions, (unsigned long long)run.totals.cross_thread_frees);
     print_size_classes();
 
     const struct footprint before = measure_footprint();
     const size_t returned = lgalloc_purge();
+    picture_stop(run.picture);
     const struct footprint after = measure_footprint();
     print_footprints(&start, &before, &after, returned);
+    print_picture(run.picture, before.resident);
 
+    rival_stop(&run.rival);
+    picture_free(run.picture);
     for (int way = 0; way < WAYS; way++)
-        free(totals.seconds[way]);
+        free(run.totals.seconds[way]);
     input_close(&input);
     return EXIT_SUCCESS;
 }

@@ -128,9 +128,10 @@ void input_close(struct input *input)
     input->path = NULL;
 }
 
-int input_fingerprint(const struct input *input, uint64_t *out_fingerprint)
+int input_fingerprint(const struct input *input, void (*progress)(void *arg, uint64_t done, uint64_t total),
+                      void *progress_arg, uint64_t *out_fingerprint)
 {
-    enum { BUFFER_WORDS = 1 << 15 };
+    enum { BUFFER_WORDS = 1 << 15, BUFFERS_PER_PROGRESS = 256 };
     uint64_t *buffer = malloc(BUFFER_WORDS * sizeof *buffer);
     uint64_t fingerprint = 0;
     int error = 0;
@@ -154,6 +155,8 @@ int input_fingerprint(const struct input *input, uint64_t *out_fingerprint)
         if (error == 0)
             fingerprint += words_fingerprint(buffer, want / sizeof *buffer);
         done += want / sizeof *buffer;
+        if (progress != NULL && done / BUFFER_WORDS % BUFFERS_PER_PROGRESS == 0)
+            progress(progress_arg, done, input->count);
     }
     free(buffer);
     *out_fingerprint = fingerprint;

@@ -22,7 +22,9 @@ bool input_open(const char *path, struct input *out_input, char **out_error);
 
 void input_close(struct input *input);
 
-/* Reads it once: the fingerprint of its words, and the file in the page cache. Returns 0 or an errno. */
-int input_fingerprint(const struct input *input, uint64_t *out_fingerprint);
+/* Reads it once: the fingerprint of its words, and the file in the page cache. `progress` is called now and then with
+ * words that are done; it may be NULL. Returns 0 or an errno. */
+int input_fingerprint(const struct input *input, void (*progress)(void *arg, uint64_t done, uint64_t total),
+                      void *progress_arg, uint64_t *out_fingerprint);
 
 #endif

@@ -2,7 +2,7 @@
 
 #include "rival.h"
 
-#include "progress.h"
+#include "words.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -13,10 +13,6 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-struct request {
-    char title[64]; /* empty: no progress */
-};
 
 struct answer {
     int error;
@@ -44,18 +40,22 @@ static bool receive(int fd, void *to, size_t size)
 
 static void serve(int request_fd, int answer_fd, int fd, size_t count, unsigned threads, uint64_t *words)
 {
-    struct request request;
+    struct progress progress;
 
-    while (receive(request_fd, &request, sizeof request)) {
-        const bool quiet = request.title[0] == '\0';
-        const struct sort_options options = {threads, quiet ? NULL : progress_show, request.title};
+    while (receive(request_fd, &progress, sizeof progress)) {
+        const struct sort_options options = {threads, progress_show, &progress};
         struct sort_result result;
         struct answer answer;
         memset(&answer, 0, sizeof answer);
         answer.error = sort_file(&with_malloc, fd, count, &options, &result);
         if (answer.error == 0) {
             answer.seconds = result.seconds;
-            memcpy(words, result.words, count * sizeof *words);
+            /* In pieces that are let go of again: the copy for the other process is not malloc's memory. */
+            for (size_t first = 0; first < count; first += WORDS_PIECE) {
+                const size_t piece = words_piece(first, count);
+                memcpy(words + first, result.words + first, piece * sizeof *words);
+                words_let_go(words + first, piece);
+            }
             sort_result_release(&with_malloc, &result);
         }
         if (write(answer_fd, &answer, sizeof answer) != (ssize_t)sizeof answer)
@@ -97,15 +97,11 @@ int rival_start(struct rival *out_rival, int fd, size_t count, unsigned threads)
     return 0;
 }
 
-int rival_sort(struct rival *rival, const char *title, double *out_seconds)
+int rival_sort(struct rival *rival, const struct progress *progress, double *out_seconds)
 {
-    struct request request;
     struct answer answer;
 
-    memset(&request, 0, sizeof request);
-    if (title != NULL)
-        snprintf(request.title, sizeof request.title, "%s", title);
-    if (write(rival->request, &request, sizeof request) != (ssize_t)sizeof request ||
+    if (write(rival->request, progress, sizeof *progress) != (ssize_t)sizeof *progress ||
         !receive(rival->answer, &answer, sizeof answer))
         return ECHILD;
     *out_seconds = answer.seconds;
@@ -117,6 +113,6 @@ void rival_stop(struct rival *rival)
     close(rival->request);
     close(rival->answer);
     waitpid(rival->pid, NULL, 0);
-    munmap((void *)(uintptr_t)rival->words, rival->count * sizeof *rival->words);
+    munmap(rival->words, rival->count * sizeof *rival->words);
     rival->words = NULL;
 }

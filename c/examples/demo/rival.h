@@ -5,6 +5,7 @@
 #ifndef DEMO_RIVAL_H
 #define DEMO_RIVAL_H
 
+#include "progress.h"
 #include "sort.h"
 
 #include <stddef.h>
@@ -15,7 +16,7 @@ struct rival {
     pid_t pid;
     int request; /* pipes to and from the process */
     int answer;
-    const uint64_t *words; /* the last result, shared with the process */
+    uint64_t *words; /* the last result, shared with the process; see words_let_go() */
     size_t count;
 };
 
@@ -25,11 +26,8 @@ struct rival {
  */
 int rival_start(struct rival *out_rival, int fd, size_t count, unsigned threads);
 
-/*
- * One round; the result is in `words` afterwards. `title` is shown with the progress; NULL: no
- * progress. Returns 0 or an errno.
- */
-int rival_sort(struct rival *rival, const char *title, double *out_seconds);
+/* One round; the result is in `words` afterwards. The process shows the progress. Returns 0 or an errno. */
+int rival_sort(struct rival *rival, const struct progress *progress, double *out_seconds);
 
 void rival_stop(struct rival *rival);
 

@@ -189,6 +189,10 @@ static uint64_t total_work(size_t count)
 
 static void wait_for_threads(struct job *job, const struct sort_options *options)
 {
+    const uint64_t total = total_work(job->count);
+
+    if (options->progress != NULL)
+        options->progress(options->progress_arg, 0, total);
     pthread_mutex_lock(&job->lock);
     while (job->running > 0) {
         if (options->progress == NULL) {
@@ -202,7 +206,6 @@ static void wait_for_threads(struct job *job, const struct sort_options *options
         until.tv_nsec %= 1000 * 1000 * 1000;
         pthread_cond_timedwait(&job->thread_ended, &job->lock, &until);
         pthread_mutex_unlock(&job->lock);
-        const uint64_t total = total_work(job->count);
         const uint64_t done = atomic_load_explicit(&job->done, memory_order_relaxed);
         options->progress(options->progress_arg, done < total ? done : total, total);
         pthread_mutex_lock(&job->lock);

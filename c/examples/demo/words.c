@@ -1,6 +1,9 @@
+#define _GNU_SOURCE 1
+
 #include "words.h"
 
 #include <string.h>
+#include <sys/mman.h>
 
 /*
  * Radix sort from the lowest digit up. Seven digits, 64 = 10 + 6 * 9 bits: an odd number of passes
@@ -91,4 +94,9 @@ bool words_are_sorted(const uint64_t *words, size_t count)
         if (words[i - 1] > words[i])
             return false;
     return true;
+}
+
+void words_let_go(uint64_t *words, size_t count)
+{
+    madvise(words, count * sizeof *words, MADV_DONTNEED);
 }

@@ -19,4 +19,16 @@ uint64_t words_fingerprint(const uint64_t *words, size_t count);
 
 bool words_are_sorted(const uint64_t *words, size_t count);
 
+/* What is done with very many words at a time, so that one can see how far it is. */
+#define WORDS_PIECE ((size_t)256 << 10)
+
+/* Words from `first` to the end of its piece. */
+static inline size_t words_piece(size_t first, size_t count)
+{
+    return count - first < WORDS_PIECE ? count - first : WORDS_PIECE;
+}
+
+/* A piece of memory that is shared with another process is no longer resident in this one; it keeps its contents. */
+void words_let_go(uint64_t *words, size_t count);
+
 #endif

@@ -22,6 +22,18 @@ works() {
   fi
 }
 
+# said WHAT REGEX: the last output has such a line.
+said() {
+  count=$((count + 1))
+  if grep -qE "$2" "$work/out"; then
+    echo "ok: $1"
+  else
+    echo "failed: $1: nothing like '$2' in"
+    cat "$work/out"
+    failed=$((failed + 1))
+  fi
+}
+
 # refuses WHAT ARGUMENT...: status 2, one line on standard error, nothing on standard output.
 refuses() {
   local what=$1 rc=0
@@ -37,11 +49,31 @@ refuses() {
   fi
 }
 
+# named REGEX: so does the last refusal.
+named() {
+  count=$((count + 1))
+  if grep -qE "$1" "$work/err"; then
+    echo "ok: it says who"
+  else
+    echo "failed: nothing like '$1' in: $(<"$work/err")"
+    failed=$((failed + 1))
+  fi
+}
+
 head -c $((12 * 1024 * 1024 + 5)) /dev/urandom >"$work/input"
 head -c 3 /dev/urandom >"$work/short"
 : >"$work/empty"
 works "files" "$work/input" --threads 2 --repeat 1 --backing file --path "$work"
 works "anonymous memory" "$work/input" --threads 3 --repeat 1 --backing anonymous
+said "what it needs" '^needs +[0-9.]+ [KMG]iB of memory at least; .* are '
+said "the first round apart" '^1, cold +[0-9.]+ ms'
+works "three rounds" "$work/input" --repeat 3 --path "$work"
+said "what it needs of the disk" '^ +24 MiB of disk at least; '
+said "the median of the others" '^median, 2 to 3 +[0-9.]+ ms'
+said "a picture of lgalloc's memory" '^lgalloc: at most [0-9.]+ MiB; when all is free [0-9.]+ MiB; after a purge '
+said "a picture of malloc's memory" '^malloc: at most [0-9.]+ MiB; when all is free '
+said "a high column in it" '\|.*#'
+said "who was at work" 'at work \+.*[lm]'
 works "one thread" "$work/input" --threads 1 --repeat 1 --backing anonymous
 works "help" --help
 refuses "a file that is not there" "$work/missing"
@@ -50,6 +82,85 @@ refuses "a directory that is not there" "$work/input" --backing file --path "$wo
 refuses "a file as the directory" "$work/input" --backing file --path "$work/empty"
 refuses "an unknown option" --no-such-option
 refuses "no number" "$work/input" --threads many
+# A number that isn't there, or isn't one; then less than the sort has in use, which is 4 times 12 MiB at most.
+for limit in 12parsecs -5M 0 1e9 0x10 . 1.2.3 "" M 1MM 1iB 99999999T 47.9M 1K; do
+  refuses "--limit '$limit'" "$work/input" --limit "$limit"
+done
+for limit in 50331648 48M "48 MiB" 49152kb 0.05gib; do
+  works "--limit '$limit'" "$work/input" --repeat 2 --backing anonymous --limit "$limit"
+  said "that it is a limit" '^limit +(48|51.2) MiB for lgalloc, as asked for'
+  held=$(sed -n 's/^lgalloc_purge gave back \([0-9]*\).* MiB$/\1/p' "$work/out")
+  count=$((count + 1))
+  if ((held <= 51)); then
+    echo "ok: lgalloc held $held MiB"
+  else
+    echo "failed: lgalloc held $held MiB"
+    failed=$((failed + 1))
+  fi
+done
+
+# What doesn't fit, by each who may say so.
+truncate -s 8T "$work/huge" 2>/dev/null || truncate -s 1T "$work/huge"
+refuses "more than the memory" "$work/huge" --path "$work"
+named 'available on this machine$'
+refuses "more than the memory, anonymous" "$work/huge" --backing anonymous
+rm "$work/huge"
+unlimited=$demo
+cat >"$work/limited" <<'SCRIPT'
+#!/bin/sh
+ulimit -v "$1" && shift && exec "$@"
+SCRIPT
+chmod +x "$work/limited"
+demo=$work/limited
+refuses "more than the addresses" 100000 "$unlimited" "$work/input"
+named 'RLIMIT_AS'
+demo=$unlimited
+if ((EUID == 0)) && mkdir "$work/small" && unshare -m mount -t tmpfs -o size=16m none "$work/small" 2>/dev/null; then
+  cat >"$work/limited" <<'SCRIPT'
+#!/bin/sh
+exec unshare -m sh -c 'mount -t tmpfs -o size=16m none "$1" && d=$1 && shift && exec "$@" --path "$d"' sh "$@"
+SCRIPT
+  demo=$work/limited
+  refuses "more than the disk" "$work/small" "$unlimited" "$work/input"
+  named "^demo: 24 MiB of disk are needed, and 1[0-9.]* MiB are free in '.*small'$"
+  demo=$unlimited
+else
+  echo "left out: a small file system can't be mounted here"
+fi
+cgroup=/sys/fs/cgroup
+own=$(sed -n 's/^0:://p' /proc/self/cgroup)
+file=memory.max
+if grep -q ':memory:' /proc/self/cgroup; then
+  cgroup=/sys/fs/cgroup/memory
+  own=$(sed -n 's/.*:memory://p' /proc/self/cgroup)
+  file=memory.limit_in_bytes
+fi
+group=$cgroup$own/lgalloc-demo.$$
+if mkdir "$group" 2>/dev/null && mkdir "$group/inner" && echo 50M 2>/dev/null >"$group/$file"; then
+  # The limit is that of the group around.
+  cat >"$work/limited" <<'SCRIPT'
+#!/bin/sh
+echo $$ >"$1/cgroup.procs" && shift && exec "$@"
+SCRIPT
+  demo=$work/limited
+  refuses "more than the cgroup's memory" "$group/inner" "$unlimited" "$work/input"
+  named "left under .*/$file\$"
+  demo=$unlimited
+else
+  echo "left out: no cgroup with a limit can be made here"
+fi
+rmdir "$group/inner" "$group" 2>/dev/null || true
+
+# On a terminal it says how far it is.
+if command -v script >/dev/null; then
+  script -qec "'$demo' '$work/input' --repeat 1 --path '$work'" /dev/null </dev/null >"$work/out" 2>&1 || true
+  said "progress with lgalloc" 'round 1 of 1, lgalloc: [0-9]+%'
+  said "progress with malloc" 'round 1 of 1, malloc: [0-9]+%'
+  said "progress of the comparison" 'round 1 of 1, comparing the results: 100%'
+else
+  echo "left out: there is no program to make a terminal"
+fi
+
 for odd in short empty; do
   count=$((count + 1))
   rc=0
