@@ -28,6 +28,8 @@
 #include "src/handle.c"
 #include "src/allocate.c"
 #include "src/malloc.c"
+#include "src/address.c"
+#include "src/any.c"
 #include "src/hints.c"
 #include "src/region.c"
 #include "src/purge.c"

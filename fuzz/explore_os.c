@@ -116,6 +116,14 @@ int lg_os_unmap(void *addr, size_t len)
     return 0;
 }
 
+int lg_os_move(void *from, void *to, size_t len)
+{
+    (void)from;
+    (void)to;
+    (void)len;
+    return EINVAL; /* there are no pages */
+}
+
 /* ---- advice */
 
 int lg_os_advise(enum lg_system_call advice, void *addr, size_t len)

@@ -74,6 +74,7 @@ static void handle_step(model *m, slot *s, input *in)
     case 2: model_hint(m, s, in); break;
     case 3: model_discard(m, s, in); break;
     case 4: model_misuse(m, s, in); break;
+    case 5: model_resize(m, s, in); break;
     default: model_free(m, s); break;
     }
 }

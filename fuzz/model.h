@@ -69,6 +69,7 @@ void model_check(model *m);
 /* model_slots.c */
 void model_allocate(model *m, input *in, bool zeroed);
 void model_free(model *m, slot *s);
+void model_resize(model *m, slot *s, input *in);
 void model_write(model *m, slot *s, input *in);
 void model_hint(model *m, slot *s, input *in);
 void model_discard(model *m, slot *s, input *in);

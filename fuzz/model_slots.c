@@ -94,6 +94,21 @@ static void fill_slot(model *m, slot *s, lgalloc_handle handle, bool zeroed)
     place_words(s, zeroed);
 }
 
+/* What errno says of a refusal is among the statuses that may be answered. */
+static void check_errno(unsigned expected, bool invalid)
+{
+    unsigned right = 0; /* a system call may say any of these as well */
+    if (invalid)
+        FUZZ_CHECK(errno == EINVAL);
+    else if (errno == EINVAL)
+        right = BIT(LGALLOC_STATUS_INVALID_SIZE_CLASS);
+    else if (errno == EPERM)
+        right = BIT(LGALLOC_STATUS_DISABLED);
+    else if (errno == ENOMEM)
+        right = BIT(LGALLOC_STATUS_OUT_OF_MEMORY);
+    FUZZ_CHECK(invalid || (errno != E2BIG && (expected & (right | BIT(LGALLOC_STATUS_IO))) != 0));
+}
+
 /* lgalloc_malloc() or lgalloc_calloc(). */
 static void allocate_address(model *m, slot *s, request r, unsigned expected, bool zeroed)
 {
@@ -105,16 +120,7 @@ static void allocate_address(model *m, slot *s, request r, unsigned expected, bo
     void *ptr = zeroed ? lgalloc_calloc(r.capacity, r.elem_size) : lgalloc_malloc(bytes);
     if (ptr == NULL) {
         lgalloc_free(ptr);
-        if (overflow || bytes == 0)
-            FUZZ_CHECK(errno == EINVAL);
-        else if (errno == EINVAL)
-            FUZZ_CHECK((expected & (BIT(LGALLOC_STATUS_INVALID_SIZE_CLASS) | BIT(LGALLOC_STATUS_IO))) != 0);
-        else if (errno == EPERM)
-            FUZZ_CHECK((expected & (BIT(LGALLOC_STATUS_DISABLED) | BIT(LGALLOC_STATUS_IO))) != 0);
-        else if (errno == ENOMEM)
-            FUZZ_CHECK((expected & (BIT(LGALLOC_STATUS_OUT_OF_MEMORY) | BIT(LGALLOC_STATUS_IO))) != 0);
-        else
-            FUZZ_CHECK(errno != E2BIG && (expected & BIT(LGALLOC_STATUS_IO)) != 0);
+        check_errno(expected, overflow || bytes == 0);
         return;
     }
     FUZZ_CHECK((expected & BIT(LGALLOC_STATUS_OK)) != 0 && !overflow && bytes != 0);
@@ -186,6 +192,44 @@ void model_free(model *m, slot *s)
     FUZZ_CHECK(errno == E2BIG);
     model_note_in_use(m, s->handle.len, false);
     s->kind = SLOT_EMPTY;
+}
+
+void model_resize(model *m, slot *s, input *in)
+{
+    request r = model_request(in);
+    size_t bytes, len = s->handle.len;
+    if (__builtin_mul_overflow(r.capacity, r.elem_size, &bytes) || !model_affordable(m, bytes, false))
+        return;
+    size_t moved = bytes < len ? bytes : len; /* pages move, bytes are copied */
+    if (moved > 4 * MIB && (moved <= 16 * MIB || moved > 64 * MIB || m->backing == LGALLOC_BACKING_FILE))
+        return;
+    unsigned expected = model_expected(m, bytes, 1, 1);
+    model_check_words(s);
+    errno = E2BIG;
+    char *ptr = lgalloc_realloc(s->handle.ptr, bytes);
+    bool same = bytes <= len && bytes > len / 2;
+    FUZZ_CHECK(!same || ptr == s->handle.ptr);
+    if (ptr == NULL) {
+        check_errno(expected, bytes == 0);
+        model_check_words(s);
+        return;
+    }
+    FUZZ_CHECK(lgalloc_usable_size(ptr) >= bytes && lgalloc_usable_size(ptr) / 2 < bytes && lgalloc_owns(ptr + bytes - 1));
+    if (same)
+        return;
+    FUZZ_CHECK((expected & BIT(LGALLOC_STATUS_OK)) != 0);
+    FUZZ_CHECK(lgalloc_usable_size(s->handle.ptr) == 0 && lgalloc_owns(s->handle.ptr));
+    model_note_in_use(m, len, false);
+    s->handle = (lgalloc_handle){ptr, lgalloc_usable_size(ptr)};
+    check_apart(m, s, s->handle.ptr, s->handle.len);
+    model_note_in_use(m, s->handle.len, true);
+    for (unsigned i = 0; i < MODEL_WORDS; i++) {
+        if (s->words[i].offset <= s->handle.len - sizeof(uint64_t))
+            continue;
+        s->words[i].offset = 8192 + i * sizeof(uint64_t);
+        s->words[i].known = false;
+    }
+    model_check_words(s);
 }
 
 void model_write(model *m, slot *s, input *in)

@@ -35,8 +35,8 @@
  *   returns a status is LGALLOC_STATUS_INVALID_ARGUMENT; void functions ignore NULL.
  * - On any status but LGALLOC_STATUS_OK no memory is handed out, the allocator is as it was, and the
  *   out parameters hold an empty value that is safe to drop.
- * - `errno` is set where LGALLOC_STATUS_IO is returned and where lgalloc_malloc() or lgalloc_calloc()
- *   return NULL, and kept by the functions that free.
+ * - `errno` is set where LGALLOC_STATUS_IO is returned and where functions like lgalloc_malloc() return NULL,
+ *   and kept by the functions that free.
  * - Misuse (a region freed twice, a pointer that is not a region's start, a length that is not the
  *   region's) is found in every build: one line on standard error says what was seen, then abort().
  *   But a region that somebody else got between two frees is that owner's: the second free takes it
@@ -223,7 +223,7 @@ typedef struct lgalloc_global_stats {
     uint64_t advise_failures;
     /* Allocations refused because of limit_bytes. */
     uint64_t limit_failures;
-    /* lgalloc_region_new_auto() took the heap because mapped memory was not to be had. */
+    /* lgalloc_region_new_auto() or an lgalloc_any_ function took the heap because mapped memory was not to be had. */
     uint64_t heap_fallbacks;
     /* Zero; room for more. */
     uint64_t reserved[8];
@@ -470,6 +470,89 @@ void lgalloc_free(void *ptr);
 LGALLOC_NOPLT
 void lgalloc_free_sized(void *ptr, size_t size);
 #undef LGALLOC_NOPLT
+
+/*
+ * Bytes that may be used of the region in use that begins at `ptr`: its size, at least what was asked for.
+ *
+ * ptr: any address or NULL; it is not read.
+ *
+ * Returns 0 for anything else: NULL, an address within a region, a free region, one that was lost to a fork,
+ * memory of others. Makes no system call and takes no lock. The answer holds as long as nobody frees it.
+ */
+size_t lgalloc_usable_size(const void *ptr);
+
+/*
+ * Whether an address is this library's: in the range that all regions come from, at whatever place in a region,
+ * and whatever has become of it (in use, free, lost to a fork). So it tells whose free() an address belongs to; what
+ * lgalloc_free() then finds wrong with it is misuse.
+ *
+ * ptr: any address or NULL; it is not read.
+ *
+ * Makes no system call and takes no lock. The answer never changes once the first region was allocated.
+ */
+bool lgalloc_owns(const void *ptr);
+
+/*
+ * Changes the size of a region that lgalloc_malloc(), lgalloc_calloc() or this function returned, or that a handle
+ * holds. It stays in place where the rounded size stays; otherwise the contents move to a region of the new size, as
+ * much as fits, and the old region is freed. Between two regions of anonymous memory of 32 MiB and more each the
+ * pages move, which takes a system call or a few, and no memory: Linux 5.7 is needed for that. All else is copied. So
+ * for a moment both count as in use, for limit_bytes too.
+ *
+ * ptr:  a region in use, or NULL: then this is lgalloc_malloc(size). Anything else is misuse, which aborts.
+ * size: bytes, as for lgalloc_malloc(). 0 is refused like all that is too small, and frees nothing.
+ *
+ * Returns the region's address; `ptr` is no longer valid where that differs. The contents beyond the old size are
+ * undefined. NULL on failure: `ptr` is as it was, and errno says why, as for lgalloc_malloc(); EFAULT where the region
+ * was lost to a fork. No other thread may use or free the region meanwhile.
+ */
+void *lgalloc_realloc(void *ptr, size_t size);
+
+/*
+ * One allocator for all sizes: regions where they are worth it, the C library's heap for the rest. What these return is
+ * freed by lgalloc_any_free(), which tells the two apart by the address; it takes regions of lgalloc_malloc() as well,
+ * and blocks of malloc(). Any thread may free, with any size, while the allocator is disabled too.
+ *
+ * Requests of 64 KiB to 64 GiB are regions; where none is to be had (disabled, exhausted, I/O error) they are taken
+ * from the heap, and `heap_fallbacks` counts it. A limit_bytes that is reached stays a limit: then it is NULL with
+ * ENOMEM. Below and above is the heap, and what malloc() says of such sizes, 0 too, holds.
+ *
+ * Returns the block, aligned for any type; NULL and errno (ENOMEM) on failure. The contents are undefined.
+ */
+void *lgalloc_any_malloc(size_t size);
+
+/* As lgalloc_any_malloc(), for `count` elements of `size` bytes, and every byte is zero. ENOMEM also where the product
+ * overflows. */
+void *lgalloc_any_calloc(size_t count, size_t size);
+
+/*
+ * As lgalloc_any_malloc(), and the address is a multiple of `align`. A region is aligned to its own size; with more it
+ * is the heap, and a fallback.
+ *
+ * align: bytes, any power of two, also below the size of a pointer. EINVAL for anything else.
+ */
+void *lgalloc_any_aligned(size_t align, size_t size);
+
+/*
+ * Changes the size of a block, between region and heap too where the new size belongs on the other side; the contents
+ * move as far as they fit, as lgalloc_realloc() says. An alignment above that of malloc() or of a region's size is
+ * not kept.
+ *
+ * ptr:  a block of this family, or of lgalloc_malloc() or malloc(), or NULL: then this is lgalloc_any_malloc(size).
+ * size: bytes. 0 frees the block, and NULL is returned.
+ *
+ * Returns the block; `ptr` is no longer valid where that differs. NULL on failure: `ptr` is as it was, and errno says
+ * why (ENOMEM; EFAULT for a region that was lost to a fork).
+ */
+void *lgalloc_any_realloc(void *ptr, size_t size);
+
+/* Frees a block of this family. NULL is ignored. Keeps errno. Misuse of a region aborts; of a heap's block it is what
+ * the C library makes of it. */
+void lgalloc_any_free(void *ptr);
+
+/* Bytes that may be used of a block of this family; 0 for NULL, and for an address of the library's at which no region
+ * in use begins. Other memory that is no block of the heap is misuse, as for malloc_usable_size(). */
+size_t lgalloc_any_usable_size(const void *ptr);
 
 /*
  * Hints for a part of an allocation in use: `offset` and `len` in bytes; whole pages count. The

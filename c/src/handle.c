@@ -28,18 +28,27 @@ static bool has_region(location at)
            at.index < lg_load_relaxed_64(&lg_stripe_of((unsigned)at.class_index)->limit);
 }
 
-bool lg_handle_find(lgalloc_handle handle, unsigned *out_class_index, uint64_t *out_region)
+bool lg_owns(const void *ptr)
 {
-    location at = location_of(handle.ptr);
+    return location_of(ptr).class_index != UINT64_MAX || lg_stripes_abandoned(ptr);
+}
+
+bool lg_region_find(const void *ptr, unsigned *out_class_index, uint64_t *out_region)
+{
+    location at = location_of(ptr);
     if (!has_region(at))
         return false;
     unsigned class_index = (unsigned)at.class_index;
-    if (handle.len != lg_class_size(class_index) || at.within % handle.len != 0 ||
-        !lg_state_is_of(lg_load_relaxed_64(&lg_region_at(class_index, at.index)->state), handle.ptr))
+    if (!lg_state_is_of(lg_load_relaxed_64(&lg_region_at(class_index, at.index)->state), ptr))
         return false;
     *out_class_index = class_index;
     *out_region = at.index;
     return true;
+}
+
+bool lg_handle_find(lgalloc_handle handle, unsigned *out_class_index, uint64_t *out_region)
+{
+    return lg_region_find(handle.ptr, out_class_index, out_region) && handle.len == lg_class_size(*out_class_index);
 }
 
 /* Says what is wrong with a handle that isn't a region in use; returns if it was lost to a fork, or left behind by one. */
@@ -67,6 +76,13 @@ static void explain_misuse(lgalloc_handle handle)
     if (state != LG_LOST)
         LG_DIE(LG_TEXT("corrupted descriptor of the region at "), LG_HEX(handle.ptr), LG_TEXT(": state "),
                LG_HEX(state));
+}
+
+void lg_region_explain(const void *ptr)
+{
+    uint64_t class_index = lg_class_of(ptr);
+    size_t len = lg_class_size((unsigned)(class_index % LG_CLASS_COUNT)); /* whatever it is, not the length is wrong */
+    explain_misuse((lgalloc_handle){(void *)(uintptr_t)ptr, len});
 }
 
 void lg_handle_free(lgalloc_handle handle)

@@ -27,6 +27,12 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
 #endif
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4 /* Linux 5.7 */
+#endif
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000 /* Linux 4.17 */
+#endif
 #ifndef PR_SET_VMA
 #define PR_SET_VMA 0x53564d61 /* Linux 5.17 */
 #endif
@@ -128,6 +134,62 @@ int lg_os_unmap(void *addr, size_t len)
 {
     FAULT(LG_SYS_UNMAP);
     return map_reserved(addr, len);
+}
+
+/* Free addresses for `len` bytes that begin with a huge page: a hint, since another thread may take them. */
+static void *free_addresses(size_t len)
+{
+    char *found = NULL;
+    size_t wanted = len + LG_HUGE_PAGE;
+    if (CALL((found = mmap(NULL, wanted, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) !=
+             MAP_FAILED) != 0)
+        return NULL;
+    lg_os_unreserve(found, wanted);
+    return (void *)(((uintptr_t)found + LG_HUGE_PAGE - 1) & ~(LG_HUGE_PAGE - 1));
+}
+
+/* As a system call: older C libraries don't pass the hint on. */
+static int move(void *from, void *to, size_t len, int flags, void **out)
+{
+    long moved = 0;
+    int error = CALL((moved = syscall(SYS_mremap, from, len, len, MREMAP_MAYMOVE | flags, to)) != -1);
+    if (error == 0)
+        *out = (void *)moved;
+    return error;
+}
+
+static int move_out(void *from, size_t len, void **out_aside)
+{
+    FAULT(LG_SYS_MOVE_OUT);
+    return move(from, free_addresses(len), len, MREMAP_DONTUNMAP, out_aside);
+}
+
+static int move_in(void *aside, void *to, size_t len)
+{
+    FAULT(LG_SYS_MOVE_IN);
+    return move(aside, to, len, MREMAP_FIXED, &aside);
+}
+
+/*
+ * In two steps, since one that fails may have unmapped its destination already: for a moment the addresses would be any
+ * other thread's to get. All that usually fails (several mappings, too many of them, limits) does so in the first step,
+ * whose destination is nobody's. It begins with a huge page, or huge pages would be split. What the second needs is
+ * checked by the kernel before it unmaps anything, but for memory of its own.
+ */
+int lg_os_move(void *from, void *to, size_t len)
+{
+    void *aside;
+    int error = move_out(from, len, &aside);
+    if (error != 0)
+        return error;
+    error = move_in(aside, to, len);
+    if (error == 0)
+        return 0;
+    memcpy(from, aside, len);
+    lg_os_unreserve(aside, len);
+    (void)CALL(mmap(to, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
+                    -1, 0) != MAP_FAILED); /* EEXIST: it is still there */
+    return error;
 }
 
 /* ---- advice */

@@ -19,6 +19,8 @@
     X(COMMIT)        /* mprotect to readable and writable */                                                 \
     X(MAP_FILE)      /* mmap of a piece of a file over reserved addresses */                                 \
     X(UNMAP)         /* mmap of inaccessible memory over a piece */                                          \
+    X(MOVE_OUT)      /* mremap of pages to addresses of the system's choice */                               \
+    X(MOVE_IN)       /* mremap of them to where they shall be */                                             \
     X(OPEN)          /* open of an unlinked file */                                                          \
     X(TRUNCATE)      /* ftruncate */                                                                         \
     X(ALLOCATE)      /* fallocate: reserve disk blocks */                                                    \
@@ -84,6 +86,12 @@ LG_HIDDEN int lg_os_commit(void *addr, size_t len);
 LG_HIDDEN int lg_os_map_file(void *addr, size_t len, int fd, uint64_t offset);
 /* Whatever is mapped there goes away, and the addresses are reserved again. */
 LG_HIDDEN int lg_os_unmap(void *addr, size_t len);
+/*
+ * Moves the pages of anonymous memory to other anonymous memory, whose own go; what they leave behind reads as zero and
+ * holds none. Both are whole huge pages, readable and writable, and nobody else's. EFAULT where the kernel has several
+ * mappings there, which could be moved one by one; EINVAL before Linux 5.7.
+ */
+LG_HIDDEN int lg_os_move(void *from, void *to, size_t len);
 
 /* ---- advice */
 

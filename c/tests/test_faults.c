@@ -119,6 +119,23 @@ static void hint(struct scene *scene, size_t slot)
     mark(handle, scene->seed[slot]);
 }
 
+/* Grows from where bytes are copied to where pages are moved, and shrinks again. */
+static void resize(struct scene *scene)
+{
+    static const size_t sizes[] = {32 * MIB, 64 * MIB, 128 * MIB, 64 * MIB, MIB};
+    uint64_t *words = lgalloc_malloc(MIB);
+    TEST_REQUIRE(words != NULL || !scene->strict);
+    for (size_t i = 0; words != NULL && i < TEST_COUNT(sizes); i++) {
+        touch_lightly((lgalloc_handle){words, lgalloc_usable_size(words)});
+        words[0] = words[700] = i;
+        uint64_t *resized = lgalloc_realloc(words, sizes[i]);
+        TEST_REQUIRE(resized != NULL || !scene->strict);
+        words = resized != NULL ? resized : words;
+        TEST_REQUIRE(words[0] == i && words[700] == i);
+    }
+    lgalloc_free(words);
+}
+
 /* A region of the region API: mapped, or from the heap where mapped memory is not to be had. */
 static void region(struct scene *scene)
 {
@@ -264,6 +281,10 @@ static void with_backing(struct scene *scene, lgalloc_backing backing)
     test_set_limit(0);
     drop_all(scene);
     (void)lgalloc_purge();
+    if (backing == LGALLOC_BACKING_ANONYMOUS) {
+        resize(scene);
+        (void)lgalloc_purge();
+    }
 }
 
 enum { FILES = 1 << LGALLOC_BACKING_FILE, ANONYMOUS = 1 << LGALLOC_BACKING_ANONYMOUS };
@@ -314,7 +335,9 @@ static const struct {
 #define ONLY_FILES                                                                                     \
     (UNIT_CALL(MAP_FILE) | UNIT_CALL(OPEN) | UNIT_CALL(TRUNCATE) | UNIT_CALL(ALLOCATE) | UNIT_CALL(PUNCH) | \
      UNIT_CALL(FSTAT) | UNIT_CALL(IDENTIFY) | UNIT_CALL(ADVISE_REMOVE) | UNIT_CALL(ADVISE_DONTFORK))
-#define ONLY_ANONYMOUS (UNIT_CALL(ADVISE_DISCARD) | UNIT_CALL(ADVISE_HUGE) | UNIT_CALL(NAME))
+#define ONLY_ANONYMOUS                                                                               \
+    (UNIT_CALL(ADVISE_DISCARD) | UNIT_CALL(ADVISE_HUGE) | UNIT_CALL(NAME) | UNIT_CALL(MOVE_OUT) | \
+     UNIT_CALL(MOVE_IN))
 /* Whose failures are counted. */
 #define CLEARING (UNIT_CALL(ADVISE_DISCARD) | UNIT_CALL(ADVISE_REMOVE) | UNIT_CALL(PUNCH))
 #define ADVICE                                                                                             \

@@ -431,6 +431,40 @@ fn by_address() {
 }
 
 #[test]
+fn by_address_alone() {
+    let _turn = set_up();
+    // SAFETY: each block is freed once, and written within what was asked for.
+    unsafe {
+        let ptr = lgalloc_malloc(3 * MIB).cast::<u8>();
+        ptr.write_bytes(7, 3 * MIB);
+        assert!(lgalloc_owns(ptr.cast()) && lgalloc_owns(ptr.add(1).cast()));
+        assert_eq!(lgalloc_usable_size(ptr.cast()), 4 * MIB);
+        assert_eq!(lgalloc_usable_size(ptr.add(1).cast()), 0);
+        assert!(lgalloc_realloc(ptr.cast(), 0).is_null());
+        assert_eq!(errno(), 22);
+        let ptr = lgalloc_realloc(ptr.cast(), 8 * MIB).cast::<u8>();
+        assert!(std::slice::from_raw_parts(ptr, 3 * MIB).iter().all(|byte| *byte == 7));
+        assert_eq!((class(4 * MIB).in_use_regions, class(8 * MIB).in_use_regions), (0, 1));
+        // To the heap, and back.
+        let heap = lgalloc_any_realloc(ptr.cast(), 100).cast::<u8>();
+        assert!(!lgalloc_owns(heap.cast()) && lgalloc_any_usable_size(heap.cast()) >= 100);
+        let ptr = lgalloc_any_realloc(heap.cast(), MIB).cast::<u8>();
+        assert!(std::slice::from_raw_parts(ptr, 100).iter().all(|byte| *byte == 7));
+        assert_eq!(lgalloc_any_usable_size(ptr.cast()), MIB);
+        lgalloc_any_free(ptr.cast());
+        for size in [0, 100, MIB] {
+            lgalloc_any_free(lgalloc_any_malloc(size));
+            lgalloc_any_free(lgalloc_any_calloc(1, size));
+            let aligned = lgalloc_any_aligned(4096, size);
+            assert_eq!(aligned as usize % 4096, 0);
+            lgalloc_any_free(aligned);
+        }
+        assert_eq!(lgalloc_any_usable_size(null_mut()), 0);
+    }
+    check_accounts();
+}
+
+#[test]
 fn freeing_keeps_errno() {
     let _turn = set_up();
     let (_, mut region) = new_region(lgalloc_region_new_mmap, MIB, 1, 1);

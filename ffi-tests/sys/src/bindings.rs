@@ -204,6 +204,33 @@ extern "C" {
     pub fn lgalloc_free_sized(ptr: *mut ::std::os::raw::c_void, size: usize);
 }
 extern "C" {
+    pub fn lgalloc_usable_size(ptr: *const ::std::os::raw::c_void) -> usize;
+}
+extern "C" {
+    pub fn lgalloc_owns(ptr: *const ::std::os::raw::c_void) -> bool;
+}
+extern "C" {
+    pub fn lgalloc_realloc(ptr: *mut ::std::os::raw::c_void, size: usize) -> *mut ::std::os::raw::c_void;
+}
+extern "C" {
+    pub fn lgalloc_any_malloc(size: usize) -> *mut ::std::os::raw::c_void;
+}
+extern "C" {
+    pub fn lgalloc_any_calloc(count: usize, size: usize) -> *mut ::std::os::raw::c_void;
+}
+extern "C" {
+    pub fn lgalloc_any_aligned(align: usize, size: usize) -> *mut ::std::os::raw::c_void;
+}
+extern "C" {
+    pub fn lgalloc_any_realloc(ptr: *mut ::std::os::raw::c_void, size: usize) -> *mut ::std::os::raw::c_void;
+}
+extern "C" {
+    pub fn lgalloc_any_free(ptr: *mut ::std::os::raw::c_void);
+}
+extern "C" {
+    pub fn lgalloc_any_usable_size(ptr: *const ::std::os::raw::c_void) -> usize;
+}
+extern "C" {
     pub fn lgalloc_prefetch(handle: lgalloc_handle, offset: usize, len: usize) -> lgalloc_status;
 }
 extern "C" {
