@@ -21,6 +21,21 @@ install(FILES "${LGALLOC_INCLUDE_DIR}/lgalloc.h" "${LGALLOC_INCLUDE_DIR}/lgalloc
   DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
 install(FILES "${LGALLOC_ROOT}/LICENSE-MIT" "${LGALLOC_ROOT}/LICENSE-APACHE" DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 
+# Manual pages, which the header's comments are made into.
+find_program(LGALLOC_AWK NAMES awk gawk mawk)
+if(LGALLOC_AWK)
+  set(man_dir "${PROJECT_BINARY_DIR}/man3")
+  install(CODE "
+    file(REMOVE_RECURSE \"${man_dir}\")
+    file(MAKE_DIRECTORY \"${man_dir}\")
+    execute_process(RESULT_VARIABLE result COMMAND \"${LGALLOC_AWK}\" -v \"dir=${man_dir}\"
+      -f \"${CMAKE_CURRENT_SOURCE_DIR}/packaging/man.awk\" \"${LGALLOC_INCLUDE_DIR}/lgalloc.h\")
+    if(NOT result EQUAL 0)
+      message(FATAL_ERROR \"The manual pages could not be made\")
+    endif()")
+  install(DIRECTORY "${man_dir}" DESTINATION "${CMAKE_INSTALL_MANDIR}")
+endif()
+
 # ---------------------------------------------------------------- what finds it
 
 set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/lgalloc")

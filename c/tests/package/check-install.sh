@@ -82,9 +82,9 @@ hardened() {
     "$root/c/lgalloc.c" -o "$2"
 }
 
-# below DIR LIBDIR: everything is there, and nothing else.
+# below DIR LIBDIR: everything is there, and nothing else; manual pages for themselves.
 below() {
-  diff <(cd "$1" && find . \( -type f -o -type l \) | sed 's/\.so\.\([0-9]*\)\..*/.so.\1.x/' | LC_ALL=C sort) - <<FILES
+  diff <(cd "$1" && find . \( -type f -o -type l \) ! -path './share/man/*' | sed 's/\.so\.\([0-9]*\)\..*/.so.\1.x/' | LC_ALL=C sort) - <<FILES
 ./include/lgalloc.h
 ./include/lgalloc.hpp
 ./$2/cmake/lgalloc/lgalloc-config-version.cmake
@@ -100,6 +100,25 @@ below() {
 ./share/doc/lgalloc/LICENSE-MIT
 ./share/lgalloc/install-manifest
 FILES
+}
+
+# documented MAN3: each function that is exported has a page that leads to its text, and they are all well formed.
+documented() {
+  local name page
+  while read -r name; do
+    page=$1/$(sed -n 's|^\.so man3/||p' "$1/$name.3")
+    if ! grep -q "^\.SS .*$name()" "$page"; then
+      echo "$name has no page"
+      return 1
+    fi
+  done < <(sed -n 's/^ *\(lgalloc_[a-z0-9_]*\);$/\1/p' "$root/c/lgalloc.map")
+  # No macro of the header, no comment that was taken for something else.
+  ! grep -nE '^\.SS$|LGALLOC_(NOPLT|API)' "$1"/lgalloc*.3 || return 1
+  if command -v groff >/dev/null; then
+    (cd "$1/.." && [[ -z $(groff -man -Tutf8 -ww -z man3/lgalloc*.3 2>&1 | tee /dev/stderr) ]])
+  else
+    echo "groff is not installed: what it says of them is left out"
+  fi
 }
 
 # stripped LIBRARY...: no text for debuggers, nor symbols that nobody needs.
@@ -131,6 +150,7 @@ install_into '' "$prefix"
 try "what moves with the next version goes" test ! -e "$prefix/lib/some-machine"
 rm "$prefix/lib/another"
 try "files in a prefix" below "$prefix" lib
+try "a manual page for every function" documented "$prefix/share/man/man3"
 try "libraries are stripped" stripped "$prefix/lib/liblgalloc.so" "$prefix/lib/liblgalloc.a"
 export PKG_CONFIG_PATH="$prefix/lib/pkgconfig"
 try "pkg-config's version" pkg-config --exact-version="$(sed -nE 's/^#define LGALLOC_VERSION_(MAJOR|MINOR|PATCH) ([0-9]+)$/\2/p' \
