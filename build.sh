@@ -21,7 +21,7 @@ die() {
 }
 
 # The steps of the tests, in their order.
-test_steps=(build header hpp alone exports instructions install cmake "${variants[@]}" fuzz cargo peers demo readme shellcheck)
+test_steps=(build header hpp alone exports instructions install cmake reproducible abi "${variants[@]}" fuzz cargo peers demo readme shellcheck)
 
 usage() {
   cat <<TEXT
@@ -155,6 +155,8 @@ missing() {
           esac
         fi
         ;;
+      abidiff) command -v abidiff >/dev/null || echo abigail-tools ;;
+      groff) command -v groff >/dev/null || echo groff-base ;;
       gnuplot) command -v gnuplot >/dev/null || echo gnuplot-nox ;;
       cargo) find_cargo >/dev/null || echo cargo rustc ;;
       *.so*) PATH=$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null | grep -F "${tool#*:}" >/dev/null || echo "${tool%%:*}" ;;
@@ -232,7 +234,7 @@ need_build() { need cc cmake make; }
 need_test() {
   need cc cmake make gcc g++ clang cmocka binutils pkg-config valgrind cargo
   # Without it what clang's sanitizers report has addresses in place of lines.
-  want shellcheck llvm-symbolizer
+  want llvm-symbolizer groff
   # What some tests make file systems with, and look at cores; without it these are skipped.
   want mkfs.ext4 mkfs.xfs mkfs.btrfs gdb
 }
@@ -439,6 +441,11 @@ step_hpp() {
 }
 step_alone() { counted "$root/c/tests/package/check-alone.sh" gcc clang; }
 step_install() { counted "$root/c/tests/package/check-install.sh" gcc:g++ clang:clang++; }
+step_reproducible() {
+  build_variant release lgalloc_static lgalloc_shared
+  counted "$root/c/tests/package/check-reproducible.sh" "$(release_compiler)" "$build"
+}
+step_abi() { counted "$root/c/packaging/abi.sh" check "$(release_compiler)"; }
 step_cmake() { counted "$root/c/tests/package/check-cmake.sh" gcc:g++; }
 step_instructions() {
   build_variant release lgalloc_static lgalloc_shared
@@ -547,6 +554,16 @@ run_step() {
   fi
 }
 
+# step_with TOOL STEP: without the tool it is left out.
+step_with() {
+  want "$1"
+  if command -v "$1" >/dev/null; then
+    run_step "$2" "step_$2"
+  else
+    echo "--   $2: left out; $1 is not installed"
+  fi
+}
+
 command_test() {
   local step
   local -a chosen=("$@")
@@ -569,13 +586,8 @@ command_test() {
           echo "--   peers: left out; LGALLOC_PEERS=1 fetches other crates and compares"
         fi
         ;;
-      shellcheck)
-        if command -v shellcheck >/dev/null; then
-          run_step shellcheck step_shellcheck
-        else
-          echo "--   shellcheck: left out; it is not installed"
-        fi
-        ;;
+      abi) step_with abidiff abi ;;
+      shellcheck) step_with shellcheck shellcheck ;;
       *) run_step "$step" "step_$step" ;;
     esac
   done
