@@ -118,6 +118,16 @@ foreach(source IN LISTS test_sources)
   lgalloc_add_test(${name} ${name} LABELS ${labels} TIMEOUT ${timeout})
 endforeach()
 
+# The library inside of a plugin, which binds to its own copy.
+add_library(test_plugin MODULE tests/plugin/plugin.c)
+set_target_properties(test_plugin PROPERTIES C_VISIBILITY_PRESET hidden)
+target_include_directories(test_plugin PRIVATE "${LGALLOC_INCLUDE_DIR}")
+target_compile_options(test_plugin PRIVATE ${LGALLOC_WARNINGS} ${LGALLOC_LIBRARY_WARNINGS})
+target_link_libraries(test_plugin PRIVATE lgalloc_flavour Threads::Threads)
+target_link_options(test_plugin PRIVATE LINKER:-Bsymbolic)
+target_compile_definitions(test_world_plugin PRIVATE "TEST_PLUGIN=\"$<TARGET_FILE:test_plugin>\"")
+add_dependencies(test_world_plugin test_plugin)
+
 lgalloc_add_test_program(soak "${CMAKE_CURRENT_SOURCE_DIR}/tests/soak.c")
 lgalloc_add_test(soak soak ARGS 5)
 
