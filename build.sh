@@ -21,7 +21,7 @@ die() {
 }
 
 # The steps of the tests, in their order.
-test_steps=(build header hpp alone exports instructions install cmake reproducible abi "${variants[@]}" fuzz cargo peers demo readme shellcheck)
+test_steps=(build header hpp alone exports exit instructions install cmake reproducible abi "${variants[@]}" fuzz cargo peers demo readme shellcheck)
 
 usage() {
   cat <<TEXT
@@ -234,7 +234,7 @@ need_build() { need cc cmake make; }
 need_test() {
   need cc cmake make gcc g++ clang cmocka binutils pkg-config valgrind cargo
   # Without it what clang's sanitizers report has addresses in place of lines.
-  want llvm-symbolizer groff
+  want llvm-symbolizer groff python3
   # What some tests make file systems with, and look at cores; without it these are skipped.
   want mkfs.ext4 mkfs.xfs mkfs.btrfs gdb
 }
@@ -454,6 +454,10 @@ step_instructions() {
 step_exports() {
   build_variant release lgalloc_static lgalloc_shared
   counted "$root/c/tests/package/check-exports.sh" "$(release_compiler)" "$build/liblgalloc.so" "$build/liblgalloc.a"
+}
+step_exit() {
+  build_variant release lgalloc_static lgalloc_shared
+  counted "$root/c/tests/package/check-exit.sh" "$(release_compiler)" "$build/liblgalloc.so" "$build/liblgalloc.a"
 }
 step_demo() {
   build_variant release demo

@@ -35,6 +35,11 @@
 #include "src/purge.c"
 #include "src/stats.c"
 #include "src/config.c"
+#include "src/snapshot.c"
+#include "src/print_text.c"
+#include "src/print_json.c"
+#include "src/print_prometheus.c"
+#include "src/print.c"
 #include "src/fork.c"
 #include "src/init.c"
 #ifdef LG_TESTING

@@ -40,7 +40,8 @@
  * - Misuse (a region freed twice, a pointer that is not a region's start, a length that is not the
  *   region's) is found in every build: one line on standard error says what was seen, then abort().
  *   But a region that somebody else got between two frees is that owner's: the second free takes it
- *   from him unnoticed. Nothing else is ever written to standard output or standard error.
+ *   from him unnoticed. Nothing else is ever written to standard output or standard error, but for what
+ *   LGALLOC_STATS asks for; see lgalloc_config_from_env().
  */
 #ifndef LGALLOC_H
 #define LGALLOC_H
@@ -120,6 +121,31 @@ enum lgalloc_backing
 typedef enum lgalloc_backing lgalloc_backing;
 #else
 typedef int32_t lgalloc_backing;
+#endif
+#endif
+
+/*
+ * What lgalloc_stats_print() writes.
+ */
+enum lgalloc_format
+#if defined(__cplusplus) || (defined(__STDC_VERSION__) && __STDC_VERSION__ >= 202311L)
+    : int32_t
+#endif
+{
+    /* For people: tables of what there is, the size classes that were used, and the options in force. */
+    LGALLOC_FORMAT_TEXT = 0,
+    /* One object: "version", "process" (its number), "global", "size_classes" (an array of all, smallest
+     * first) and "options". */
+    LGALLOC_FORMAT_JSON = 1,
+    /* Prometheus' text format, version 0.0.4: lgalloc_…, lgalloc_size_class_…{size_class="65536"}, and
+     * lgalloc_config_…; what is words stands in lgalloc_info. */
+    LGALLOC_FORMAT_PROMETHEUS = 2
+};
+#ifndef __cplusplus
+#if defined(__STDC_VERSION__) && __STDC_VERSION__ >= 202311L
+typedef enum lgalloc_format lgalloc_format;
+#else
+typedef int32_t lgalloc_format;
 #endif
 #endif
 
@@ -205,7 +231,9 @@ typedef struct lgalloc_size_class_stats {
 typedef struct lgalloc_global_stats {
     /* Bytes of regions handed out. */
     size_t in_use_bytes;
-    /* Bytes of free regions that may hold memory, thread caches included. */
+    /* Bytes of free regions that may hold memory, thread caches included: an upper bound on what they
+     * hold, since what was never written in a region holds none. lgalloc_stats_print() and
+     * lgalloc_stats_maps() ask the system. */
     size_t dirty_bytes;
     /* Bytes of free regions that hold no memory. */
     size_t clean_bytes;
@@ -668,13 +696,16 @@ void lgalloc_config_release_ticks(lgalloc_config *config, size_t ticks);
  * Sets options from environment variables, those that are there: LGALLOC_ENABLE, LGALLOC_PATH,
  * LGALLOC_BACKING, LGALLOC_INTERVAL_NS, LGALLOC_BATCH, LGALLOC_CLEAR_BYTES, LGALLOC_RELEASE_TICKS,
  * LGALLOC_EAGER_RETURN, LGALLOC_GROWTH_DAMPENER, LGALLOC_LOCAL_BUFFER_BYTES, LGALLOC_LIMIT_BYTES,
- * LGALLOC_IDLE_BYTES, LGALLOC_HUGE_PAGES, LGALLOC_RESERVE_BLOCKS.
+ * LGALLOC_IDLE_BYTES, LGALLOC_HUGE_PAGES, LGALLOC_RESERVE_BLOCKS and LGALLOC_STATS.
  *
  * - Bytes: a whole number, alone or with K, M, G or T; KiB, KB, kib, kb and k mean the same as K, and all
  *   are powers of 1024. Or `unlimited`.
  * - LGALLOC_INTERVAL_NS: a whole number with ns, us, ms, s, m or h; alone it is nanoseconds.
  * - Switches: 1, true, on, yes or 0, false, off, no.
  * - LGALLOC_BACKING: file, anonymous or anon.
+ * - LGALLOC_STATS: stderr, or a file's path. When the process exits, or what the library is embedded in is
+ *   unloaded, the text of lgalloc_stats_print() is written there, to the end of the file, which is made by
+ *   lgalloc_set_config() where there is none. Children of fork() that exit do the same.
  *
  * Any other variable that begins with LGALLOC_ is an error, but for those that others read:
  * LGALLOC_PRELOAD_THRESHOLD (the preload library), LGALLOC_CFLAGS, LGALLOC_INCLUDE_DIR, LGALLOC_LIB_DIR,
@@ -719,7 +750,8 @@ const char *lgalloc_config_error(const lgalloc_config *config);
  * local_buffer_bytes shrink when they next overflow.
  *
  * Returns OK, INVALID_ARGUMENT (NULL, or an unknown backing), OUT_OF_MEMORY, IO (the worker can't be
- * started). lgalloc_config_error() says what was refused.
+ * started, or the file that LGALLOC_STATS names can't be opened). lgalloc_config_error() says what was
+ * refused.
  */
 lgalloc_status lgalloc_set_config(const lgalloc_config *config);
 
@@ -729,7 +761,8 @@ lgalloc_status lgalloc_set_config(const lgalloc_config *config);
  * Clears every free region of the process, those in the caches of other threads included, and gives
  * back the areas that hold no region in use. Safe while other threads allocate and free; slow.
  *
- * Returns the bytes given back: those of the regions that were cleared.
+ * Returns the bytes of the regions that were cleared: an upper bound on the memory and disk blocks given
+ * back, since what was never written in a region held none.
  */
 size_t lgalloc_purge(void);
 
@@ -769,6 +802,28 @@ lgalloc_status lgalloc_stats_files(lgalloc_file_stats *out_stats, size_t capacit
  * Parameters and return as lgalloc_stats_files().
  */
 lgalloc_status lgalloc_stats_maps(lgalloc_map_stats *out_stats, size_t capacity, size_t *out_count);
+
+/*
+ * Prints everything there is to know: the version, both kinds of statistics, the options in force, and
+ * what the system says, since the library itself knows only upper bounds: a dirty region may hold memory,
+ * but what was never written in it holds none.
+ *
+ * In JSON and for Prometheus the names are those of the structs' fields, in bytes where they end in _bytes;
+ * counts since the process started end in _total; dirty_bytes is called dirty_upper_bound_bytes; and
+ * beside the structs' there are resident_bytes (as lgalloc_stats_maps(): what regions hold in memory, in
+ * use and free) and disk_bytes (as lgalloc_stats_files(): their disk blocks), null or left out where the
+ * system doesn't say. Times are nanoseconds in JSON, seconds for Prometheus.
+ *
+ * write:   is called with pieces of the text, not terminated, in order, by the calling thread; it may
+ *          call the library. The last piece ends with a newline.
+ * context: handed to `write`; may be NULL.
+ *
+ * Never allocates, needs some 40 KiB of stack, and is as slow as asking the system is.
+ *
+ * Returns OK, INVALID_ARGUMENT (NULL, or no such format: nothing was written).
+ */
+lgalloc_status lgalloc_stats_print(lgalloc_format format,
+                                   void (*write)(void *context, const char *text, size_t len), void *context);
 
 #ifdef __cplusplus
 } /* extern "C" */

@@ -241,7 +241,7 @@ static void print_footprints(const struct footprint *start, const struct footpri
     print_row("file blocks", start->file_blocks, before->file_blocks, after->file_blocks);
     print_row("lgalloc's areas", start->area_bytes, before->area_bytes, after->area_bytes);
     print_row("its bookkeeping", start->metadata, before->metadata, after->metadata);
-    printf("lgalloc_purge gave back %s\n", bytes_text(returned).text);
+    printf("lgalloc_purge cleared regions of %s\n", bytes_text(returned).text);
 }
 
 /* `free`: what was resident in lgalloc's process when all was free, before the purge. */

@@ -29,11 +29,7 @@ const lg_option_info lg_option_infos[LG_OPTION_COUNT] = {
 #undef X
 };
 
-static const struct name_info {
-    const char *name;
-    const char *variable;
-    const char *allowed;
-} name_infos[LG_NAME_COUNT] = {
+const lg_name_info lg_name_infos[LG_NAME_COUNT] = {
 #define X(name, variable, allowed) {#name, "LGALLOC_" variable, allowed},
     LG_NAMES(X)
 #undef X
@@ -174,10 +170,14 @@ static lgalloc_status set_name(lgalloc_config *config, enum lg_name_id id, const
 {
     char absolute[PATH_MAX];
     if (text == NULL || text[0] == 0)
-        return refuse_text(config, what, text, name_infos[id].allowed);
-    int error = lg_os_absolute(text, absolute);
+        return refuse_text(config, what, text, lg_name_infos[id].allowed);
+    int error = 0;
+    if (id == LG_NAME_stats && strcmp(text, LG_STATS_STDERR) == 0)
+        memcpy(absolute, LG_STATS_STDERR, sizeof(LG_STATS_STDERR)); /* not the name of a file */
+    else
+        error = lg_os_absolute(text, absolute);
     if (error == ENAMETOOLONG)
-        return refuse_text(config, what, text, name_infos[id].allowed);
+        return refuse_text(config, what, text, lg_name_infos[id].allowed);
     if (error != 0)
         return refused_by_system(config, what, text, "the working directory has no name", error);
     char *copy = strdup(absolute);
@@ -280,7 +280,7 @@ LG_API lgalloc_status lgalloc_config_variable(lgalloc_config *config, const char
         return LGALLOC_STATUS_OK;
     }
     for (unsigned id = 0; id < LG_NAME_COUNT; id++)
-        if (strcmp(variable, name_infos[id].variable) == 0)
+        if (strcmp(variable, lg_name_infos[id].variable) == 0)
             return set_name(config, (enum lg_name_id)id, variable, value);
     if (strncmp(variable, "LGALLOC_", strlen("LGALLOC_")) != 0 || !is_of_others(variable))
         return refuse_variable(config, variable, value);
@@ -356,7 +356,15 @@ static lgalloc_status check(const lgalloc_config *config, char *copies[LG_NAME_C
             return refuse_value(config, (enum lg_option_id)id, config->value[id]);
     for (unsigned id = 0; id < LG_NAME_COUNT; id++)
         if (config->name[id] != NULL && (copies[id] = strdup(config->name[id])) == NULL)
-            return refuse_for_lack_of_memory(config, name_infos[id].name);
+            return refuse_for_lack_of_memory(config, lg_name_infos[id].name);
+    const char *stats = config->name[LG_NAME_stats];
+    if (stats != NULL && strcmp(stats, LG_STATS_STDERR) != 0) {
+        int fd;
+        int error = lg_os_open_append(stats, &fd);
+        if (error != 0)
+            return refused_by_system(config, "stats", stats, "the file can't be opened", error);
+        lg_os_close(fd);
+    }
     if ((config->set >> LG_OPTION_interval_ns & 1) != 0) {
         char digits[32] = "";
         lg_text interval = {.buffer = digits, .capacity = sizeof(digits) - 1};

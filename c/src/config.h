@@ -34,7 +34,10 @@
 
 /* X(name, variable, what is allowed): options that are texts, shorter than PATH_MAX, and none at first. */
 #define LG_NAMES(X)                                                                                          \
-    X(path, "PATH", "the name of a directory, not empty and shorter than PATH_MAX")
+    X(path, "PATH", "the name of a directory, not empty and shorter than PATH_MAX")                          \
+    X(stats, "STATS", LG_STATS_STDERR " or the name of a file, not empty and shorter than PATH_MAX")
+
+#define LG_STATS_STDERR "stderr"
 
 /* Variables that are somebody else's; a * stands for any end. */
 #define LG_VARIABLES_OF_OTHERS                                                                               \
@@ -62,6 +65,13 @@ typedef struct lg_option_info {
     enum lg_kind kind;
 } lg_option_info;
 
+typedef struct lg_name_info {
+    const char *name;
+    const char *variable;
+    const char *allowed;
+} lg_name_info;
+
+extern LG_HIDDEN const lg_name_info lg_name_infos[LG_NAME_COUNT];
 extern LG_HIDDEN const lg_option_info lg_option_infos[LG_OPTION_COUNT];
 
 /* The values in force. */

@@ -364,6 +364,31 @@ int lg_os_file_usage(int fd, uint64_t *out_size, uint64_t *out_allocated)
     return 0;
 }
 
+int lg_os_open_append(const char *path, int *out_fd)
+{
+    FAULT(LG_SYS_OPEN_APPEND);
+    int fd = -1;
+    int error = CALL((fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0666)) >= 0);
+    if (error == 0)
+        *out_fd = fd;
+    return error;
+}
+
+int lg_os_write(int fd, const char *text, size_t len)
+{
+    while (len != 0) {
+        ssize_t done = 0;
+        int error = CALL((done = write(fd, text, len)) >= 0);
+        if (error == EINTR)
+            continue;
+        if (error != 0)
+            return error;
+        text += done;
+        len -= (size_t)done;
+    }
+    return 0;
+}
+
 int lg_os_read_lines(const char *path, void (*line)(void *context, const char *text), void *context)
 {
     FAULT(LG_SYS_READ_MAPS);

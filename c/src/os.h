@@ -27,6 +27,7 @@
     X(PUNCH)         /* fallocate: punch a hole */                                                           \
     X(FSTAT)         /* fstat: sizes */                                                                      \
     X(IDENTIFY)      /* fstat: which file it is */                                                           \
+    X(OPEN_APPEND)   /* open of a file that the statistics go to */                                          \
     X(ADVISE_DISCARD)  /* madvise MADV_DONTNEED */                                                           \
     X(ADVISE_REMOVE)   /* madvise MADV_REMOVE */                                                             \
     X(ADVISE_HUGE)     /* madvise MADV_HUGEPAGE, MADV_NOHUGEPAGE */                                          \
@@ -123,6 +124,10 @@ LG_HIDDEN int lg_os_allocate_blocks(int fd, uint64_t offset, uint64_t len);
 LG_HIDDEN int lg_os_punch(int fd, uint64_t offset, uint64_t len);
 /* The file's size, and the bytes of its disk blocks. */
 LG_HIDDEN int lg_os_file_usage(int fd, uint64_t *out_size, uint64_t *out_allocated);
+/* Opens a file to add to its end, close-on-exec; it is made where there is none. */
+LG_HIDDEN int lg_os_open_append(const char *path, int *out_fd);
+/* Writes all of it, in one go if the system takes it so. */
+LG_HIDDEN int lg_os_write(int fd, const char *text, size_t len);
 /* Calls `line` for each line of a text file of /proc, without the newline. */
 LG_HIDDEN int lg_os_read_lines(const char *path, void (*line)(void *context, const char *text), void *context);
 

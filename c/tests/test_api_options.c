@@ -2,6 +2,7 @@
 
 #include "support.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +12,7 @@
 static const char *const variables[] = {"ENABLE",        "PATH",         "BACKING",         "INTERVAL_NS",
                                         "BATCH",         "CLEAR_BYTES",  "RELEASE_TICKS",   "EAGER_RETURN",
                                         "LIMIT_BYTES",   "IDLE_BYTES",   "GROWTH_DAMPENER", "LOCAL_BUFFER_BYTES",
-                                        "HUGE_PAGES",    "RESERVE_BLOCKS", "LIMT_BYTES",
+                                        "HUGE_PAGES",    "RESERVE_BLOCKS", "STATS",         "LIMT_BYTES",
                                         "limit_bytes",   "PRELOAD_THRESHOLD"};
 
 static void without_variables(void)
@@ -274,6 +275,8 @@ static void names(void **state)
     memset(longest, 'x', PATH_MAX);
     assert_true(refused("LGALLOC_PATH", "", "directory|not empty|PATH_MAX"));
     assert_true(refused("LGALLOC_PATH", longest, "directory|..."));
+    assert_true(refused("LGALLOC_STATS", "", "stderr|file|PATH_MAX"));
+    assert_true(refused("LGALLOC_STATS", longest, "stderr|..."));
 
     lgalloc_config *config = test_config();
     assert_int_equal(lgalloc_config_with_path(config, ""), LGALLOC_STATUS_INVALID_ARGUMENT);
@@ -289,6 +292,18 @@ static void names(void **state)
     assert_int_equal(lgalloc_config_variable(config, "LGALLOC_BATCH", "\033[31mred\n\177"),
                      LGALLOC_STATUS_INVALID_ARGUMENT);
     assert_non_null(strstr(lgalloc_config_error(config), "\"?[31mred??\""));
+    lgalloc_config_free(config);
+
+    /* A file that can't be written is found out when the set is applied, which changes nothing then. */
+    test_set_limit(64 * MIB);
+    config = test_config();
+    lgalloc_config_limit_bytes(config, MIB);
+    assert_int_equal(lgalloc_config_variable(config, "LGALLOC_STATS", "/nonexistent/file"), LGALLOC_STATUS_OK);
+    errno = 0;
+    assert_int_equal(lgalloc_set_config(config), LGALLOC_STATUS_IO);
+    assert_int_equal(errno, ENOENT);
+    assert_non_null(strstr(lgalloc_config_error(config), "stats=/nonexistent/file"));
+    assert_int_equal(test_global().limit_bytes, 64 * MIB);
     lgalloc_config_free(config);
 }
 

@@ -89,7 +89,7 @@ done
 for limit in 50331648 48M "48 MiB" 49152kb 0.05gib; do
   works "--limit '$limit'" "$work/input" --repeat 2 --backing anonymous --limit "$limit"
   said "that it is a limit" '^limit +(48|51.2) MiB for lgalloc, as asked for'
-  held=$(sed -n 's/^lgalloc_purge gave back \([0-9]*\).* MiB$/\1/p' "$work/out")
+  held=$(sed -n 's/^lgalloc_purge cleared regions of \([0-9]*\).* MiB$/\1/p' "$work/out")
   count=$((count + 1))
   if ((held <= 51)); then
     echo "ok: lgalloc held $held MiB"
