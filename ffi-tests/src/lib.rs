@@ -80,7 +80,8 @@ pub const VALID_SIZE_CLASS: Range<usize> =
     sys::LGALLOC_SIZE_CLASS_MIN_LOG2 as usize..sys::LGALLOC_SIZE_CLASS_MAX_LOG2 as usize + 1;
 
 /// Clears every free region of the process, gives back the areas that hold no region in use, and returns
-/// the bytes given back. Safe while other threads allocate and free; slow.
+/// the bytes of the regions that were cleared: an upper bound on the memory given back, since what was
+/// never written in a region held none. Safe while other threads allocate and free; slow.
 ///
 /// ```
 /// lgalloc_c::purge();

@@ -277,10 +277,10 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// [`AllocError::Io`] where the worker can't be started, and of the kind
-    /// [`io::ErrorKind::InvalidInput`] for a path that is empty, too long, or holds a zero byte, or an
-    /// environment variable that is refused: its text names the option or the variable, the value, and what is
-    /// allowed. [`AllocError::OutOfMemory`].
+    /// [`AllocError::Io`] where the worker can't be started or the file that `LGALLOC_STATS` names can't be
+    /// opened, and of the kind [`io::ErrorKind::InvalidInput`] for a path that is empty, too long, or holds
+    /// a zero byte, or an environment variable that is refused: its text names the option or the variable,
+    /// the value, and what is allowed. [`AllocError::OutOfMemory`].
     pub fn apply(&self) -> Result<(), AllocError> {
         self.apply_or(None)
     }

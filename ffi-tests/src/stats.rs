@@ -11,6 +11,7 @@
 //! ```
 
 use std::io;
+use std::os::raw::{c_char, c_void};
 
 use crate::error::status_text;
 use crate::sys;
@@ -301,6 +302,48 @@ pub fn files() -> io::Result<Vec<FileStats>> {
 /// What the kernel answers.
 pub fn maps() -> io::Result<Vec<MapStats>> {
     collect(sys::lgalloc_stats_maps)
+}
+
+/// How [`print`] writes.
+#[derive(Debug, Clone, Copy, Eq, PartialEq, Hash)]
+pub enum Format {
+    /// Tables that people read.
+    Text,
+    /// One JSON object.
+    Json,
+    /// Prometheus' text format.
+    Prometheus,
+}
+
+/// Everything there is to know: the version, all statistics, the options in force, and what the system says
+/// of the regions. The C header says what the names mean. Slow: asks the system.
+///
+/// ```
+/// use lgalloc_c::stats::{print, Format};
+///
+/// assert!(print(Format::Prometheus).contains("# TYPE lgalloc_in_use_bytes gauge"));
+/// ```
+#[must_use]
+pub fn print(format: Format) -> String {
+    extern "C" fn take(context: *mut c_void, text: *const c_char, len: usize) {
+        // SAFETY: the context is the vector below, which nobody else uses meanwhile, and the text is that long.
+        let (all, text) = unsafe {
+            (&mut *context.cast::<Vec<u8>>(), std::slice::from_raw_parts(text.cast::<u8>(), len))
+        };
+        all.extend_from_slice(text);
+    }
+    let format = match format {
+        Format::Text => sys::LGALLOC_FORMAT_TEXT,
+        Format::Json => sys::LGALLOC_FORMAT_JSON,
+        Format::Prometheus => sys::LGALLOC_FORMAT_PROMETHEUS,
+    };
+    let mut all: Vec<u8> = Vec::new();
+    let context: *mut Vec<u8> = &mut all;
+    // SAFETY: the vector lives until the call returns. The arguments are ones that it takes.
+    let status = unsafe { sys::lgalloc_stats_print(format, Some(take), context.cast()) };
+    debug_assert_eq!(status, sys::LGALLOC_STATUS_OK);
+    // The text has the configured directory's name as it is.
+    String::from_utf8_lossy(&all).into_owned()
 }
 
 fn collect<R: Default + Clone, S: for<'a> From<&'a R>>(

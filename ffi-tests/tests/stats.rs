@@ -127,6 +127,22 @@ fn the_system_says_the_same() {
 }
 
 #[test]
+fn everything_is_printed() {
+    use stats::Format;
+    let _turn = set_up();
+    let region = Region::<u8>::new_mmap(8 * MIB).unwrap();
+    let text = stats::print(Format::Text);
+    assert!(text.starts_with("lgalloc ") && text.contains("\n   8 MiB "), "{}", text);
+    assert!(text.contains("\nbacking             file\n"), "{}", text);
+    let json = stats::print(Format::Json);
+    assert!(json.starts_with('{') && json.ends_with("}}\n"), "{}", json);
+    let prometheus = stats::print(Format::Prometheus);
+    let expected = "lgalloc_size_class_in_use_regions{size_class=\"8388608\"} 1\n";
+    assert!(prometheus.contains(expected), "{}", prometheus);
+    drop(region);
+}
+
+#[test]
 fn the_library_tells_what_it_costs() {
     let _turn = set_up();
     let held: Vec<Region<u8>> = (0..10_000).map(|_| Region::new_mmap(64 * KIB).unwrap()).collect();

@@ -20,6 +20,10 @@ pub type lgalloc_status = i32;
 pub const LGALLOC_BACKING_FILE: lgalloc_backing = 0;
 pub const LGALLOC_BACKING_ANONYMOUS: lgalloc_backing = 1;
 pub type lgalloc_backing = i32;
+pub const LGALLOC_FORMAT_TEXT: lgalloc_format = 0;
+pub const LGALLOC_FORMAT_JSON: lgalloc_format = 1;
+pub const LGALLOC_FORMAT_PROMETHEUS: lgalloc_format = 2;
+pub type lgalloc_format = i32;
 #[repr(C)]
 #[derive(Debug)]
 pub struct lgalloc_config {
@@ -335,5 +339,18 @@ extern "C" {
         out_stats: *mut lgalloc_map_stats,
         capacity: usize,
         out_count: *mut usize,
+    ) -> lgalloc_status;
+}
+extern "C" {
+    pub fn lgalloc_stats_print(
+        format: lgalloc_format,
+        write: ::std::option::Option<
+            unsafe extern "C" fn(
+                context: *mut ::std::os::raw::c_void,
+                text: *const ::std::os::raw::c_char,
+                len: usize,
+            ),
+        >,
+        context: *mut ::std::os::raw::c_void,
     ) -> lgalloc_status;
 }
