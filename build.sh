@@ -21,7 +21,9 @@ die() {
 }
 
 # The steps of the tests, in their order.
-test_steps=(build header hpp alone exports exit instructions install cmake reproducible abi "${variants[@]}" fuzz cargo peers demo readme shellcheck)
+test_steps=(build header hpp alone exports exit instructions
+  install cmake reproducible abi musl
+  "${variants[@]}" fuzz cargo peers demo readme shellcheck)
 
 usage() {
   cat <<TEXT
@@ -156,6 +158,7 @@ missing() {
         fi
         ;;
       abidiff) command -v abidiff >/dev/null || echo abigail-tools ;;
+      musl-gcc) command -v musl-gcc >/dev/null || echo musl-tools ;;
       groff) command -v groff >/dev/null || echo groff-base ;;
       gnuplot) command -v gnuplot >/dev/null || echo gnuplot-nox ;;
       cargo) find_cargo >/dev/null || echo cargo rustc ;;
@@ -446,6 +449,7 @@ step_reproducible() {
   counted "$root/c/tests/package/check-reproducible.sh" "$(release_compiler)" "$build"
 }
 step_abi() { counted "$root/c/packaging/abi.sh" check "$(release_compiler)"; }
+step_musl() { counted "$root/c/tests/package/check-musl.sh" musl-gcc; }
 step_cmake() { counted "$root/c/tests/package/check-cmake.sh" gcc:g++; }
 step_instructions() {
   build_variant release lgalloc_static lgalloc_shared
@@ -591,6 +595,7 @@ command_test() {
         fi
         ;;
       abi) step_with abidiff abi ;;
+      musl) step_with musl-gcc musl ;;
       shellcheck) step_with shellcheck shellcheck ;;
       *) run_step "$step" "step_$step" ;;
     esac

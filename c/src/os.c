@@ -3,7 +3,6 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/membarrier.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -30,15 +29,15 @@
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4 /* Linux 5.7 */
 #endif
-#ifndef MAP_FIXED_NOREPLACE
-#define MAP_FIXED_NOREPLACE 0x100000 /* Linux 4.17 */
-#endif
 #ifndef PR_SET_VMA
 #define PR_SET_VMA 0x53564d61 /* Linux 5.17 */
 #endif
 #ifndef PR_SET_VMA_ANON_NAME
 #define PR_SET_VMA_ANON_NAME 0
 #endif
+
+/* Of linux/membarrier.h, which comes with the kernel's headers and not with every C library; Linux 4.14. */
+enum { MEMBARRIER_PRIVATE_EXPEDITED = 1 << 3, MEMBARRIER_REGISTER_PRIVATE_EXPEDITED = 1 << 4 };
 
 #ifdef LG_TESTING
 int (*lg_os_fault)(enum lg_system_call call);
@@ -442,16 +441,16 @@ int lg_os_absolute(const char *directory, char *out)
 int lg_os_membarrier_register(void)
 {
     FAULT(LG_SYS_MEMBARRIER);
-    return CALL(syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0);
+    return CALL(syscall(SYS_membarrier, MEMBARRIER_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0);
 }
 
 int lg_os_membarrier(void)
 {
     FAULT(LG_SYS_BARRIER);
-    int error = CALL(syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0);
+    int error = CALL(syscall(SYS_membarrier, MEMBARRIER_PRIVATE_EXPEDITED, 0, 0) == 0);
     /* EPERM: not registered. A process that was restored from a checkpoint has to do that again. */
     if (error == EPERM && lg_os_membarrier_register() == 0)
-        error = CALL(syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0);
+        error = CALL(syscall(SYS_membarrier, MEMBARRIER_PRIVATE_EXPEDITED, 0, 0) == 0);
     return error;
 }
 
