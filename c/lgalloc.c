@@ -6,6 +6,7 @@
 #include "src/lock.c"
 #ifndef LG_EXPLORE
 #include "src/os.c"
+#include "src/os_memory.c"
 #else
 #include "explore_os.c" /* from fuzz/: a system whose calls cost nothing */
 #endif
@@ -13,6 +14,7 @@
 #include "src/format.c"
 #include "src/parse.c"
 #include "src/process.c"
+#include "src/metadata.c"
 #include "src/bitmap.c"
 #include "src/stripe.c"
 #include "src/thread.c"

@@ -32,6 +32,7 @@ static struct {
     size_t len;
 } ranges[RANGES];
 static unsigned range_count;
+static unsigned lasting; /* the first of them: in use since the library came up */
 
 static bool is_metadata(const void *addr)
 {
@@ -76,13 +77,15 @@ static void note_metadata(void *addr, size_t len)
         xp_fail("explore_os.c: too many pieces of metadata", NULL);
     ranges[range_count].start = addr;
     ranges[range_count++].len = len;
+    if (lg_stripes[0].base == 0)
+        lasting = range_count;
 }
 
 void world_clear_metadata(void)
 {
     for (unsigned i = 0; i < range_count; i++)
         memset(ranges[i].start, 0, ranges[i].len);
-    range_count = 0;
+    range_count = lasting;
 }
 
 int lg_os_commit(void *addr, size_t len)
@@ -122,6 +125,15 @@ int lg_os_move(void *from, void *to, size_t len)
     (void)to;
     (void)len;
     return EINVAL; /* there are no pages */
+}
+
+int lg_os_core_dump(void *addr, size_t len, bool included)
+{
+    FAULT(LG_SYS_ADVISE_DUMP);
+    (void)addr;
+    (void)len;
+    (void)included;
+    return 0;
 }
 
 /* ---- advice */

@@ -77,7 +77,7 @@ static void use_setters(model *m, input *in)
     lgalloc_backing backing = m->backing;
     bool enabled = m->enabled, reserve = m->reserve_blocks, path_good = m->path_good;
     for (unsigned i = 0; i < count; i++) {
-        unsigned which = input_below(in, 13);
+        unsigned which = input_below(in, 14);
         uint64_t n = which == 11 ? 0 : choose_number(in);
         switch (which) {
         case 0: lgalloc_config_local_buffer_bytes(config, n); break;
@@ -101,6 +101,7 @@ static void use_setters(model *m, input *in)
             (enabled ? lgalloc_config_enable : lgalloc_config_disable)(config);
             break;
         case 11: set_path(config, in, &path_good); break;
+        case 12: lgalloc_config_core_dump(config, n & 1); break;
         default: break;
         }
     }
@@ -121,7 +122,7 @@ static void use_setters(model *m, input *in)
 static const char *const variables[] = {"ENABLE",       "BACKING",   "INTERVAL_NS",     "BATCH",
                                         "CLEAR_BYTES",  "RELEASE_TICKS", "EAGER_RETURN", "GROWTH_DAMPENER",
                                         "LOCAL_BUFFER_BYTES", "LIMIT_BYTES", "IDLE_BYTES", "HUGE_PAGES",
-                                        "RESERVE_BLOCKS"};
+                                        "RESERVE_BLOCKS", "CORE_DUMP"};
 #define VARIABLES (sizeof(variables) / sizeof(*variables))
 
 /* Digits, at most one space before a unit, and that unit: its factor is the one at the same place. */
@@ -201,7 +202,7 @@ static bool valid(unsigned variable, const char *text)
     if (strcmp(name, "BACKING") == 0)
         return strcmp(text, "file") == 0 || strcmp(text, "anonymous") == 0 || strcmp(text, "anon") == 0;
     if (strcmp(name, "ENABLE") == 0 || strcmp(name, "EAGER_RETURN") == 0 || strcmp(name, "HUGE_PAGES") == 0 ||
-        strcmp(name, "RESERVE_BLOCKS") == 0)
+        strcmp(name, "RESERVE_BLOCKS") == 0 || strcmp(name, "CORE_DUMP") == 0)
         return read_switch(text, &value);
     if (strcmp(name, "INTERVAL_NS") == 0)
         return read_time(text, &value);

@@ -171,6 +171,7 @@ static void set_defaults(model *m)
     lgalloc_config_limit_bytes(config, 0);
     lgalloc_config_idle_bytes(config, SIZE_MAX);
     lgalloc_config_huge_pages(config, true);
+    lgalloc_config_core_dump(config, false);
     lgalloc_config_reserve_blocks(config, false);
     m->enabled = m->path_known = m->path_good = true;
     m->reserve_blocks = false;
@@ -186,7 +187,7 @@ void model_configure(model *m, input *in)
     FUZZ_CHECK(config != NULL);
     uint8_t which = input_u8(in);
     uint8_t value = input_u8(in);
-    switch (which % 12) {
+    switch (which % 13) {
     case 0: lgalloc_config_local_buffer_bytes(config, sizes[value % 8]); break;
     case 1: lgalloc_config_limit_bytes(config, sizes[value % 8]); break;
     case 2: lgalloc_config_idle_bytes(config, sizes[value % 8]); break;
@@ -207,6 +208,7 @@ void model_configure(model *m, input *in)
         break;
     case 9: lgalloc_config_release_ticks(config, value % 4); break;
     case 10: lgalloc_config_with_background(config, 0, value % 4, sizes[value / 4 % 8]); break;
+    case 12: lgalloc_config_core_dump(config, value & 1); break;
     default: {
         /* The same place by another name: a new file for the next area. */
         char path[512];

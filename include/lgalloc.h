@@ -31,6 +31,12 @@
  *   fault, freeing one does nothing, and new ones come from new files. Anonymous ones are copied on
  *   write. What was lost counts as neither in use nor freed. The worker starts again when the child
  *   first needs memory.
+ * - mlockall(): areas count as locked memory while they are mapped, a page is locked when it is touched
+ *   (lgalloc_populate() touches ahead), and addresses that are only reserved are neither locked nor
+ *   counted; before Linux 6.11 MCL_CURRENT counts them, though no memory comes of it. Where
+ *   RLIMIT_MEMLOCK allows no more, allocating is IO with EAGAIN. A process that is held to such a limit
+ *   calls mlockall() before its first allocation: the kernel compares the limit with all addresses that
+ *   are reserved, and refuses MCL_CURRENT with ENOMEM later.
  * - Pointers must not be NULL where the text does not allow it. A NULL out pointer of a function that
  *   returns a status is LGALLOC_STATUS_INVALID_ARGUMENT; void functions ignore NULL.
  * - On any status but LGALLOC_STATUS_OK no memory is handed out, the allocator is as it was, and the
@@ -681,6 +687,14 @@ void lgalloc_config_idle_bytes(lgalloc_config *config, size_t bytes);
 void lgalloc_config_huge_pages(lgalloc_config *config, bool huge_pages);
 
 /*
+ * Whether regions go into core files, those of existing areas too. Default: false, as the buffer pools of MySQL (since
+ * 8.4) and MariaDB stay out of theirs: such memory is most of the process, and a core of it takes minutes and fills
+ * disks. With files the kernel would write whole areas, holes included. The library's bookkeeping is in a core in any
+ * case, as far as it is in use; addresses that are only reserved never are. What gdb's gcore writes is the same.
+ */
+void lgalloc_config_core_dump(lgalloc_config *config, bool core_dump);
+
+/*
  * File backing: whether disk blocks are reserved before a region is handed out, so that a full disk is
  * IO with ENOSPC and never SIGBUS. Default: false.
  */
@@ -696,7 +710,7 @@ void lgalloc_config_release_ticks(lgalloc_config *config, size_t ticks);
  * Sets options from environment variables, those that are there: LGALLOC_ENABLE, LGALLOC_PATH,
  * LGALLOC_BACKING, LGALLOC_INTERVAL_NS, LGALLOC_BATCH, LGALLOC_CLEAR_BYTES, LGALLOC_RELEASE_TICKS,
  * LGALLOC_EAGER_RETURN, LGALLOC_GROWTH_DAMPENER, LGALLOC_LOCAL_BUFFER_BYTES, LGALLOC_LIMIT_BYTES,
- * LGALLOC_IDLE_BYTES, LGALLOC_HUGE_PAGES, LGALLOC_RESERVE_BLOCKS and LGALLOC_STATS.
+ * LGALLOC_IDLE_BYTES, LGALLOC_HUGE_PAGES, LGALLOC_CORE_DUMP, LGALLOC_RESERVE_BLOCKS and LGALLOC_STATS.
  *
  * - Bytes: a whole number, alone or with K, M, G or T; KiB, KB, kib, kb and k mean the same as K, and all
  *   are powers of 1024. Or `unlimited`.

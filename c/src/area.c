@@ -27,6 +27,13 @@ static bool advise_area(enum lg_system_call advice, void *addr, size_t len)
     return false;
 }
 
+/* Whether a piece goes into core files. */
+static void advise_dump(void *addr, size_t len, bool included)
+{
+    if (lg_os_core_dump(addr, len, included) != 0)
+        lg_add_relaxed_64(&lg_advise_failures, 1);
+}
+
 /* ---- mapping */
 
 /* Everything that is aligned to the larger of a region and a huge page stays so. */
@@ -94,6 +101,8 @@ static int back_with_file(lg_class_areas *areas, unsigned class_index, lg_area *
     if (error != 0)
         return error;
     area->inherited = !advise_area(LG_SYS_ADVISE_DONTFORK, addr, area->len);
+    if (LG_OPTION(core_dump) == 0)
+        advise_dump(addr, area->len, false);
     return 0;
 }
 
@@ -109,6 +118,8 @@ static int back_with_memory(unsigned class_index, const lg_area *area)
         (void)lg_os_no_huge_pages(addr, area->len); /* a kernel without them refuses; fine */
     else if (lg_class_size(class_index) >= LG_HUGE_PAGE)
         (void)advise_area(LG_SYS_ADVISE_HUGE, addr, area->len);
+    if (LG_OPTION(core_dump) == 0)
+        advise_dump(addr, area->len, false);
     return 0;
 }
 
@@ -163,6 +174,16 @@ int lg_area_map(unsigned class_index, uint64_t *out_first, uint64_t *out_count)
     return 0;
 }
 
+void lg_area_set_core_dump(unsigned class_index, bool included)
+{
+    lg_class_areas *areas = lg_areas_of(class_index);
+    lg_lock_acquire(&areas->lock);
+    for (size_t i = 0; i < areas->records; i++)
+        if (areas->table[i].kind != LG_AREA_LOST)
+            advise_dump(lg_area_address(class_index, areas->table[i].start), areas->table[i].len, included);
+    lg_lock_release(&areas->lock);
+}
+
 int lg_area_reserve_blocks(unsigned class_index, const lg_area *area, uint64_t offset, uint64_t len)
 {
     if (area->kind != LG_AREA_FILE)
@@ -185,6 +206,9 @@ int lg_area_clear(unsigned class_index, const lg_area *area, uint64_t offset, ui
     while (len != 0) {
         uint64_t step = lg_min(len, most);
         int error = lg_os_advise(advice, lg_area_address(class_index, offset), step);
+        /* So memory that the process has locked is refused; the file itself may still be punched. */
+        if (error == EINVAL && area->kind == LG_AREA_FILE && lg_file_punch(&area->file, offset, step) == 0)
+            error = 0;
         if (error != 0)
             return error;
         offset += step;

@@ -64,6 +64,9 @@ LG_HIDDEN int lg_area_clear(unsigned class_index, const lg_area *area, uint64_t 
  * blocks. Part may be done when it fails. */
 LG_HIDDEN int lg_area_reserve_blocks(unsigned class_index, const lg_area *area, uint64_t offset, uint64_t len);
 
+/* Whether the class's areas go into core files; those to come ask the option. Takes the class's lock. */
+LG_HIDDEN void lg_area_set_core_dump(unsigned class_index, bool included);
+
 /* Counts and sizes, without a lock. */
 LG_HIDDEN uint64_t lg_area_count(unsigned class_index);
 LG_HIDDEN uint64_t lg_area_bytes(unsigned class_index);

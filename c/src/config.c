@@ -5,7 +5,9 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
+#include "area.h"
 #include "handle.h"
+#include "init.h"
 #include "lock.h"
 #include "os.h"
 #include "stripe.h"
@@ -376,6 +378,15 @@ static lgalloc_status check(const lgalloc_config *config, char *copies[LG_NAME_C
     return LGALLOC_STATUS_OK;
 }
 
+/* The option is in force already: areas that are mapped from now on follow it by themselves. */
+static void apply_core_dump(void)
+{
+    if (!lg_ready())
+        return;
+    for (unsigned c = 0; c < lg_layout_.stripes; c++)
+        lg_area_set_core_dump(c, LG_OPTION(core_dump) != 0);
+}
+
 LG_API lgalloc_status lgalloc_set_config(const lgalloc_config *config)
 {
     if (config == NULL)
@@ -384,6 +395,7 @@ LG_API lgalloc_status lgalloc_set_config(const lgalloc_config *config)
     char *copies[LG_NAME_COUNT] = {NULL};
     lg_lock_acquire(&lg_config_lock);
     lgalloc_status status = check(config, copies);
+    uint64_t core_dump = LG_OPTION(core_dump);
     if (status == LGALLOC_STATUS_OK) {
         for (unsigned id = 0; id < LG_NAME_COUNT; id++)
             if (copies[id] != NULL)
@@ -394,6 +406,8 @@ LG_API lgalloc_status lgalloc_set_config(const lgalloc_config *config)
         lg_threads_set_capacity(LG_OPTION(local_buffer_bytes));
         lg_hot_set(LG_HOT_RESERVE_BLOCKS, LG_OPTION(reserve_blocks) != 0);
         lg_hot_set(LG_HOT_DISABLED, LG_OPTION(enabled) == 0);
+        if (LG_OPTION(core_dump) != core_dump)
+            apply_core_dump();
         nothing_refused(config);
     }
     lg_lock_release(&lg_config_lock);

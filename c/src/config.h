@@ -29,6 +29,7 @@
     X(limit_bytes, BYTES, 0, "LIMIT_BYTES")                                                                  \
     X(idle_bytes, BYTES, UINT64_MAX, "IDLE_BYTES")                                                           \
     X(huge_pages, SWITCH, 1, "HUGE_PAGES")                                                                   \
+    X(core_dump, SWITCH, 0, "CORE_DUMP")                                                                     \
     X(reserve_blocks, SWITCH, 0, "RESERVE_BLOCKS")
 #define LG_OPTIONS(X) LG_OPTIONS_WITHOUT_SETTER(X) LG_OPTIONS_WITH_SETTER(X)
 

@@ -24,6 +24,7 @@
  */
 #include "config.h"
 #include "init.h"
+#include "metadata.h"
 #include "thread_cache.h"
 #include "worker.h"
 
@@ -39,6 +40,7 @@ static lg_lock *lock_of(unsigned rank)
     case LG_RANK_CONFIG: return &lg_config_lock;
     case LG_RANK_WORKER: return &lg_worker_lock;
     case LG_RANK_PATH: return &lg_path_lock;
+    case LG_RANK_METADATA: return &lg_metadata_lock;
     default: return with_areas && rank != LG_RANK_ROOM ? lg_class_lock(rank - LG_RANK_CLASS) : NULL;
     }
 }
@@ -135,6 +137,7 @@ static void start_over(void)
     lg_lock_init(&lg_config_lock, LG_RANK_CONFIG);
     lg_lock_init(&lg_worker_lock, LG_RANK_WORKER);
     lg_lock_init(&lg_path_lock, LG_RANK_PATH);
+    lg_lock_init(&lg_metadata_lock, LG_RANK_METADATA);
     lg_transit_abandon();
     lg_worker_forked();
     lg_threads_abandon();

@@ -16,6 +16,7 @@ enum lg_rank {
     LG_RANK_ROOM = 3,    /* transit.c: shutting out all movers */
     LG_RANK_CLASS = 4,   /* one per size class, smallest class first */
     LG_RANK_PATH = 4 + LGALLOC_SIZE_CLASS_COUNT, /* the configured directory's name */
+    LG_RANK_METADATA,    /* which pages of the metadata are writable */
     LG_RANK_COUNT
 };
 

@@ -1,4 +1,4 @@
-#include "os.h"
+#include "os_call.h"
 
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -17,17 +17,14 @@
 #ifndef MADV_WIPEONFORK
 #define MADV_WIPEONFORK 18 /* Linux 4.14 */
 #endif
-#ifndef MAP_FIXED_NOREPLACE
-#define MAP_FIXED_NOREPLACE 0x100000 /* Linux 4.17 */
-#endif
 #ifndef MADV_COLD
 #define MADV_COLD 20 /* Linux 5.4 */
 #endif
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
 #endif
-#ifndef MREMAP_DONTUNMAP
-#define MREMAP_DONTUNMAP 4 /* Linux 5.7 */
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24 /* Linux 5.18 */
 #endif
 #ifndef PR_SET_VMA
 #define PR_SET_VMA 0x53564d61 /* Linux 5.17 */
@@ -41,154 +38,11 @@ enum { MEMBARRIER_PRIVATE_EXPEDITED = 1 << 3, MEMBARRIER_REGISTER_PRIVATE_EXPEDI
 
 #ifdef LG_TESTING
 int (*lg_os_fault)(enum lg_system_call call);
-#define FAULT(call)                                                                                          \
-    do {                                                                                                     \
-        int fault_ = lg_os_fault != NULL ? lg_os_fault(call) : 0;                                            \
-        if (fault_ != 0)                                                                                     \
-            return fault_;                                                                                   \
-    } while (0)
-#else
-#define FAULT(call) ((void)0)
 #endif
-
-/* The C library reports through errno, which the caller of an allocator doesn't expect to change. */
-#define CALL(expression)                                                                                     \
-    __extension__({                                                                                          \
-        int saved_ = errno;                                                                                  \
-        int cancel_;                                                                                         \
-        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_);                                            \
-        int result_ = (expression) ? 0 : errno;                                                              \
-        pthread_setcancelstate(cancel_, NULL);                                                               \
-        errno = saved_;                                                                                      \
-        result_;                                                                                             \
-    })
 
 size_t lg_os_page_size(void)
 {
     return (size_t)sysconf(_SC_PAGESIZE);
-}
-
-/* ---- address space */
-
-int lg_os_reserve(size_t len, void **out)
-{
-    FAULT(LG_SYS_RESERVE);
-    void *p = NULL;
-    int error = CALL((p = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) !=
-                     MAP_FAILED);
-    if (error == 0)
-        *out = p;
-    return error;
-}
-
-void lg_os_unreserve(void *addr, size_t len)
-{
-    if (len != 0)
-        (void)CALL(munmap(addr, len) == 0);
-}
-
-int lg_os_make_readable(void *addr, size_t len)
-{
-    FAULT(LG_SYS_RESERVE);
-    return CALL(mprotect(addr, len, PROT_READ) == 0);
-}
-
-int lg_os_commit(void *addr, size_t len)
-{
-    FAULT(LG_SYS_COMMIT);
-    return CALL(mprotect(addr, len, PROT_READ | PROT_WRITE) == 0);
-}
-
-static int map_reserved(void *addr, size_t len)
-{
-    return CALL(mmap(addr, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) !=
-                MAP_FAILED);
-}
-
-int lg_os_reserve_hole(void *addr, size_t len)
-{
-    FAULT(LG_SYS_RESERVE);
-    void *p = NULL;
-    int error = CALL((p = mmap(addr, len, PROT_NONE,
-                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0)) != MAP_FAILED);
-    if (error == 0 && p != addr) { /* before Linux 4.17 the address is but a hint */
-        lg_os_unreserve(p, len);
-        error = EEXIST;
-    }
-    return error;
-}
-
-int lg_os_map_file(void *addr, size_t len, int fd, uint64_t offset)
-{
-    FAULT(LG_SYS_MAP_FILE);
-    int error = CALL(mmap(addr, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, (off_t)offset) !=
-                     MAP_FAILED);
-    /* A failing mmap may have taken the old mapping away already; nobody else may get the addresses. */
-    if (error != 0)
-        (void)map_reserved(addr, len);
-    return error;
-}
-
-int lg_os_unmap(void *addr, size_t len)
-{
-    FAULT(LG_SYS_UNMAP);
-    return map_reserved(addr, len);
-}
-
-/* Free addresses for `len` bytes that begin with a huge page: a hint, since another thread may take them. */
-static void *free_addresses(size_t len)
-{
-    char *found = NULL;
-    size_t wanted = len + LG_HUGE_PAGE;
-    if (CALL((found = mmap(NULL, wanted, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) !=
-             MAP_FAILED) != 0)
-        return NULL;
-    lg_os_unreserve(found, wanted);
-    return (void *)(((uintptr_t)found + LG_HUGE_PAGE - 1) & ~(LG_HUGE_PAGE - 1));
-}
-
-/* As a system call: older C libraries don't pass the hint on. */
-static int move(void *from, void *to, size_t len, int flags, void **out)
-{
-    long moved = 0;
-    int error = CALL((moved = syscall(SYS_mremap, from, len, len, MREMAP_MAYMOVE | flags, to)) != -1);
-    if (error == 0)
-        *out = (void *)moved;
-    return error;
-}
-
-static int move_out(void *from, size_t len, void **out_aside)
-{
-    FAULT(LG_SYS_MOVE_OUT);
-    return move(from, free_addresses(len), len, MREMAP_DONTUNMAP, out_aside);
-}
-
-static int move_in(void *aside, void *to, size_t len)
-{
-    FAULT(LG_SYS_MOVE_IN);
-    return move(aside, to, len, MREMAP_FIXED, &aside);
-}
-
-/*
- * In two steps, since one that fails may have unmapped its destination already: for a moment the addresses would be any
- * other thread's to get. All that usually fails (several mappings, too many of them, limits) does so in the first step,
- * whose destination is nobody's. It begins with a huge page, or huge pages would be split. What the second needs is
- * checked by the kernel before it unmaps anything, but for memory of its own.
- */
-int lg_os_move(void *from, void *to, size_t len)
-{
-    void *aside;
-    int error = move_out(from, len, &aside);
-    if (error != 0)
-        return error;
-    error = move_in(aside, to, len);
-    if (error == 0)
-        return 0;
-    memcpy(from, aside, len);
-    lg_os_unreserve(aside, len);
-    (void)CALL(mmap(to, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
-                    -1, 0) != MAP_FAILED); /* EEXIST: it is still there */
-    return error;
 }
 
 /* ---- advice */
@@ -225,6 +79,9 @@ int lg_os_advise(enum lg_system_call advice, void *addr, size_t len)
     int error = 0;
     for (size_t done = 0; done < len && error == 0; done += most)
         error = advise((char *)addr + done, lg_min(most, len - done), number);
+    /* The answer for memory that the process has locked. */
+    if (error == EINVAL && number == MADV_DONTNEED)
+        error = advise(addr, len, MADV_DONTNEED_LOCKED);
     return error;
 }
 

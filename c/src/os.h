@@ -1,7 +1,7 @@
 /*
- * Every system call of the library. Functions return 0 or an errno value and leave things as they were
- * when they fail, unless the text says otherwise; none writes `errno`. Addresses and lengths are whole pages
- * unless the text says otherwise.
+ * Every system call of the library: os.c, and os_memory.c for address space. Functions return 0 or an errno value and
+ * leave things as they were when they fail, unless the text says otherwise; none writes `errno`. Addresses and lengths
+ * are whole pages unless the text says otherwise.
  *
  * This is the seam for fault injection: with LG_TESTING defined, lg_os_fault is asked before each call
  * and may answer with the errno to fail with.
@@ -15,10 +15,10 @@
 #include <time.h>
 
 #define LG_SYSTEM_CALLS(X)                                                                                   \
-    X(RESERVE)       /* mmap of address space */                                                             \
-    X(COMMIT)        /* mprotect to readable and writable */                                                 \
+    X(RESERVE)       /* mmap of address space; mprotect to readable */                                       \
+    X(COMMIT)        /* mmap of anonymous memory over reserved addresses */                                  \
     X(MAP_FILE)      /* mmap of a piece of a file over reserved addresses */                                 \
-    X(UNMAP)         /* mmap of inaccessible memory over a piece */                                          \
+    X(UNMAP)         /* mremap of reserved addresses over a piece */                                         \
     X(MOVE_OUT)      /* mremap of pages to addresses of the system's choice */                               \
     X(MOVE_IN)       /* mremap of them to where they shall be */                                             \
     X(OPEN)          /* open of an unlinked file */                                                          \
@@ -35,6 +35,7 @@
     X(ADVISE_PREFETCH) /* madvise MADV_WILLNEED */                                                           \
     X(ADVISE_POPULATE) /* madvise MADV_POPULATE_WRITE */                                                     \
     X(ADVISE_COLD)     /* madvise MADV_COLD */                                                               \
+    X(ADVISE_DUMP)     /* madvise MADV_DODUMP, MADV_DONTDUMP */                                              \
     X(NAME)            /* prctl: name of a mapping */                                                        \
     X(ADVISE_WIPE)     /* madvise MADV_WIPEONFORK */                                                         \
     X(MEMBARRIER)      /* registering for membarrier */                                                      \
@@ -81,7 +82,7 @@ LG_HIDDEN int lg_os_reserve_hole(void *addr, size_t len);
 LG_HIDDEN void lg_os_unreserve(void *addr, size_t len);
 /* Makes reserved addresses readable: they read as zero and still cost no memory. */
 LG_HIDDEN int lg_os_make_readable(void *addr, size_t len);
-/* Makes reserved or already committed addresses readable and writable anonymous memory. */
+/* Makes reserved addresses readable and writable anonymous memory, which reads as zero. */
 LG_HIDDEN int lg_os_commit(void *addr, size_t len);
 /* Maps [offset, offset + len) of the file, shared, over addresses of a reservation. */
 LG_HIDDEN int lg_os_map_file(void *addr, size_t len, int fd, uint64_t offset);
@@ -93,6 +94,8 @@ LG_HIDDEN int lg_os_unmap(void *addr, size_t len);
  * mappings there, which could be moved one by one; EINVAL before Linux 5.7.
  */
 LG_HIDDEN int lg_os_move(void *from, void *to, size_t len);
+/* Whether it goes into core files; what is mapped does, and what is reserved doesn't. */
+LG_HIDDEN int lg_os_core_dump(void *addr, size_t len, bool included);
 
 /* ---- advice */
 

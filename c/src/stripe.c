@@ -10,7 +10,6 @@ lg_stripe lg_stripes[LG_CLASS_COUNT];
 lg_a64 lg_stripes_base;
 lg_a64 lg_stripes_log2;
 lg_layout lg_layout_;
-lg_a64 lg_metadata_bytes;
 
 /* Stripes are 1 TiB, and halved until the system grants the reservation. ThreadSanitizer allows little
  * more than 1 TiB of addresses in all. */
@@ -79,7 +78,7 @@ int lg_stripe_init(void)
         uintptr_t last = aligned + LG_CLASS_COUNT * stripe_bytes;
         lg_os_unreserve((void *)start, first - start);
         lg_os_unreserve((void *)last, end - last);
-        error = lg_os_make_readable((void *)first, metadata);
+        error = lg_metadata_init((void *)first, metadata);
         if (error != 0) {
             lg_os_unreserve((void *)first, last - first);
             continue;
@@ -136,16 +135,6 @@ bool lg_stripes_abandoned(const void *address)
         if ((uintptr_t)address - abandoned[i].start < abandoned[i].len)
             return true;
     return false;
-}
-
-int lg_metadata_commit(void *addr, size_t len)
-{
-    size_t start = (uintptr_t)addr, whole = len;
-    lg_os_round_outward(&start, &whole);
-    int error = lg_os_commit((void *)start, whole);
-    if (error == 0)
-        lg_add_relaxed_64(&lg_metadata_bytes, len);
-    return error;
 }
 
 /* From so many bytes of descriptors at once on they come in huge pages, where the system has them. */

@@ -12,6 +12,7 @@
 
 #include "atomic.h"
 #include "bitmap.h"
+#include "metadata.h"
 #include "process.h"
 #include "size_class.h"
 
@@ -101,10 +102,6 @@ LG_HIDDEN int lg_stripe_init(void);
 LG_HIDDEN void lg_stripes_abandon(void);
 /* Whether an address lies in a reservation that was left so: freeing it does nothing. */
 LG_HIDDEN bool lg_stripes_abandoned(const void *address);
-
-/* Makes metadata readable and writable; once it is, again is harmless. Rounds outwards to pages. */
-LG_HIDDEN int lg_metadata_commit(void *addr, size_t len);
-extern LG_HIDDEN lg_a64 lg_metadata_bytes; /* committed, as its callers count it */
 
 /* Makes the descriptors of regions [0, limit) of a class usable. Under the class's lock. */
 LG_HIDDEN int lg_stripe_extend(unsigned class_index, uint64_t limit);

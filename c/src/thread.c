@@ -68,10 +68,9 @@ static bool new_id(uint64_t *out)
         if (id >= lg_layout_.threads_max)
             return false;
         /* Committed before it is announced below `high_id`. Two threads may commit the same one: harmless. */
-        if (lg_os_commit(lg_thread_at((uint32_t)id), LG_THREAD_BYTES) != 0)
+        if (lg_metadata_commit(lg_thread_at((uint32_t)id), LG_THREAD_BYTES) != 0)
             return false;
         if (lg_cas_seq_cst_64(&high_id, &id, id + 1)) {
-            lg_add_relaxed_64(&lg_metadata_bytes, LG_THREAD_BYTES);
             *out = id;
             return true;
         }

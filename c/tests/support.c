@@ -132,6 +132,7 @@ void test_configure(lgalloc_backing backing)
     lgalloc_config_limit_bytes(config, 0);
     lgalloc_config_idle_bytes(config, SIZE_MAX);
     lgalloc_config_huge_pages(config, true);
+    lgalloc_config_core_dump(config, false);
     lgalloc_config_reserve_blocks(config, false);
     test_apply(config);
 }

@@ -216,8 +216,10 @@ static void locked(void *arg)
     uint64_t failures = test_global().clear_failures;
     test_free_all(handles, 4);
     (void)lgalloc_purge();
-    TEST_REQUIRE(test_global().clear_failures > failures);
-    TEST_REQUIRE(test_global().dirty_bytes >= MIB); /* it stays usable and dirty */
+    /* Locked memory is given back like any other. Before Linux 5.18 that is refused where it is anonymous: it stays
+     * usable and dirty then. */
+    bool refused = test_global().clear_failures > failures;
+    TEST_REQUIRE(refused ? test_global().dirty_bytes >= MIB : test_global().dirty_bytes == 0);
     TEST_REQUIRE(test_global().in_use_bytes == MIB);
     TEST_REQUIRE(test_equations(false) == NULL);
     (void)lgalloc_purge();
@@ -230,7 +232,7 @@ static void locked(void *arg)
     }
     test_free_all(handles, 4);
     TEST_REQUIRE(lock_pages(pinned, false));
-    (void)lgalloc_purge(); /* no longer locked: given back like all others */
+    (void)lgalloc_purge();
     TEST_REQUIRE(test_global().dirty_bytes == 0);
     lgalloc_deallocate(keeper);
     test_require_quiet(false);

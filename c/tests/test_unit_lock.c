@@ -70,7 +70,8 @@ static void every_class_has_its_own_rank(void **state)
 {
     /* A configured path is looked up with a class's lock held. */
     assert_true(LG_RANK_PATH == LG_RANK_CLASS + LGALLOC_SIZE_CLASS_COUNT);
-    assert_true(LG_RANK_COUNT == LG_RANK_PATH + 1);
+    assert_true(LG_RANK_METADATA == LG_RANK_PATH + 1);
+    assert_true(LG_RANK_COUNT == LG_RANK_METADATA + 1);
     assert_true(LG_RANK_COUNT <= 64);
     assert_int_equal(lg_init(), 0);
     for (unsigned c = 0; c < LG_CLASS_COUNT; c++) {

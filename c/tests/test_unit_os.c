@@ -54,7 +54,6 @@ static void failures_are_returned(void **state)
     void *pages = NULL;
     ASSERT_WORKS(lg_os_reserve(4 * page, &pages));
     lg_os_unreserve(pages, 4 * page);
-    ASSERT_FAILS_SOMEHOW(lg_os_commit(pages, page));
     ASSERT_FAILS_SOMEHOW(lg_os_advise(LG_SYS_ADVISE_DISCARD, pages, page));
     ASSERT_FAILS_SOMEHOW(lg_os_advise(LG_SYS_ADVISE_DONTFORK, pages, page));
     errno = UNTOUCHED;

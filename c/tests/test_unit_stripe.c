@@ -166,6 +166,14 @@ static void refused_altogether(void **state)
 
 /* ---------------------------------------------------------------- metadata */
 
+/* Of so many descriptors, which begin at a page. */
+static uint64_t pages_of(uint64_t regions)
+{
+    size_t start = 0, len = regions * sizeof(lg_region);
+    lg_os_round_outward(&start, &len);
+    return len;
+}
+
 static void grows_by_need(void *arg)
 {
     enable();
@@ -181,7 +189,7 @@ static void grows_by_need(void *arg)
     TEST_REQUIRE(lg_load_relaxed_64(&lg_metadata_bytes) == before);
     TEST_REQUIRE(lg_stripe_extend(c, 100) == 0);
     TEST_REQUIRE(lg_load_relaxed_64(&lg_stripe_of(c)->limit) == 100);
-    TEST_REQUIRE(lg_load_relaxed_64(&lg_metadata_bytes) == before + 100 * sizeof(lg_region));
+    TEST_REQUIRE(lg_load_relaxed_64(&lg_metadata_bytes) == before + pages_of(100));
     for (uint64_t i = 0; i < 100; i++) {
         TEST_REQUIRE(unit_state(c, i) == LG_CLEAN);
         lg_store_relaxed_32(&lg_region_at(c, i)->has_blocks, (uint32_t)i);
@@ -194,7 +202,7 @@ static void grows_by_need(void *arg)
         TEST_REQUIRE(lg_load_relaxed_32(&lg_region_at(c, i)->has_blocks) == (i < 100 ? i : 0));
     }
     lg_lock_release(lg_class_lock(c));
-    TEST_REQUIRE(test_global().metadata_bytes == before + 5000 * sizeof(lg_region));
+    TEST_REQUIRE(test_global().metadata_bytes == before + pages_of(5000));
 }
 
 static void descriptors_come_as_needed(void **state)

@@ -56,6 +56,7 @@ pub struct Options {
     limit_bytes: Option<usize>,
     idle_bytes: Option<usize>,
     huge_pages: Option<bool>,
+    core_dump: Option<bool>,
     reserve_blocks: Option<bool>,
     release_ticks: Option<usize>,
     environment: bool,
@@ -223,6 +224,12 @@ impl Options {
         self
     }
 
+    /// Whether regions go into core files, those of existing areas too.
+    pub fn core_dump(&mut self, core_dump: bool) -> &mut Self {
+        self.core_dump = Some(core_dump);
+        self
+    }
+
     /// Whether disk blocks are reserved before a region is handed out.
     ///
     /// ```
@@ -335,6 +342,9 @@ impl Options {
             }
             if let Some(huge_pages) = self.huge_pages {
                 sys::lgalloc_config_huge_pages(raw, huge_pages);
+            }
+            if let Some(core_dump) = self.core_dump {
+                sys::lgalloc_config_core_dump(raw, core_dump);
             }
             if let Some(reserve_blocks) = self.reserve_blocks {
                 sys::lgalloc_config_reserve_blocks(raw, reserve_blocks);

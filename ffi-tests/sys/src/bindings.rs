@@ -294,6 +294,7 @@ extern "C" {
     pub fn lgalloc_config_huge_pages(config: *mut lgalloc_config, huge_pages: bool);
 }
 extern "C" {
+    pub fn lgalloc_config_core_dump(config: *mut lgalloc_config, core_dump: bool);
     pub fn lgalloc_config_reserve_blocks(config: *mut lgalloc_config, reserve_blocks: bool);
 }
 extern "C" {

@@ -52,6 +52,7 @@ pub fn defaults() -> Options {
         .limit_bytes(0)
         .idle_bytes(usize::MAX)
         .huge_pages(true)
+        .core_dump(false)
         .reserve_blocks(false)
         .release_ticks(16)
 }

@@ -1,0 +1,276 @@
+/*
+ * Address space. What is reserved and not in use must cost nothing, whatever the process does with all of its memory at
+ * once: locks it (mlockall), or has it written into a core file. Terabytes of ordinary mappings would count as locked
+ * memory, and a core would have all that is readable.
+ *
+ * From Linux 6.11 on there are mappings that the kernel neither locks nor dumps: MAP_DROPPABLE. They lose their contents
+ * in a fork and when memory is short, so nothing is ever written to them: the reservation, and metadata that is only read
+ * as zero, are such; what comes into use is mapped anew in their place.
+ *
+ * Older kernels have ordinary mappings, out of core files by advice. mlockall(MCL_CURRENT) counts those as locked, though
+ * no memory comes of it.
+ */
+#include "os_call.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "atomic.h"
+
+/* Newer than the headers of some distributions that run newer kernels. */
+#ifndef MAP_DROPPABLE
+#define MAP_DROPPABLE 0x08 /* Linux 6.11 */
+#endif
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000 /* Linux 4.17 */
+#endif
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4 /* Linux 5.7 */
+#endif
+
+/* ---- what reservations grow from */
+
+/*
+ * A page of reserved addresses, 0 until it is made. All reservations are copies of it that grew (mremap), since after
+ * mlockall(MCL_FUTURE) a new mapping is locked, or is refused where it is larger than RLIMIT_MEMLOCK, and a copy isn't.
+ */
+static lg_a64 seed;
+
+static void *make_seed_of(int kind)
+{
+    size_t page = lg_os_page_size();
+    void *p = MAP_FAILED;
+    if (CALL((p = mmap(NULL, page, PROT_NONE, kind | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) != MAP_FAILED) != 0)
+        return NULL;
+    (void)CALL(munlock(p, page) == 0);
+    (void)CALL(madvise(p, page, MADV_DONTDUMP) == 0);
+    /* Refused for memory that is locked all the same: the first kernels that have droppable mappings lock new ones after
+     * MCL_FUTURE, and for good. */
+    if (CALL(madvise(p, page, MADV_DONTNEED) == 0) == 0)
+        return p;
+    lg_os_unreserve(p, page);
+    return NULL;
+}
+
+static void make_seed(void)
+{
+    void *p = make_seed_of(MAP_DROPPABLE);
+    if (p == NULL)
+        p = make_seed_of(MAP_PRIVATE);
+    uint64_t none = 0;
+    if (p != NULL && !lg_cas_relaxed_64(&seed, &none, (uintptr_t)p))
+        lg_os_unreserve(p, lg_os_page_size()); /* another thread was first */
+}
+
+/* When the library is loaded, which mostly is before the process locks anything. */
+__attribute__((constructor)) static void make_seed_early(void)
+{
+    make_seed();
+}
+
+/* Another page like the seed; NULL where that can't be had. */
+static void *copy_seed(void)
+{
+    size_t page = lg_os_page_size();
+    if (lg_load_relaxed_64(&seed) == 0)
+        make_seed();
+    void *from = (void *)(uintptr_t)lg_load_relaxed_64(&seed);
+    void *p = MAP_FAILED;
+    if (from == NULL || CALL((p = mremap(from, page, page, MREMAP_MAYMOVE | MREMAP_DONTUNMAP)) != MAP_FAILED) != 0)
+        return NULL;
+    (void)CALL(munlock(p, page) == 0); /* one that isn't droppable may have been locked since */
+    return p;
+}
+
+/* ---- reserving */
+
+int lg_os_reserve(size_t len, void **out)
+{
+    FAULT(LG_SYS_RESERVE);
+    void *copy = copy_seed();
+    void *p = NULL;
+    if (copy != NULL) {
+        if (CALL((p = mremap(copy, lg_os_page_size(), len, MREMAP_MAYMOVE)) != MAP_FAILED) == 0) {
+            *out = p;
+            return 0;
+        }
+        lg_os_unreserve(copy, lg_os_page_size());
+    }
+    int error = CALL((p = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) !=
+                     MAP_FAILED);
+    if (error == 0) {
+        (void)CALL(madvise(p, len, MADV_DONTDUMP) == 0);
+        *out = p;
+    }
+    return error;
+}
+
+/* Whatever is mapped there goes, and the addresses are reserved. */
+static int reserve_again(void *addr, size_t len)
+{
+    void *copy = copy_seed();
+    if (copy != NULL) {
+        if (CALL(mremap(copy, lg_os_page_size(), len, MREMAP_MAYMOVE | MREMAP_FIXED, addr) == addr) == 0)
+            return 0;
+        lg_os_unreserve(copy, lg_os_page_size());
+    }
+    int error = CALL(mmap(addr, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) ==
+                     addr);
+    if (error == 0) {
+        (void)CALL(munlock(addr, len) == 0);
+        (void)CALL(madvise(addr, len, MADV_DONTDUMP) == 0);
+    }
+    return error;
+}
+
+void lg_os_unreserve(void *addr, size_t len)
+{
+    if (len != 0)
+        (void)CALL(munmap(addr, len) == 0);
+}
+
+int lg_os_unmap(void *addr, size_t len)
+{
+    FAULT(LG_SYS_UNMAP);
+    return reserve_again(addr, len);
+}
+
+int lg_os_reserve_hole(void *addr, size_t len)
+{
+    FAULT(LG_SYS_RESERVE);
+    void *p = NULL;
+    int error = CALL((p = mmap(addr, len, PROT_NONE,
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0)) != MAP_FAILED);
+    if (error == 0 && p != addr) { /* before Linux 4.17 the address is but a hint */
+        lg_os_unreserve(p, len);
+        error = EEXIST;
+    }
+    if (error == 0)
+        (void)reserve_again(addr, len); /* it is ours now, and becomes what the rest is */
+    return error;
+}
+
+/* Whether a read of huge pages that hold nothing takes no memory: there is one of zeros for all. */
+static bool huge_zeros(void)
+{
+    int fd = -1;
+    char text = 0;
+    if (CALL((fd = open("/sys/kernel/mm/transparent_hugepage/use_zero_page", O_RDONLY | O_CLOEXEC)) >= 0) != 0)
+        return false;
+    (void)CALL(read(fd, &text, 1) == 1);
+    (void)CALL(close(fd) == 0);
+    return text == '1';
+}
+
+int lg_os_make_readable(void *addr, size_t len)
+{
+    FAULT(LG_SYS_RESERVE);
+    int error = CALL(mprotect(addr, len, PROT_READ) == 0);
+    /* mlockall() has all that is readable read, droppable or not. 8 GiB of zeros took 3.1 s by pages and 0.03 s by huge
+     * pages (Linux 6.18). */
+    if (error == 0 && huge_zeros())
+        (void)CALL(madvise(addr, len, MADV_HUGEPAGE) == 0);
+    return error;
+}
+
+/* ---- coming into use */
+
+/*
+ * Maps over reserved addresses, readable and writable. Where the process wants all future memory to be locked, the kernel
+ * would bring in the whole piece at once, in use or not; here a page is locked when it is touched.
+ */
+static int map_in_place(void *addr, size_t len, int flags, int fd, uint64_t offset)
+{
+    int error = CALL(mmap(addr, len, PROT_NONE, flags | MAP_FIXED, fd, (off_t)offset) == addr);
+    bool locked = error == 0 && CALL(madvise(addr, lg_os_page_size(), MADV_DONTNEED) == 0) == EINVAL;
+    if (locked)
+        error = CALL(munlock(addr, len) == 0);
+    if (error == 0)
+        error = CALL(mprotect(addr, len, PROT_READ | PROT_WRITE) == 0);
+    if (error == 0 && locked)
+        error = CALL(mlock2(addr, len, MLOCK_ONFAULT) == 0);
+    /* The reservation may have gone already; nobody else may get the addresses. */
+    if (error != 0)
+        (void)reserve_again(addr, len);
+    return error;
+}
+
+int lg_os_commit(void *addr, size_t len)
+{
+    FAULT(LG_SYS_COMMIT);
+    return map_in_place(addr, len, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+}
+
+int lg_os_map_file(void *addr, size_t len, int fd, uint64_t offset)
+{
+    FAULT(LG_SYS_MAP_FILE);
+    return map_in_place(addr, len, MAP_SHARED, fd, offset);
+}
+
+/* ---- moving */
+
+/* Free addresses for `len` bytes that begin with a huge page: a hint, since another thread may take them. */
+static void *free_addresses(size_t len)
+{
+    char *found = NULL;
+    size_t wanted = len + LG_HUGE_PAGE;
+    if (CALL((found = mmap(NULL, wanted, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) !=
+             MAP_FAILED) != 0)
+        return NULL;
+    lg_os_unreserve(found, wanted);
+    return (void *)(((uintptr_t)found + LG_HUGE_PAGE - 1) & ~(LG_HUGE_PAGE - 1));
+}
+
+/* As a system call: older C libraries don't pass the hint on. */
+static int move(void *from, void *to, size_t len, int flags, void **out)
+{
+    long moved = 0;
+    int error = CALL((moved = syscall(SYS_mremap, from, len, len, MREMAP_MAYMOVE | flags, to)) != -1);
+    if (error == 0)
+        *out = (void *)moved;
+    return error;
+}
+
+static int move_out(void *from, size_t len, void **out_aside)
+{
+    FAULT(LG_SYS_MOVE_OUT);
+    return move(from, free_addresses(len), len, MREMAP_DONTUNMAP, out_aside);
+}
+
+static int move_in(void *aside, void *to, size_t len)
+{
+    FAULT(LG_SYS_MOVE_IN);
+    return move(aside, to, len, MREMAP_FIXED, &aside);
+}
+
+/*
+ * In two steps, since one that fails may have unmapped its destination already: for a moment the addresses would be any
+ * other thread's to get. All that usually fails (several mappings, too many of them, limits) does so in the first step,
+ * whose destination is nobody's. It begins with a huge page, or huge pages would be split. What the second needs is
+ * checked by the kernel before it unmaps anything, but for memory of its own.
+ */
+int lg_os_move(void *from, void *to, size_t len)
+{
+    void *aside;
+    int error = move_out(from, len, &aside);
+    if (error != 0)
+        return error;
+    error = move_in(aside, to, len);
+    if (error == 0)
+        return 0;
+    memcpy(from, aside, len);
+    lg_os_unreserve(aside, len);
+    (void)CALL(mmap(to, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
+                    -1, 0) != MAP_FAILED); /* EEXIST: it is still there */
+    return error;
+}
+
+/* ---- core files */
+
+int lg_os_core_dump(void *addr, size_t len, bool included)
+{
+    FAULT(LG_SYS_ADVISE_DUMP);
+    return CALL(madvise(addr, len, included ? MADV_DODUMP : MADV_DONTDUMP) == 0);
+}
