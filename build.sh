@@ -160,6 +160,7 @@ missing() {
       abidiff) command -v abidiff >/dev/null || echo abigail-tools ;;
       musl-gcc) command -v musl-gcc >/dev/null || echo musl-tools ;;
       groff) command -v groff >/dev/null || echo groff-base ;;
+      sdt) compiles c "$(release_compiler)" -include sys/sdt.h || echo systemtap-sdt-dev ;;
       gnuplot) command -v gnuplot >/dev/null || echo gnuplot-nox ;;
       cargo) find_cargo >/dev/null || echo cargo rustc ;;
       *.so*) PATH=$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null | grep -F "${tool#*:}" >/dev/null || echo "${tool%%:*}" ;;
@@ -237,7 +238,7 @@ need_build() { need cc cmake make; }
 need_test() {
   need cc cmake make gcc g++ clang cmocka binutils pkg-config valgrind cargo
   # Without it what clang's sanitizers report has addresses in place of lines.
-  want llvm-symbolizer groff python3
+  want llvm-symbolizer groff python3 sdt
   # What some tests make file systems with, and look at cores; without it these are skipped.
   want mkfs.ext4 mkfs.xfs mkfs.btrfs gdb
 }

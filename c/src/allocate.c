@@ -7,6 +7,7 @@
 #include "handle.h"
 #include "hot.h"
 #include "init.h"
+#include "probe.h"
 #include "thread_cache.h"
 
 /* A request below this would round up to less than the smallest region. */
@@ -195,6 +196,8 @@ LG_INLINE lgalloc_status find_elsewhere(size_t bytes, size_t elem_size, size_t e
         if (status == LGALLOC_STATUS_IO)
             errno = error;
     }
+    if (status != LGALLOC_STATUS_OK)
+        LG_PROBE3(refuse, bytes, status, status == LGALLOC_STATUS_IO ? errno : 0);
     set_nothing(elem_align, out_ptr, out_capacity, out_handle);
     if (status == LGALLOC_STATUS_OK && elem_size == 0 && out_capacity != NULL)
         *out_capacity = SIZE_MAX;
@@ -244,8 +247,7 @@ static lgalloc_status allocate_zeroed_elsewhere(size_t bytes, size_t elem_size, 
 static lgalloc_status refuse(size_t capacity, size_t elem_size, size_t elem_align, void **out_ptr,
                              size_t *out_capacity, lgalloc_handle *out_handle)
 {
-    (void)capacity;
-    (void)elem_size;
+    LG_PROBE3(refuse, capacity * elem_size, LGALLOC_STATUS_INVALID_ARGUMENT, 0); /* the product may be what overflowed */
     set_nothing(elem_align, out_ptr, out_capacity, out_handle);
     return LGALLOC_STATUS_INVALID_ARGUMENT;
 }

@@ -3,6 +3,7 @@
 #include "area_table.h"
 #include "config.h"
 #include "os.h"
+#include "probe.h"
 
 #define FIRST_AREA (32 * LG_MIB)
 #define LARGEST_AREA (1 * LG_GIB)
@@ -164,9 +165,12 @@ int lg_area_map(unsigned class_index, uint64_t *out_first, uint64_t *out_count)
     /* A system that refuses much may still grant little. */
     if (error != 0 && error != LG_EXHAUSTED && error != ENOENT && wanted > least)
         error = map_piece(areas, class_index, least, &area);
-    if (error != 0)
+    if (error != 0) {
+        LG_PROBE4(area_map, lg_class_size(class_index), 0, 0, error);
         return error;
+    }
     areas->last_len = area.len;
+    LG_PROBE4(area_map, lg_class_size(class_index), lg_area_address(class_index, area.start), area.len, 0);
     for (uint64_t at = area.start; LG_ASAN && at < area.start + area.len; at += lg_class_size(class_index))
         lg_poison(lg_area_address(class_index, at), lg_class_size(class_index));
     *out_first = area.start >> (class_index + LG_CLASS_MIN);
@@ -326,6 +330,8 @@ bool lg_area_release(unsigned class_index, uint64_t start, uint64_t *out_dirty_b
                     }
                 lg_bump(&areas->released, 1);
                 *out_dirty_bytes = dirty << (class_index + LG_CLASS_MIN);
+                LG_PROBE4(area_release, lg_class_size(class_index), lg_area_address(class_index, area.start), area.len,
+                          *out_dirty_bytes);
                 lg_discharge(*out_dirty_bytes);
             } else {
                 unclaim(class_index, first, count);

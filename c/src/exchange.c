@@ -1,6 +1,7 @@
 #include "exchange.h"
 
 #include "config.h"
+#include "probe.h"
 
 /* ---- taking */
 
@@ -83,6 +84,7 @@ LG_FLAT lg_region *lg_exchange_refill(lg_thread *self, unsigned class_index)
     if (LG_LIKELY(mask != 0)) {
         uint64_t kept = keep(self, class_index, (lg_batch){dealings->home, mask}, &lowest);
         lg_pool_note(self, &lg_dirty[class_index], class_index, (uint64_t)0 - kept - 1);
+        LG_PROBE2(refill, lg_class_size(class_index), kept + 1);
         lg_exchange_taken(self, class_index);
     }
     lg_transit_leave(self);

@@ -1,5 +1,7 @@
 #include "reclaim.h"
 
+#include "probe.h"
+
 /* After a failure the worker leaves an area alone for 1, 3, 7, … ticks, up to this many. */
 #define LONGEST_BACKOFF 1023
 
@@ -16,7 +18,9 @@ static uint64_t clear_run(lg_thread *self, unsigned class_index, lg_area *area, 
     unsigned n = lg_batch_count(batch);
     for (uint64_t i = from; i < from + n; i++) /* also where clearing fails halfway */
         lg_store_relaxed_32(&lg_region_at(class_index, i)->has_blocks, 0);
-    if (lg_area_clear(class_index, area, from << log2, (uint64_t)n << log2) != 0) {
+    int error = lg_area_clear(class_index, area, from << log2, (uint64_t)n << log2);
+    LG_PROBE4(clear, lg_class_size(class_index), lg_region_address(class_index, from), (uint64_t)n << log2, error);
+    if (error != 0) {
         lg_add_relaxed_64(&lg_clear_failures, 1);
         area->clear_backoff = (uint32_t)lg_min(2 * (uint64_t)area->clear_backoff + 1, LONGEST_BACKOFF);
         area->clear_wait = area->clear_backoff;

@@ -1,6 +1,7 @@
 #include "thread_cache.h"
 
 #include "config.h"
+#include "probe.h"
 #include "worker.h"
 
 lg_a64 lg_limit_failures;
@@ -15,6 +16,7 @@ static bool take_dirty(lg_thread *self, unsigned class_index, unsigned many, boo
         return false;
     if (self != NULL)
         lg_exchange_settle(self, class_index, batch.word);
+    LG_PROBE2(refill, lg_class_size(class_index), lg_batch_count(batch));
     *out_region = lg_exchange_keep(self, class_index, batch);
     return true;
 }
@@ -38,6 +40,7 @@ static bool take_clean(lg_thread *self, unsigned class_index, unsigned charged, 
         lg_discharge((uint64_t)(charged - kept) << (class_index + LG_CLASS_MIN));
     if (found == 0)
         return false;
+    LG_PROBE2(refill, lg_class_size(class_index), found);
     *out_region = lg_exchange_keep(self, class_index, batch);
     return true;
 }
@@ -61,6 +64,7 @@ static bool take_from_others(lg_thread *self, unsigned class_index, lg_region **
     if (n == 0)
         return false;
     LG_COUNT(self, class_index, steals, n);
+    LG_PROBE2(steal, lg_class_size(class_index), n);
     if (n > 1) {
         lg_deque *deque = &lg_bin_of(self, class_index)->deque;
         uint64_t bottom = lg_load_relaxed_64(&deque->bottom);

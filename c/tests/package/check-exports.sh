@@ -41,5 +41,21 @@ same "no call to find thread-local data" "" "$(nm -D --undefined-only "$shared" 
 
 same "the static library has these global names and no other" "$declared" \
   "$(nm -g --defined-only "$static" | awk 'NF == 3 {print $3}' | sort -u)"
+# notes LIBRARY: the static probes, with the number of their arguments.
+notes() {
+  readelf -nW "$1" 2>/dev/null | awk '/Provider: / { ours = $NF == "lgalloc" } ours && $1 == "Name:" { name = $2 }
+    ours && $1 == "Arguments:" { print name, NF - 1 }' | sort -u
+}
+probes=""
+if "$cc" -E -x c - <<<'#include <sys/sdt.h>' >/dev/null 2>&1; then
+  probes=$(sed -nE 's/^ \*     ([a-z_]+)\(([^)]*)\).*/\1 \2/p' "$c/src/probe.h" | awk -F, '{ split($1, w, " "); print w[1], NF }' | sort)
+else
+  echo "--: no <sys/sdt.h>, so there are no static probes"
+fi
+same "static probes" "$probes" "$(notes "$shared")"
+work=$(mktemp "${TMPDIR:-/tmp}/lgalloc-stripped.XXXXXX")
+strip --strip-unneeded -o "$work" "$shared"
+same "static probes, stripped" "$probes" "$(notes "$work")"
+rm -f "$work"
 echo "exports: $((count - failed)) passed, $failed failed"
 ((failed == 0))
