@@ -1,3 +1,4 @@
+/* ctest-labels: novalgrind */
 /* Programs that close descriptors which aren't theirs, and open files of their own in their place. */
 
 #define _GNU_SOURCE

@@ -1,3 +1,4 @@
+/* ctest-labels: novalgrind */
 /* A plugin that has the library inside is closed; another lives in a link namespace of its own. */
 
 #define _GNU_SOURCE
