@@ -288,6 +288,10 @@ int lg_os_thread_start(pthread_t *out, const char *name, void *(*run_it)(void *)
     return EAGAIN;
 }
 
+void lg_os_thread_ordinary(void)
+{
+}
+
 void lg_os_thread_join(pthread_t thread)
 {
     (void)thread;

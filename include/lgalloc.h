@@ -650,6 +650,10 @@ void lgalloc_config_with_backing(lgalloc_config *config, lgalloc_backing backing
  * clear_bytes: bytes cleared at most per tick and size class, but one region at least; 0: no such
  *              bound.
  *
+ * Whoever starts it, it runs on the processors that the process (its main thread) had when the library was
+ * loaded, of the ordinary policy (SCHED_OTHER) and as nice as the process was, and not less than 0, as far as
+ * the system allows; also in the child of a fork.
+ *
  * Beyond these bounds it clears what exceeds idle_bytes, all that is dirty with eager_return, and areas
  * that are due for release.
  */

@@ -331,6 +331,30 @@ void lg_os_pause(unsigned round)
     }
 }
 
+/*
+ * How the process itself is scheduled, that is its main thread, when the library is loaded. The worker is started by
+ * whoever configures it or needs memory after a fork, who may be pinned to a processor or of a real-time policy: the
+ * worker would steal from that processor, before all else there.
+ */
+static struct {
+    cpu_set_t processors[8]; /* 8,192, the most that Linux knows */
+    bool known;
+    int nice;
+} own_schedule;
+
+__attribute__((constructor)) static void look_at_own_schedule(void)
+{
+    own_schedule.known = CALL(sched_getaffinity(getpid(), sizeof(own_schedule.processors),
+                                                own_schedule.processors) == 0) == 0;
+    (void)CALL((errno = 0, own_schedule.nice = getpriority(PRIO_PROCESS, (id_t)getpid()), errno == 0));
+}
+
+void lg_os_thread_ordinary(void)
+{
+    int nice = own_schedule.nice > 0 ? own_schedule.nice : 0;
+    (void)CALL(setpriority(PRIO_PROCESS, 0, nice) == 0); /* of this thread alone, on Linux */
+}
+
 int lg_os_thread_start(pthread_t *out, const char *name, void *(*run)(void *), void *argument)
 {
     FAULT(LG_SYS_THREAD);
@@ -339,9 +363,15 @@ int lg_os_thread_start(pthread_t *out, const char *name, void *(*run)(void *), v
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int error = pthread_create(out, NULL, run, argument);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error == 0)
-        (void)pthread_setname_np(*out, name);
-    return error;
+    if (error != 0)
+        return error;
+    (void)pthread_setname_np(*out, name);
+    /* From here, since the thread itself might not get to run where it would begin. */
+    if (own_schedule.known)
+        (void)pthread_setaffinity_np(*out, sizeof(own_schedule.processors), own_schedule.processors);
+    struct sched_param none = {0};
+    (void)pthread_setschedparam(*out, SCHED_OTHER, &none);
+    return 0;
 }
 
 void lg_os_thread_join(pthread_t thread)

@@ -147,8 +147,11 @@ LG_HIDDEN int lg_os_membarrier(void);
 /* Returns when what other threads had stored before the call has reached memory, by waiting: a processor writes its
  * buffered stores back within microseconds, and a thread that it is taken from has none left. Takes a millisecond. */
 LG_HIDDEN void lg_os_wait_for_stores(void);
-/* Starts a joinable thread that blocks all signals. */
+/* Starts a joinable thread that blocks all signals, on the processors that the process had when the library was loaded,
+ * and of the ordinary policy, as far as the system allows. */
 LG_HIDDEN int lg_os_thread_start(pthread_t *out, const char *name, void *(*run)(void *), void *argument);
+/* The first thing that such a thread does: it is as nice as the process was, and not less than 0, as far as allowed. */
+LG_HIDDEN void lg_os_thread_ordinary(void);
 LG_HIDDEN void lg_os_thread_join(pthread_t thread);
 LG_HIDDEN int lg_os_key_create(pthread_key_t *out, void (*destructor)(void *));
 LG_HIDDEN int lg_os_key_set(pthread_key_t key, const void *value);

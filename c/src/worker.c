@@ -58,6 +58,7 @@ void lg_worker_tick(lg_thread *self)
 static void *run(void *argument)
 {
     (void)argument;
+    lg_os_thread_ordinary();
     struct timespec next;
     lg_lock_acquire(&lg_worker_lock);
     uint64_t seen = generation;
