@@ -21,7 +21,7 @@ die() {
 }
 
 # The steps of the tests, in their order.
-test_steps=(build header hpp alone exports exit instructions
+test_steps=(build header hpp alone exports exit preload instructions
   install cmake reproducible abi musl
   "${variants[@]}" fuzz cargo peers demo readme shellcheck)
 
@@ -29,7 +29,7 @@ usage() {
   cat <<TEXT
 usage: ./build.sh COMMAND
 
-  build              the release library: build/liblgalloc.a, build/liblgalloc.so
+  build              the release library: build/liblgalloc.a, build/liblgalloc.so, build/liblgalloc-preload.so
   demo [ARGUMENT...] sorts a real file in parallel, in regions and with malloc; --help says more
   test [STEP...]     all tests, or the steps named, of
 $(printf '%s\n' "${test_steps[*]}" | fold -s -w 70 | sed 's/^/                       /')
@@ -161,6 +161,8 @@ missing() {
       musl-gcc) command -v musl-gcc >/dev/null || echo musl-tools ;;
       groff) command -v groff >/dev/null || echo groff-base ;;
       sdt) compiles c "$(release_compiler)" -include sys/sdt.h || echo systemtap-sdt-dev ;;
+      redis-cli) command -v redis-cli >/dev/null || echo redis-tools ;; # its server by another name, and no service
+      numpy) python3 -c 'import numpy' 2>/dev/null || /usr/bin/python3 -c 'import numpy' 2>/dev/null || echo python3-numpy ;;
       gnuplot) command -v gnuplot >/dev/null || echo gnuplot-nox ;;
       cargo) find_cargo >/dev/null || echo cargo rustc ;;
       *.so*) PATH=$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null | grep -F "${tool#*:}" >/dev/null || echo "${tool%%:*}" ;;
@@ -311,8 +313,8 @@ build_quietly() {
 
 command_build() {
   need_build
-  build_quietly release lgalloc_static lgalloc_shared
-  printf '%s\n' "$build/liblgalloc.a" "$build/liblgalloc.so"
+  build_quietly release lgalloc_static lgalloc_shared lgalloc_preload
+  printf '%s\n' "$build/liblgalloc.a" "$build/liblgalloc.so" "$build/liblgalloc-preload.so"
 }
 
 # run_program TARGET [ARGUMENT...]
@@ -327,7 +329,7 @@ run_program() {
 
 command_install() {
   need_build
-  build_quietly release lgalloc_static lgalloc_shared
+  build_quietly release lgalloc_static lgalloc_shared lgalloc_preload
   with_lock "$build/.lock-release" "$root/c/packaging/install.sh" install "$build/release"
 }
 
@@ -446,7 +448,7 @@ step_hpp() {
 step_alone() { counted "$root/c/tests/package/check-alone.sh" gcc clang; }
 step_install() { counted "$root/c/tests/package/check-install.sh" gcc:g++ clang:clang++; }
 step_reproducible() {
-  build_variant release lgalloc_static lgalloc_shared
+  build_variant release lgalloc_static lgalloc_shared lgalloc_preload
   counted "$root/c/tests/package/check-reproducible.sh" "$(release_compiler)" "$build"
 }
 step_abi() { counted "$root/c/packaging/abi.sh" check "$(release_compiler)"; }
@@ -463,6 +465,12 @@ step_exports() {
 step_exit() {
   build_variant release lgalloc_static lgalloc_shared
   counted "$root/c/tests/package/check-exit.sh" "$(release_compiler)" "$build/liblgalloc.so" "$build/liblgalloc.a"
+}
+step_preload() {
+  # Programs that use memory; the test does with those that are there.
+  want sqlite3 zstd redis-cli numpy
+  build_variant release lgalloc_preload
+  counted "$root/c/tests/package/check-preload.sh" "$(release_compiler)" g++ "$build/liblgalloc-preload.so"
 }
 step_demo() {
   build_variant release demo

@@ -10,6 +10,10 @@ install(TARGETS lgalloc_static lgalloc_shared EXPORT lgalloc
   ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}"
   LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}"
   INCLUDES DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+# By its name alone, for LD_PRELOAD; nothing links with it.
+if(TARGET lgalloc_preload)
+  install(TARGETS lgalloc_preload LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+endif()
 # cmake --install --strip leaves archives alone; here the names that others link with stay.
 install(CODE "
   if(CMAKE_INSTALL_DO_STRIP AND NOT \"${CMAKE_STRIP}\" STREQUAL \"\")

@@ -91,6 +91,7 @@ below() {
 ./$2/cmake/lgalloc/lgalloc-config.cmake
 ./$2/cmake/lgalloc/lgalloc-targets-noconfig.cmake
 ./$2/cmake/lgalloc/lgalloc-targets.cmake
+./$2/liblgalloc-preload.so
 ./$2/liblgalloc.a
 ./$2/liblgalloc.so
 ./$2/liblgalloc.so.0

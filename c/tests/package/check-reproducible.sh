@@ -13,7 +13,7 @@ mkdir "$work/another place"
 cp -r "$root/build.sh" "$root/c" "$root/include" "$root/LICENSE-MIT" "$root/LICENSE-APACHE" "$work/another place"
 # At another time, for another user, in another language.
 CC=$cc BUILD_DIR="$work/and not below it" TZ=Asia/Tokyo LC_ALL=C HOME=$work "$work/another place/build.sh" build
-for library in liblgalloc.a liblgalloc.so; do
+for library in liblgalloc.a liblgalloc.so liblgalloc-preload.so; do
   count=$((count + 1))
   if cmp "$libraries/$library" "$work/and not below it/$library"; then
     echo "ok: $library"
@@ -23,7 +23,7 @@ for library in liblgalloc.a liblgalloc.so; do
   fi
 done
 count=$((count + 1))
-if grep -lF "$root" "$libraries/liblgalloc.a" "$libraries/liblgalloc.so"; then
+if grep -lF "$root" "$libraries/liblgalloc.a" "$libraries/liblgalloc.so" "$libraries/liblgalloc-preload.so"; then
   echo "failed: these say where they were built"
   failed=$((failed + 1))
 fi
