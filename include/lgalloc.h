@@ -30,7 +30,29 @@
  * - fork(): the parent notices nothing of it. In the child, regions on files are lost: touching one is a
  *   fault, freeing one does nothing, and new ones come from new files. Anonymous ones are copied on
  *   write. What was lost counts as neither in use nor freed. The worker starts again when the child
- *   first needs memory.
+ *   first needs memory. The forking thread may allocate and free in the fork handlers of other
+ *   libraries, whatever their order.
+ * - A child that runs no fork handlers (of clone() or _Fork(), or of a program in another link
+ *   namespace) notices what it is when it first needs memory, and starts over: with a new reservation,
+ *   and figures and counters that begin at zero. It may read and write the anonymous regions that it
+ *   inherited; freeing them does nothing, and those on files are lost. This takes Linux 4.14. Children
+ *   of vfork() and posix_spawn() share the parent's memory, and must call nothing here.
+ * - Signal handlers must call nothing here, but they may call fork(), also while their thread is inside
+ *   the library. The parent goes on. Such a child may call exec() or _exit(). If it calls functions of
+ *   this library within the handler, it starts over as above; it must not return from the handler and
+ *   use the library then.
+ * - File descriptors: a program may close all of them, and open files of its own under the same numbers.
+ *   The library asks what a descriptor refers to before it uses one, touches and closes nothing else,
+ *   and goes on in new files. What was mapped from a file whose descriptor is gone stays usable; its
+ *   blocks are given back by punching holes and when the last of its areas is unmapped, and
+ *   lgalloc_stats_files() can't count it. A close in another thread between that look and the use, with
+ *   an open that gets the number, is the one thing that can't be told. No descriptor is below 3.
+ * - A sandbox that refuses a system call from some moment on: allocating answers IO with that `errno`
+ *   where the call is needed, and nothing aborts. Without membarrier(), threads no longer take regions
+ *   from each other's caches, but for when memory is short, and what needs a barrier waits a millisecond
+ *   for it. A filter that kills is the program's own affair.
+ * - An object that contains the library, whether liblgalloc.so or a plugin with the code inside, stays
+ *   loaded when it is closed: threads may still have to give back what they cached.
  * - mlockall(): areas count as locked memory while they are mapped, a page is locked when it is touched
  *   (lgalloc_populate() touches ahead), and addresses that are only reserved are neither locked nor
  *   counted; before Linux 6.11 MCL_CURRENT counts them, though no memory comes of it. Where
@@ -590,7 +612,8 @@ size_t lgalloc_any_usable_size(const void *ptr);
 
 /*
  * Hints for a part of an allocation in use: `offset` and `len` in bytes; whole pages count. The
- * handle stays the caller's. Any thread may, also several at once; lgalloc_discard() is a write.
+ * handle stays the caller's. Any thread may, also several at once. lgalloc_discard() is a
+ * write to the range: a thread that reads or writes there meanwhile sees old contents, zeros, or parts of both.
  *
  * lgalloc_prefetch: it will be read soon; the system may bring it in, and the call may take as long as
  *                   the reading. Every page counts that the range touches.

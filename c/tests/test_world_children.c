@@ -436,14 +436,14 @@ static void forks_here(int number)
 static void tick(suseconds_t every)
 {
     struct itimerval timer = {{0, every}, {0, every}};
-    TEST_REQUIRE(setitimer(ITIMER_REAL, &timer, NULL) == 0);
+    TEST_REQUIRE(setitimer(ITIMER_PROF, &timer, NULL) == 0);
 }
 
 static void forks_by_signal(void)
 {
     struct sigaction action = {.sa_handler = forks_here, .sa_flags = SA_RESTART};
     test_set_local_buffer(MIB); /* much goes through the pools */
-    TEST_REQUIRE(sigaction(SIGALRM, &action, NULL) == 0);
+    TEST_REQUIRE(sigaction(SIGPROF, &action, NULL) == 0);
     tick(1500);
     int wanted = (int)test_scale(400, 40);
     for (uint64_t seed = 1; forks < wanted;) {
@@ -477,12 +477,12 @@ static void signals_in_memory(void)
 static void signals_while_others_work(void)
 {
     pthread_t other;
-    sigset_t alarm_only, before;
-    sigemptyset(&alarm_only);
-    sigaddset(&alarm_only, SIGALRM);
+    sigset_t profile_only, before;
+    sigemptyset(&profile_only);
+    sigaddset(&profile_only, SIGPROF);
     begin(LGALLOC_BACKING_ANONYMOUS);
     /* The other thread takes no signal: a fork there would be the C library's problem, not ours. */
-    TEST_REQUIRE(pthread_sigmask(SIG_BLOCK, &alarm_only, &before) == 0);
+    TEST_REQUIRE(pthread_sigmask(SIG_BLOCK, &profile_only, &before) == 0);
     test_spawn(&other, never_stops, (void *)(uintptr_t)3);
     TEST_REQUIRE(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
     forks_by_signal();
