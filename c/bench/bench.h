@@ -166,7 +166,8 @@ void run_sort(const struct workload *, const struct contestant *, struct sample 
 unsigned latency_bucket(uint64_t ns);
 double latency_bucket_ns(unsigned bucket);
 
-/* Seconds between the samples of run_memory_over_time(). */
+/* Seconds at least between the samples of run_memory_over_time(). Its series is resident MiB, and then, as many, MiB that the work
+ * itself had in use. */
 double memory_over_time_step(void);
 
 /* ---------------------------------------------------------------- settings */
@@ -183,6 +184,7 @@ struct settings {
     const char *tmpfs; /* NULL: none */
     const char *input; /* for the sort; NULL: a large file of the toolchain */
     unsigned rounds;
+    bool rounds_asked_for;
     unsigned processors;
     uint64_t budget_ns;   /* per measurement */
     size_t touch_bytes;   /* for first touch and clearing */
@@ -208,6 +210,7 @@ struct contestant_results {
 
 struct results {
     const struct workload *workload;
+    double seconds; /* that it took, all rounds of all contestants */
     struct contestant_results of[CONTESTANTS];
 };
 
@@ -216,7 +219,7 @@ bool results_median(const struct results *results, unsigned id, unsigned value, 
 bool results_range(const struct results *results, unsigned id, unsigned value, double *out_min,
                    double *out_max);
 
-enum outcome { NOT_MEASURED, MISSED, WITHIN_SCATTER, REACHED };
+enum outcome { NOT_MEASURED, NOT_JUDGED, MISSED, WITHIN_SCATTER, REACHED };
 
 struct verdict {
     double ratio; /* or the value itself with ABSOLUTE */
@@ -226,8 +229,16 @@ struct verdict {
 };
 
 /* A bound of one contestant. The ratio is the median over the rounds of each round's ratio, so that a slow minute of the
- * machine is in both. Within the scatter: it is above the bound, but in a quarter of the rounds it was not. */
+ * machine is in both. Within the scatter: it is above the bound, but in a quarter of the rounds it was not. Not judged: the
+ * machine was busy with other things, see results_reference(), or there was no second round to tell by. */
 struct verdict judge(const struct results *results, const struct bound *bound, unsigned id);
+
+/* Half of the rounds of a value are within this part of its median; 0 where there is no figure. */
+double results_scatter(const struct results *results, unsigned id, unsigned value);
+
+/* Whose rounds tell whether the machine was calm while a bound was measured: the floor's, or those of what is done by hand,
+ * since no allocator has a part in them; where neither takes part, those of what the bound compares with. */
+unsigned results_reference(const struct results *results, unsigned other);
 
 /* The fastest of a set by the median of a value; CONTESTANTS where there is none. */
 unsigned results_fastest(const struct results *results, uint32_t set, unsigned value);
@@ -247,6 +258,30 @@ const char *report_outcome(const struct verdict *verdict);
 /* With as many digits as are worth reading. */
 const char *report_number(char text[16], double value);
 
+/* ---------------------------------------------------------------- time */
+
+/* Before the first workload: what all of them will be. */
+void schedule_start(const struct workload *const *chosen, size_t count);
+
+/* Rounds of the next workload, `wanted` at most: with --quick fewer where all that is left would take too long, and none
+ * once the time is over. */
+unsigned schedule_rounds(const struct workload *workload, unsigned wanted);
+
+/* A turn is about to begin; says on the terminal, or now and then in a log, which it is and how long all will take. */
+void schedule_turn(const struct workload *workload, unsigned round, unsigned rounds, const char *who);
+
+/* The workload is done. Returns the seconds that it took. */
+double schedule_done(void);
+
+/* Rounds of a workload where nothing is in a hurry. */
+unsigned usual_rounds(const struct workload *workload);
+
+/* Who takes part, in the order of the table. */
+unsigned choose_contestants(const struct workload *workload, unsigned *out_ids);
+
+/* Why a workload has no rounds at all; NULL where it has. */
+const char *report_left_out(const struct results *results);
+
 bool write_json(const char *path, const struct results *results, size_t count);
 void write_charts(const char *directory, const struct results *results, size_t count);
 
@@ -262,5 +297,8 @@ struct fact {
 enum { MAX_FACTS = 32 };
 
 size_t machine_facts(struct fact *out_facts, size_t capacity);
+
+/* Processor, kernel, date, and what kind of run: a line for charts. */
+void machine_line(char *text, size_t size);
 
 #endif

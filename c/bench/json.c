@@ -119,6 +119,7 @@ static void json_workload(FILE *to, const struct results *results)
     json_string(to, workload->title);
     fputs(",\n      \"unit\": ", to);
     json_string(to, workload->unit);
+    fprintf(to, ",\n      \"seconds\": %.3f", results->seconds);
     fputs(",\n      \"values\": [", to);
     for (unsigned value = 0; value < values; value++) {
         fputs(value > 0 ? ", " : "", to);

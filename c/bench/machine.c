@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 static void first_line(const char *path, char *text, size_t size)
@@ -104,6 +105,9 @@ static size_t gather(struct fact *out_facts, size_t capacity)
     snprintf(next->text, sizeof next->text, "%.1f GiB, %.1f GiB available",
              (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) / (double)GIB,
              (double)available_memory() / (double)GIB);
+    next = fact(out_facts, &count, capacity, "load before");
+    first_line("/proc/loadavg", next->text, sizeof next->text);
+    next->text[strcspn(next->text, " ")] = '\0'; /* of the last minute */
     next = fact(out_facts, &count, capacity, "kernel");
     if (uname(&system) == 0)
         /* Digits and dots alone: what follows names whose build it is. */
@@ -149,4 +153,21 @@ size_t machine_facts(struct fact *out_facts, size_t capacity)
     const size_t copied = count < capacity ? count : capacity;
     memcpy(out_facts, facts, copied * sizeof *facts);
     return copied;
+}
+
+void machine_line(char *text, size_t size)
+{
+    struct utsname system;
+    char model[160];
+    char date[16] = "";
+    const time_t now = time(NULL);
+    struct tm calendar;
+
+    processor(model, sizeof model);
+    if (gmtime_r(&now, &calendar) != NULL)
+        strftime(date, sizeof date, "%Y-%m-%d", &calendar);
+    if (uname(&system) != 0)
+        memset(&system, 0, sizeof system);
+    snprintf(text, size, "%.60s, %u processors, Linux %.*s, %s%s", model, settings.processors,
+             (int)strspn(system.release, "0123456789."), system.release, date, settings.quick ? ", --quick" : "");
 }

@@ -30,7 +30,7 @@ static void usage(void)
          "       lgalloc-bench --memory [--markdown] [--path DIR]\n"
          "       lgalloc-bench --list\n"
          "\n"
-         "  --quick    fewer rounds and shorter ones\n"
+         "  --quick    fewer rounds and shorter ones, two minutes at most\n"
          "  --json     writes every round, the machine, and the versions\n"
          "  --charts   writes charts as SVG; needs gnuplot\n"
          "  --filter   only workloads whose name contains NAME, or equals it with '=' in front\n"
@@ -113,6 +113,7 @@ static void parse(int argc, char **argv)
         case 'i': settings.input = optarg; break;
         case 'r':
             settings.rounds = (unsigned)strtoul(optarg, NULL, 10);
+            settings.rounds_asked_for = true;
             if (settings.rounds < 1 || settings.rounds > MAX_ROUNDS)
                 refuse("--rounds '%s': a number from 1 to 101 is wanted", optarg);
             break;
@@ -177,18 +178,7 @@ static void make_room_for_libraries(char **argv)
 
 /* ---------------------------------------------------------------- rounds */
 
-static void progress(const struct workload *workload, unsigned round, unsigned rounds, const char *who)
-{
-    if (isatty(STDERR_FILENO) != 1)
-        return;
-    fprintf(stderr, "\r\033[K");
-    if (who != NULL)
-        fprintf(stderr, "%s: round %u of %u, %s", workload->name, round + 1, rounds, who);
-    fflush(stderr);
-}
-
-/* Who takes part, in the order of the table. */
-static unsigned choose_contestants(const struct workload *workload, unsigned *out_ids)
+unsigned choose_contestants(const struct workload *workload, unsigned *out_ids)
 {
     unsigned count = 0;
 
@@ -198,10 +188,16 @@ static unsigned choose_contestants(const struct workload *workload, unsigned *ou
     return count;
 }
 
-static void measure(const struct workload *workload, struct results *out)
+unsigned usual_rounds(const struct workload *workload)
 {
     const bool fewer = workload->max_rounds != 0 && workload->max_rounds < settings.rounds;
-    const unsigned rounds = fewer ? workload->max_rounds : settings.rounds;
+
+    return fewer ? workload->max_rounds : settings.rounds;
+}
+
+static void measure(const struct workload *workload, struct results *out)
+{
+    const unsigned rounds = schedule_rounds(workload, usual_rounds(workload));
     unsigned ids[CONTESTANTS];
     const unsigned count = choose_contestants(workload, ids);
 
@@ -217,14 +213,14 @@ static void measure(const struct workload *workload, struct results *out)
             const unsigned id = ids[(turn + round) % count];
             struct contestant_results *of = &out->of[id];
             const bool hopeless = round > 0 && !of->samples[round - 1].ok;
-            progress(workload, round, rounds, contestant_get(id)->name);
+            schedule_turn(workload, round, rounds, contestant_get(id)->name);
             if (hopeless)
                 of->samples[round] = of->samples[round - 1];
             else
                 run_child(workload, contestant_get(id), &of->samples[round]);
             of->rounds = round + 1;
         }
-    progress(workload, 0, 0, NULL);
+    out->seconds = schedule_done();
 }
 
 int main(int argc, char **argv)
@@ -239,16 +235,18 @@ int main(int argc, char **argv)
     }
 
     struct results *results = calloc(workload_count, sizeof *results);
+    const struct workload **chosen = calloc(workload_count, sizeof *chosen);
     size_t count = 0;
-    if (results == NULL)
+    if (results == NULL || chosen == NULL)
         refuse("%s", strerror(ENOMEM));
-    for (size_t i = 0; i < workload_count; i++) {
-        if (!matches(&workloads[i]))
-            continue;
-        measure(&workloads[i], &results[count]);
-        (settings.markdown ? markdown_workload : report_workload)(stdout, &results[count]);
+    for (size_t i = 0; i < workload_count; i++)
+        if (matches(&workloads[i]))
+            chosen[count++] = &workloads[i];
+    schedule_start(chosen, count);
+    for (size_t i = 0; i < count; i++) {
+        measure(chosen[i], &results[i]);
+        (settings.markdown ? markdown_workload : report_workload)(stdout, &results[i]);
         fflush(stdout);
-        count++;
     }
     (settings.markdown ? markdown_summary : report_summary)(stdout, results, count);
     if (settings.json != NULL && !write_json(settings.json, results, count))
@@ -259,6 +257,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < count; i++)
         for (unsigned id = 0; id < CONTESTANTS; id++)
             free(results[i].of[id].samples);
+    free(chosen);
     free(results);
     return EXIT_SUCCESS;
 }

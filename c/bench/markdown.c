@@ -59,6 +59,10 @@ void markdown_workload(FILE *to, const struct results *results)
     const unsigned values = workload_values(workload);
     const bool single = values == 1;
 
+    if (report_left_out(results) != NULL) {
+        fprintf(to, "\n`%s`: %s\n", workload->name, report_left_out(results));
+        return;
+    }
     fprintf(to, "\n`%s`: %s\n\n|", workload->name, workload->title);
     cell(to, workload->unit);
     if (single)

@@ -129,11 +129,24 @@ static void report_bound(FILE *to, const struct results *results, const struct b
             report_number(factor, bound->factor), report_outcome(&verdict));
 }
 
+const char *report_left_out(const struct results *results)
+{
+    for (unsigned id = 0; id < CONTESTANTS; id++)
+        if (results->of[id].rounds > 0)
+            return NULL;
+    return "left out: no time left; --filter measures it alone";
+}
+
 void report_workload(FILE *to, const struct results *results)
 {
     const struct workload *workload = results->workload;
+    const char *const left_out = report_left_out(results);
 
     fprintf(to, "\n%s: %s\n", workload->name, workload->title);
+    if (left_out != NULL) {
+        fprintf(to, "  %s\n", left_out);
+        return;
+    }
     if (workload_values(workload) > 1)
         report_several(to, results);
     else
@@ -167,6 +180,9 @@ void report_summary(FILE *to, const struct results *results, size_t count)
     }
     if (of[MISSED] == 0)
         fputs("  none\n", to);
-    fprintf(to, "%u bounds reached, %u within the scatter, %u missed, %u not measured\n", of[REACHED],
-            of[WITHIN_SCATTER], of[MISSED], of[NOT_MEASURED]);
+    fprintf(to, "%u bounds reached, %u within the scatter, %u missed, %u not judged, %u not measured\n", of[REACHED],
+            of[WITHIN_SCATTER], of[MISSED], of[NOT_JUDGED], of[NOT_MEASURED]);
+    if (of[NOT_JUDGED] > 0)
+        fputs("Not judged: the machine did other work, so that not even the floor took the same time in each round;\n"
+              "or there was one round. More rounds (--rounds) or a calmer machine tell.\n", to);
 }

@@ -59,6 +59,40 @@ unsigned results_fastest(const struct results *results, uint32_t set, unsigned v
     return fastest;
 }
 
+/* Of a calm machine half of the rounds are closer together than this part of the median. */
+#define CALM 0.25
+
+double results_scatter(const struct results *results, unsigned id, unsigned value)
+{
+    double values[MAX_ROUNDS];
+    const unsigned count = collect(results, id, value, values);
+
+    if (count == 0)
+        return 0;
+    const double median = quantile(values, count, 0.5);
+    return median > 0 ? (quantile(values, count, 0.75) - quantile(values, count, 0.25)) / median : 0;
+}
+
+unsigned results_reference(const struct results *results, unsigned other)
+{
+    static const unsigned fixed[] = {FLOOR, FLOOR_FILE, NOTHING, HAND_FILE, MMAP_HUGE, MMAP_SMALL};
+
+    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
+        if (results->of[fixed[i]].rounds > 0)
+            return fixed[i];
+    return other;
+}
+
+/* Why the rounds say too little; NULL where they don't. */
+static const char *why_not_judged(const struct results *results, unsigned id, unsigned other, unsigned value)
+{
+    const unsigned reference = results_reference(results, other);
+
+    if (results->of[id].rounds < 2 && results->workload->max_rounds != 1)
+        return "not judged: one round";
+    return results_scatter(results, reference, value) > CALM ? "not judged: noisy" : NULL;
+}
+
 /* Part of the rounds' ratios of a value to another contestant's, or to 1 where that is CONTESTANTS. */
 static double ratio_quantile(const struct results *results, unsigned id, unsigned value, unsigned other,
                              unsigned other_value, double part)
@@ -134,11 +168,16 @@ struct verdict judge(const struct results *results, const struct bound *bound, u
     else if (bound->against != ABSOLUTE && !results_median(results, other, other_value, &base))
         snprintf(verdict.why_not, sizeof verdict.why_not, "%s has no figure", contestant_get(other)->name);
     else {
+        const char *const why = why_not_judged(results, id, other, other_value);
         if (bound->against == ABSOLUTE)
             other = CONTESTANTS;
         verdict.ratio = ratio_quantile(results, id, bound->value, other, other_value, 0.5);
         const double low = ratio_quantile(results, id, bound->value, other, other_value, 0.25);
-        verdict.outcome = verdict.ratio <= bound->factor ? REACHED : low <= bound->factor ? WITHIN_SCATTER : MISSED;
+        snprintf(verdict.why_not, sizeof verdict.why_not, "%s", why != NULL ? why : "");
+        verdict.outcome = why != NULL                      ? NOT_JUDGED
+                          : verdict.ratio <= bound->factor ? REACHED
+                          : low <= bound->factor           ? WITHIN_SCATTER
+                                                           : MISSED;
     }
     return verdict;
 }

@@ -1,5 +1,5 @@
 /*
- * Memory over time: what stays resident while work comes and goes, and when there is none.
+ * Resident memory over the course of the same work.
  */
 #define _GNU_SOURCE 1
 
@@ -7,33 +7,28 @@
 #include "measure.h"
 
 #include <fcntl.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* The whole takes this long; of it, the last part is idle. */
-static uint64_t total_ns(void)
-{
-    return settings.quick ? UINT64_C(1500000000) : UINT64_C(6000000000);
-}
+/*
+ * The work goes in steps, the same for everybody, and memory is looked at after each: on a slow machine the steps take
+ * longer, and still what two contestants hold can be compared. In the last steps nothing is done.
+ */
+enum { PHASES = 3, UP = 25, HALF = 37, PHASE_STEPS = 50, IDLE_STEPS = 30, STEPS = PHASES * PHASE_STEPS + IDLE_STEPS };
+enum { BACKGROUND_NS = 20 * 1000 * 1000, MAX_REGIONS = 256 };
 
-enum { SAMPLES = 150, PHASES = 3, BACKGROUND_NS = 20 * 1000 * 1000 };
+static uint64_t step_ns(void)
+{
+    return settings.quick ? 8 * 1000 * 1000 : 33 * 1000 * 1000;
+}
 
 double memory_over_time_step(void)
 {
-    return (double)total_ns() / 1e9 / SAMPLES;
+    return (double)step_ns() * 1e-9;
 }
 
-struct recorder {
-    atomic_bool stop;
-    uint64_t start;
-    double *megabytes; /* SAMPLES */
-    unsigned count;
-};
-
-/* Without malloc and stdio: the recorder must not be a customer of what it watches. */
+/* Without malloc and stdio: who looks must not be a customer of what it looks at. */
 static double resident_megabytes(int statm)
 {
     char text[128];
@@ -46,74 +41,71 @@ static double resident_megabytes(int statm)
     return resident == NULL ? 0 : strtod(resident, NULL) * PAGE / (double)MIB;
 }
 
-static void *record(void *arg)
-{
-    struct recorder *recorder = arg;
-    const int statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+struct course {
+    const struct contestant *contestant;
+    struct sample *out;
+    void *regions[MAX_REGIONS];
+    size_t size;
+    unsigned count; /* in use */
+    int statm;
+    uint64_t due; /* when the next step may begin */
+};
 
-    for (; recorder->count < SAMPLES; recorder->count++) {
-        const uint64_t due = recorder->start + recorder->count * (total_ns() / SAMPLES);
-        const uint64_t now = now_ns();
-        if (due > now) {
-            const struct timespec pause = {0, (long)(due - now)};
-            nanosleep(&pause, NULL);
-        }
-        recorder->megabytes[recorder->count] = resident_megabytes(statm);
+static void resize(struct course *course, unsigned count)
+{
+    while (course->count < count) {
+        void *const region = course->contestant->allocate(course->size);
+        if (region == NULL)
+            give_up("out of memory");
+        write_pages(region, course->size, PAGE);
+        course->regions[course->count++] = region;
     }
-    close(statm);
-    return NULL;
+    while (course->count > count)
+        course->contestant->release(course->regions[--course->count], course->size);
 }
 
-static void wait_until(uint64_t time)
+static void end_step(struct course *course)
 {
     const uint64_t now = now_ns();
 
-    if (time > now) {
-        const struct timespec pause = {(time_t)((time - now) / 1000000000),
-                                       (long)((time - now) % 1000000000)};
+    if (course->due > now) {
+        const struct timespec pause = {0, (long)(course->due - now)};
         nanosleep(&pause, NULL);
     }
+    course->due = now_ns() + step_ns();
+    course->out->series[course->out->series_count] = resident_megabytes(course->statm);
+    course->out->series[STEPS + course->out->series_count] = (double)(course->size * course->count) / (double)MIB;
+    course->out->series_count++;
 }
 
 /*
- * Three waves of 512 MiB, in regions of 2, 8 and 32 MiB, written as they come: up, half of it back, all
- * of it back. Then nothing any more.
+ * Three waves of 512 MiB, in regions of 2, 8 and 32 MiB, written as they come: up, half of it back, all of it back. Then
+ * nothing any more.
  */
 void run_memory_over_time(const struct workload *workload, const struct contestant *contestant,
                           struct sample *out)
 {
-    static void *regions[256];
-    struct recorder recorder = {.start = now_ns(), .megabytes = out->series};
-    const uint64_t phase_ns = total_ns() / (PHASES + 2);
-    pthread_t thread;
+    static struct course course;
 
     (void)workload;
     if (contestant == contestant_get(LGALLOC_FILE) || contestant == contestant_get(LGALLOC_ANONYMOUS))
         lgalloc_contestant_background(BACKGROUND_NS);
-    if (pthread_create(&thread, NULL, record, &recorder) != 0)
-        give_up("no thread to record with");
+    course.contestant = contestant;
+    course.out = out;
+    course.statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     for (unsigned phase = 0; phase < PHASES; phase++) {
-        const size_t size = 2 * MIB << 2 * phase;
-        const unsigned count = (unsigned)(512 * MIB / size);
-        const uint64_t start = recorder.start + phase * phase_ns;
-        for (unsigned i = 0; i < count; i++) {
-            regions[i] = contestant->allocate(size);
-            if (regions[i] == NULL)
-                give_up("out of memory");
-            write_pages(regions[i], size, PAGE);
-            wait_until(start + phase_ns / 2 * (i + 1) / count);
+        course.size = 2 * MIB << 2 * phase;
+        const unsigned all = (unsigned)(512 * MIB / course.size);
+        for (unsigned step = 1; step <= PHASE_STEPS; step++) {
+            resize(&course, step <= UP ? all * step / UP : step <= HALF ? all / 2 : 0);
+            end_step(&course);
         }
-        for (unsigned i = 0; i < count; i++) {
-            contestant->release(regions[i], size);
-            if (i == count / 2)
-                wait_until(start + phase_ns * 3 / 4);
-        }
-        wait_until(start + phase_ns);
     }
-    pthread_join(thread, NULL);
-    out->series_count = recorder.count;
-    out->values[0] = 0;
-    for (unsigned i = 0; i < recorder.count; i++)
+    for (unsigned step = 0; step < IDLE_STEPS; step++)
+        end_step(&course);
+    close(course.statm);
+    for (unsigned i = 0; i < STEPS; i++)
         out->values[0] = out->series[i] > out->values[0] ? out->series[i] : out->values[0];
-    out->values[1] = recorder.count > 0 ? out->series[recorder.count - 1] : 0;
+    out->values[1] = out->series[STEPS - 1];
+    out->series_count = 2 * STEPS;
 }
