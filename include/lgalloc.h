@@ -216,7 +216,8 @@ typedef struct lgalloc_handle {
 
 /*
  * One size class. All counts are since the process started and never go down unless the text says
- * "now". A snapshot taken while other threads allocate may be off by what they have in flight.
+ * "now". A snapshot taken while other threads allocate may be off by what they have in flight. Regions are
+ * counted whole: what programs asked for of them is not known, as no free says it.
  */
 typedef struct lgalloc_size_class_stats {
     /* Bytes per region. */
