@@ -38,11 +38,62 @@ enum { MEMBARRIER_PRIVATE_EXPEDITED = 1 << 3, MEMBARRIER_REGISTER_PRIVATE_EXPEDI
 
 #ifdef LG_TESTING
 int (*lg_os_fault)(enum lg_system_call call);
+int (*lg_os_fault_step)(enum lg_system_call call, uint64_t at, uint64_t len);
 #endif
 
 size_t lg_os_page_size(void)
 {
     return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* ---- in steps */
+
+/*
+ * A call over a long range ends with EINTR when a signal's handler runs, and file systems may undo what it did so far: with
+ * a timer of 10 ms, reserving 256 MiB on such a one would never end. So after that the rest is asked for in halves of
+ * the step, down to the smallest, which is tried some times.
+ */
+#define SMALLEST_STEP (64 * LG_KIB)
+#define MOST_TRIES 100
+
+typedef struct stepped_call {
+    enum lg_system_call name;
+    int (*call)(const struct stepped_call *self, uint64_t at, uint64_t len); /* returns 0 or an errno */
+    uint64_t most; /* bytes per step */
+    char *addr;    /* madvise */
+    int fd;        /* fallocate */
+    int how;
+} stepped_call;
+
+static int one_step(const stepped_call *call, uint64_t at, uint64_t len)
+{
+#ifdef LG_TESTING
+    int fault = lg_os_fault_step != NULL ? lg_os_fault_step(call->name, at, len) : 0;
+    if (fault != 0)
+        return fault;
+#endif
+    return call->call(call, at, len);
+}
+
+/* A part may be done when it fails. */
+static int in_steps(const stepped_call *call, uint64_t at, uint64_t len)
+{
+    uint64_t step = lg_min(call->most, len);
+    unsigned tries = 0;
+    while (len != 0) {
+        uint64_t now = lg_min(step, len);
+        int error = one_step(call, at, now);
+        if (error == 0) {
+            at += now;
+            len -= now;
+            tries = 0;
+        } else if (error != EINTR || ++tries == MOST_TRIES) {
+            return error;
+        } else {
+            step = lg_max(now / 2 & ~(SMALLEST_STEP - 1), SMALLEST_STEP);
+        }
+    }
+    return 0;
 }
 
 /* ---- advice */
@@ -52,36 +103,32 @@ size_t lg_os_page_size(void)
  * 0.3 s, as with steps of 2 MiB. */
 #define PREFETCH_STEP (128 * LG_KIB)
 
-static int advise(void *addr, size_t len, int number)
+/* Not again on EAGAIN: that is also the answer where the process has too many mappings. */
+static int advise(const stepped_call *call, uint64_t at, uint64_t len)
 {
-    int error;
-    do {
-        error = CALL(madvise(addr, len, number) == 0);
-    } while (error == EINTR); /* not EAGAIN: that is also the answer where the process has too many mappings */
-    return error;
+    return CALL(madvise(call->addr + at, len, call->how) == 0);
 }
 
 int lg_os_advise(enum lg_system_call advice, void *addr, size_t len)
 {
     FAULT(advice);
-    size_t most = len;
-    int number = 0;
+    stepped_call call = {.name = advice, .call = advise, .most = len, .addr = addr};
     switch (advice) {
-    case LG_SYS_ADVISE_DISCARD: number = MADV_DONTNEED; break;
-    case LG_SYS_ADVISE_REMOVE: number = MADV_REMOVE; break;
-    case LG_SYS_ADVISE_HUGE: number = MADV_HUGEPAGE; break;
-    case LG_SYS_ADVISE_DONTFORK: number = MADV_DONTFORK; break;
-    case LG_SYS_ADVISE_PREFETCH: number = MADV_WILLNEED; most = PREFETCH_STEP; break;
-    case LG_SYS_ADVISE_POPULATE: number = MADV_POPULATE_WRITE; break;
-    case LG_SYS_ADVISE_COLD: number = MADV_COLD; break;
+    case LG_SYS_ADVISE_DISCARD: call.how = MADV_DONTNEED; break;
+    case LG_SYS_ADVISE_REMOVE: call.how = MADV_REMOVE; break;
+    case LG_SYS_ADVISE_HUGE: call.how = MADV_HUGEPAGE; break;
+    case LG_SYS_ADVISE_DONTFORK: call.how = MADV_DONTFORK; break;
+    case LG_SYS_ADVISE_PREFETCH: call.how = MADV_WILLNEED; call.most = PREFETCH_STEP; break;
+    case LG_SYS_ADVISE_POPULATE: call.how = MADV_POPULATE_WRITE; break;
+    case LG_SYS_ADVISE_COLD: call.how = MADV_COLD; break;
     default: return EINVAL;
     }
-    int error = 0;
-    for (size_t done = 0; done < len && error == 0; done += most)
-        error = advise((char *)addr + done, lg_min(most, len - done), number);
+    int error = in_steps(&call, 0, len);
     /* The answer for memory that the process has locked. */
-    if (error == EINVAL && number == MADV_DONTNEED)
-        error = advise(addr, len, MADV_DONTNEED_LOCKED);
+    if (error == EINVAL && advice == LG_SYS_ADVISE_DISCARD) {
+        call.how = MADV_DONTNEED_LOCKED;
+        error = in_steps(&call, 0, len);
+    }
     return error;
 }
 
@@ -179,11 +226,19 @@ int lg_os_truncate(int fd, uint64_t size)
     int error = CALL(fstat(fd, &status) == 0);
     if (error == 0 && size > (uint64_t)status.st_size && !file_size_allowed(size))
         error = EFBIG;
-    if (error == 0)
-        do {
-            error = CALL(ftruncate(fd, (off_t)size) == 0);
-        } while (error == EINTR);
+    if (error != 0)
+        return error;
+    for (unsigned tries = 0; tries < MOST_TRIES; tries++) {
+        error = CALL(ftruncate(fd, (off_t)size) == 0);
+        if (error != EINTR)
+            break;
+    }
     return error;
+}
+
+static int allocate_file(const stepped_call *call, uint64_t at, uint64_t len)
+{
+    return CALL(fallocate(call->fd, call->how, (off_t)at, (off_t)len) == 0);
 }
 
 int lg_os_allocate_blocks(int fd, uint64_t offset, uint64_t len)
@@ -191,21 +246,16 @@ int lg_os_allocate_blocks(int fd, uint64_t offset, uint64_t len)
     FAULT(LG_SYS_ALLOCATE);
     if (!file_size_allowed(offset + len))
         return EFBIG;
-    int error;
-    do {
-        error = CALL(fallocate(fd, 0, (off_t)offset, (off_t)len) == 0);
-    } while (error == EINTR);
-    return error;
+    stepped_call call = {.name = LG_SYS_ALLOCATE, .call = allocate_file, .most = len, .fd = fd};
+    return in_steps(&call, offset, len);
 }
 
 int lg_os_punch(int fd, uint64_t offset, uint64_t len)
 {
     FAULT(LG_SYS_PUNCH);
-    int error;
-    do {
-        error = CALL(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)len) == 0);
-    } while (error == EINTR);
-    return error;
+    stepped_call call = {.name = LG_SYS_PUNCH, .call = allocate_file, .most = len, .fd = fd,
+                         .how = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE};
+    return in_steps(&call, offset, len);
 }
 
 int lg_os_file_usage(int fd, uint64_t *out_size, uint64_t *out_allocated)

@@ -56,6 +56,8 @@ enum lg_system_call {
 #ifdef LG_TESTING
 /* Asked before every system call; a result that isn't 0 is the errno to fail with. NULL: none fails. */
 extern LG_HIDDEN int (*lg_os_fault)(enum lg_system_call call);
+/* The same for each step of the calls that go in steps: at so many bytes of the file or of the range, so many. */
+extern LG_HIDDEN int (*lg_os_fault_step)(enum lg_system_call call, uint64_t at, uint64_t len);
 #endif
 
 /* Bytes per page, and per huge page (what MADV_HUGEPAGE works in). */
@@ -121,7 +123,8 @@ LG_HIDDEN int lg_os_identify(int fd, lg_identity *out);
 LG_HIDDEN void lg_os_close(int fd);
 /* Sets the file's size. EFBIG, and no signal, above RLIMIT_FSIZE. */
 LG_HIDDEN int lg_os_truncate(int fd, uint64_t size);
-/* Reserves disk blocks for a part of the file; those there are stay. May have done a part when it fails. */
+/* Reserves disk blocks for a part of the file; those there are stay. May have done a part when it fails. EINTR where
+ * signals come so densely that not even small steps come through; so with all that goes over a range. */
 LG_HIDDEN int lg_os_allocate_blocks(int fd, uint64_t offset, uint64_t len);
 /* Gives back the blocks of a part of the file, which reads as zero then. */
 LG_HIDDEN int lg_os_punch(int fd, uint64_t offset, uint64_t len);

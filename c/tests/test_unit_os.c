@@ -115,6 +115,62 @@ static void files_without_a_name(void **state)
     lg_os_close(fd);
 }
 
+/* ---- signals all the time */
+
+/* What a file system does that undoes what a signal interrupts: longer steps than this never come through. */
+static uint64_t longest_step;
+static uint64_t steps_seen;
+static uint64_t bytes_done;
+
+static int interrupt(enum lg_system_call call, uint64_t at, uint64_t len)
+{
+    steps_seen++;
+    if (len > longest_step) {
+        return EINTR;
+    }
+    TEST_REQUIRE(call == LG_SYS_ALLOCATE || call == LG_SYS_PUNCH ? at >= 4096 : true);
+    bytes_done += len;
+    return 0;
+}
+
+static void interrupted_calls_end(void **state)
+{
+    int fd = -1;
+    size_t page = lg_os_page_size();
+    size_t len = 256 * MIB;
+    void *pages = NULL;
+    ASSERT_WORKS(lg_os_open_unlinked(test_dir(), &fd));
+    ASSERT_WORKS(lg_os_truncate(fd, len + 2 * page));
+    ASSERT_WORKS(lg_os_reserve(len, &pages));
+    ASSERT_WORKS(lg_os_map_file(pages, len, fd, 0));
+    lg_os_fault_step = interrupt;
+    const uint64_t longest[] = {UINT64_MAX, 3 * MIB, 64 * KIB};
+    for (size_t i = 0; i < TEST_COUNT(longest); i++) {
+        longest_step = longest[i];
+        bytes_done = 0;
+        ASSERT_WORKS(lg_os_punch(fd, page, len));
+        assert_int_equal(bytes_done, len); /* each byte once */
+        ASSERT_WORKS(lg_os_advise(LG_SYS_ADVISE_REMOVE, pages, len));
+        assert_int_equal(bytes_done, 2 * len);
+    }
+    longest_step = 3 * MIB;
+    bytes_done = 0;
+    ASSERT_WORKS(lg_os_allocate_blocks(fd, page, 8 * MIB));
+    ASSERT_WORKS(lg_os_advise(LG_SYS_ADVISE_POPULATE, pages, 8 * MIB));
+    assert_int_equal(bytes_done, 16 * MIB);
+    /* Where nothing comes through, that is the answer, and soon. */
+    longest_step = bytes_done = steps_seen = 0;
+    ASSERT_FAILS(lg_os_allocate_blocks(fd, page, len), EINTR);
+    ASSERT_FAILS(lg_os_punch(fd, page, len), EINTR);
+    ASSERT_FAILS(lg_os_advise(LG_SYS_ADVISE_POPULATE, pages, len), EINTR);
+    ASSERT_FAILS(lg_os_advise(LG_SYS_ADVISE_REMOVE, pages, len), EINTR);
+    assert_int_equal(bytes_done, 0);
+    assert_true(steps_seen <= 1000);
+    lg_os_fault_step = NULL;
+    lg_os_unreserve(pages, len);
+    lg_os_close(fd);
+}
+
 /* A failure that is injected comes before the call, and is told apart by its kind. */
 static void injected_failures(void **state)
 {
@@ -169,8 +225,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(failures_are_returned), cmocka_unit_test(addresses_stay_reserved),
-        cmocka_unit_test(files_without_a_name),  cmocka_unit_test(injected_failures),
-        cmocka_unit_test(lines_of_a_file),
+        cmocka_unit_test(files_without_a_name),  cmocka_unit_test(interrupted_calls_end),
+        cmocka_unit_test(injected_failures),     cmocka_unit_test(lines_of_a_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
