@@ -436,6 +436,53 @@ static void exhausted(unsigned id)
     }
 }
 
+static lg_thread *records[3];
+
+/* The threads' caches of one class, and what is counted of it. */
+static bool is_of_a_cache(const void *at)
+{
+    for (unsigned id = 0; id < 3; id++) {
+        uintptr_t bin = (uintptr_t)lg_bin_of(records[id], TWO);
+        if ((uintptr_t)at >= bin && (uintptr_t)at < bin + sizeof(lg_bin))
+            return true;
+    }
+    return false;
+}
+
+/* One of two regions is free all the time: first in thread 1's cache, who takes it; but thread 0, whose cache comes first,
+ * frees the other. The race takes many switches, in few places: so the threads' records are there before, and the caches
+ * have had a region before. */
+static void setup_one_free(void)
+{
+    setup();
+    world_cache_regions(TWO, 1);
+    hold(TWO, 2);
+    for (unsigned id = 0; id < 3; id++) {
+        xp_fresh_locals();
+        records[id] = lg_thread_attach();
+        if (id < 2)
+            drop(handles[id]);
+        if (id == 0)
+            handles[0] = world_take(TWO);
+    }
+    xp_fresh_locals();
+    xp_may_switch = is_of_a_cache;
+}
+
+static void refused_last(unsigned id)
+{
+    lg_hot_bins = records[id]->bins;
+    switch (id) {
+    case 0:
+        drop(handles[0]);
+        (void)lg_deque_count(&lg_bin_of(records[0], TWO)->deque); /* others may come before all is seen, */
+        lg_fence_seq_cst();                                       /* and now it is */
+        break;
+    case 1: (void)world_take_cached(TWO); break; /* kept to the end */
+    default: (void)world_take_last(TWO);
+    }
+}
+
 #define MOST 8000
 
 const client clients_whole[] = {
@@ -491,6 +538,8 @@ const client clients_whole[] = {
      false},
     {"purge-gives", "a purge while another thread gives to the same word of the pool", 2, setup_purge_gives, purge_gives,
      world_check_end, {2, 1, MOST}, false},
+    {"refused-last", "a region is freed, and another taken, behind the last look before a refusal", 3, setup_one_free,
+     refused_last, world_check_end, {3, 1, 15 * MOST}, true},
     {"fork-child", "the child of a fork: what the other thread held is found", 2, setup, fork_child,
      world_check_end, {3, 1, MOST}, true},
 };

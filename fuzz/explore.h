@@ -93,6 +93,9 @@ void xp_run_bytes(const xp_program *program, const uint8_t *bytes, size_t count)
 /* One execution, scheduled as xp_fail() printed it. */
 bool xp_run_text(const xp_program *program, const char *text);
 
+/* A bound of another kind: where others may go before an access, for the execution whose setup sets it. NULL: anywhere; it
+ * is asked with NULL for what is no access. */
+extern bool (*xp_may_switch)(const void *at);
 /* Called once with each address that memory was written to, for those who reset it. */
 extern void (*xp_written)(void *at, unsigned size);
 /* Says in a trace what an address is; may be NULL. */

@@ -59,6 +59,7 @@ static char *stacks[2][XP_THREADS]; /* the second set for repeating a failure */
 static bool repeating;
 
 bool xp_trace;
+bool (*xp_may_switch)(const void *at);
 void (*xp_describe)(const void *at, char *text, size_t size);
 
 unsigned xp_self(void)
@@ -230,6 +231,8 @@ void point_before(const void *at)
     if (xp.current == XP_MAIN)
         return;
     count_step();
+    if (xp_may_switch != NULL && !xp_may_switch(at))
+        return;
     unsigned list[XP_THREADS];
     unsigned n = runnable(list);
     if (n <= 1)
@@ -361,6 +364,7 @@ static void execute(void)
     memory_reset();
     xp.program->reset();
     xp_fresh_locals();
+    xp_may_switch = NULL;
     if (xp.program->setup != NULL)
         xp.program->setup();
     for (unsigned t = 0; t < xp.program->threads; t++) {

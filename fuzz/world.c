@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "config.h"
+#include "hot.h"
 #include "init.h"
 #include "thread_cache.h"
 #include "verify.h"
@@ -222,7 +223,41 @@ static void check_refusal(unsigned class_index, unsigned self, lgalloc_status st
     XP_CHECK((no_region || no_room) && "OUT_OF_MEMORY although there was a region all the time");
 }
 
-lgalloc_handle world_take(unsigned class_index)
+static lgalloc_status allocate(unsigned class_index, lgalloc_handle *out_handle)
+{
+    return lgalloc_allocate(size_of(class_index), 1, 1, NULL, NULL, out_handle);
+}
+
+/* What comes after each search. */
+static lgalloc_status hand_out(unsigned class_index, lg_region *region, lgalloc_handle *out_handle)
+{
+    bool clean;
+    LG_COUNT_HOT(lg_self(), class_index, allocations, 1);
+    out_handle->len = size_of(class_index);
+    XP_CHECK(lg_hot_use(region, &out_handle->len, &out_handle->ptr, &clean));
+    return LGALLOC_STATUS_OK;
+}
+
+static lgalloc_status allocate_cached(unsigned class_index, lgalloc_handle *out_handle)
+{
+    uint64_t item;
+    *out_handle = (lgalloc_handle){NULL, 0};
+    if (!lg_deque_pop(&lg_bin_of(lg_self(), class_index)->deque, lg_owners_fence(), &item))
+        return LGALLOC_STATUS_DISABLED;
+    return hand_out(class_index, lg_item_region(item), out_handle);
+}
+
+static lgalloc_status allocate_last(unsigned class_index, lgalloc_handle *out_handle)
+{
+    lg_region *region;
+    int error;
+    bool no_room;
+    *out_handle = (lgalloc_handle){NULL, 0};
+    lgalloc_status status = lg_cache_search_alone(lg_self(), class_index, &region, &error, &no_room);
+    return status == LGALLOC_STATUS_OK ? hand_out(class_index, region, out_handle) : status;
+}
+
+static lgalloc_handle take(unsigned class_index, lgalloc_status (*how)(unsigned, lgalloc_handle *))
 {
     unsigned self = xp_self();
     lgalloc_handle handle;
@@ -231,11 +266,12 @@ lgalloc_handle world_take(unsigned class_index)
     world.taking[self] = (int)class_index + 1;
     note_usage();
     xp_say("takes a region of class", class_index, 0);
-    lgalloc_status status = lgalloc_allocate(size_of(class_index), 1, 1, NULL, NULL, &handle);
+    lgalloc_status status = how(class_index, &handle);
     world.taking[self] = 0;
     if (status != LGALLOC_STATUS_OK) {
         xp_say("is refused: class, status", class_index, (uint64_t)status);
-        check_refusal(class_index, self, status);
+        if (how != allocate_cached)
+            check_refusal(class_index, self, status);
         XP_CHECK(handle.len == 0);
         return handle;
     }
@@ -256,6 +292,21 @@ lgalloc_handle world_take(unsigned class_index)
         XP_CHECK(bytes <= world.limit && "limit_bytes is a hard bound");
     }
     return handle;
+}
+
+lgalloc_handle world_take(unsigned class_index)
+{
+    return take(class_index, allocate);
+}
+
+lgalloc_handle world_take_cached(unsigned class_index)
+{
+    return take(class_index, allocate_cached);
+}
+
+lgalloc_handle world_take_last(unsigned class_index)
+{
+    return take(class_index, allocate_last);
 }
 
 void world_free(lgalloc_handle handle)

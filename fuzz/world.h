@@ -22,6 +22,9 @@ void world_reset(void);
 
 /* Takes a region of a class. On failure the reason must be a good one; {dangling, 0} then. */
 lgalloc_handle world_take(unsigned class_index);
+/* The same by one part of the search alone: from the own cache, where that has one; by the last look before a refusal. */
+lgalloc_handle world_take_cached(unsigned class_index);
+lgalloc_handle world_take_last(unsigned class_index);
 /* Frees any thread's region. */
 void world_free(lgalloc_handle handle);
 /* The calling thread's end: its destructors run, and it may begin anew. */

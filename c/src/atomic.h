@@ -99,4 +99,14 @@ LG_INLINE void lg_bump(lg_a64 *counter, uint64_t n)
 #endif
 }
 
+/* The same, and releases: whoever sees the count sees what was done before it. */
+LG_INLINE void lg_bump_release(lg_a64 *counter, uint64_t n)
+{
+#if defined(__x86_64__) && !LG_TSAN && !defined(LG_EXPLORE)
+    __asm__("addq %1, %0" : "+m"(*(lg_a64_bits *)counter) : "er"(n) : "cc", "memory"); /* every store there releases */
+#else
+    lg_store_release_64(counter, lg_load_relaxed_64(counter) + n);
+#endif
+}
+
 #endif

@@ -99,7 +99,6 @@ void lg_handle_free(lgalloc_handle handle)
     lg_region *region = lg_region_at(class_index, index);
     lg_store_relaxed_64(&region->state, lg_state_dirty(handle.ptr));
     lg_poison(handle.ptr, handle.len);
-    LG_COUNT_HOT(self, class_index, deallocations, 1);
     lg_cache_give(self, class_index, region);
 }
 

@@ -51,13 +51,16 @@ LG_INLINE bool lg_hot_use(lg_region *region, const size_t *len, void **out_ptr, 
     return true;
 }
 
-/* A region in use of the bin's class becomes a free one of the calling thread's. False: the cache is full. */
+/* A region in use of the bin's class becomes a free one of the calling thread's. False: the cache is full, and nothing is
+ * counted yet. */
 LG_INLINE bool lg_hot_give(lg_bin *bin, lg_region *region, void *ptr)
 {
     lg_store_relaxed_64(&region->state, lg_state_dirty(ptr));
     lg_poison(ptr, bin->len);
-    lg_bump(&bin->hot.deallocations, 1);
-    return LG_LIKELY(lg_deque_push(&bin->deque, (uintptr_t)region));
+    if (LG_UNLIKELY(!lg_deque_push(&bin->deque, (uintptr_t)region)))
+        return false;
+    lg_count_free(bin);
+    return true;
 }
 
 #endif

@@ -218,6 +218,14 @@ LG_INLINE unsigned lg_next_class(uint32_t *classes)
 
 _Static_assert(LG_CLASS_COUNT <= 32, "a bit for each class");
 
+/* Counts a region that the owner of the bin has freed, once others can find it. Release: who sees the count finds the
+ * region. Partner: the barrier in lg_cache_search_alone(), after its first reading. Without it an allocation could be refused
+ * while a region is free all the time. */
+LG_INLINE void lg_count_free(lg_bin *bin)
+{
+    lg_bump_release(&bin->hot.deallocations, 1);
+}
+
 /* Adds to a counter of the calling thread. */
 #define LG_COUNT_HOT(self, class_index, name, n)                                                             \
     ((self) != NULL ? lg_bump(&lg_bin_of((self), (class_index))->hot.name, (n))                              \

@@ -159,10 +159,15 @@ static lgalloc_status look_everywhere(lg_thread *self, unsigned class_index, lg_
 #define LOOKS_MAX 64
 
 /* Nobody moves now, so what is free is in a pool or in a cache. But others go on with their own caches: one that frees
- * a region behind the look, and takes another that the look hasn't come to, hides both, though it never has two. If
- * anybody took or freed anything meanwhile, the look is not to be trusted. */
-static lgalloc_status search_alone(lg_thread *self, unsigned class_index, lg_region **out_region, int *out_error,
-                                   bool *out_no_room)
+ * a region behind the look, and one that takes another which the look hasn't come to, hide both, though one was free at
+ * any moment. If anybody took or freed anything meanwhile, the look is not to be trusted.
+ *
+ * If not, it is. Whatever a thread does to its cache it counts afterwards, and before it does anything else there. So
+ * between the two barriers, where it counted nothing, it did one thing at most. Either it pushed a region, and that free is
+ * still under way; or it popped one, and had none to be found afterwards. So at the end of the look all regions are in
+ * use, or about to be freed. */
+lgalloc_status lg_cache_search_alone(lg_thread *self, unsigned class_index, lg_region **out_region, int *out_error,
+                                     bool *out_no_room)
 {
     lgalloc_status status;
     lg_transit_shut();
@@ -170,8 +175,9 @@ static lgalloc_status search_alone(lg_thread *self, unsigned class_index, lg_reg
     unsigned looks = 0;
     do {
         before = after;
+        lg_heavy_barrier(); /* The look finds what was counted before. Partner: the release in lg_count_free() */
         status = look_everywhere(self, class_index, out_region, out_error, out_no_room);
-        lg_heavy_barrier(); /* what hid a region from the look was counted before */
+        lg_heavy_barrier(); /* What hid a region from the look is counted, or still under way. */
         after = lg_threads_activity();
     } while (status == LGALLOC_STATUS_OUT_OF_MEMORY && after != before && ++looks < LOOKS_MAX);
     lg_transit_admit();
@@ -196,7 +202,7 @@ static LG_WARM lgalloc_status refill_elsewhere(lg_thread *self, unsigned class_i
         no_room = false;
     }
     if (LG_UNLIKELY(status == LGALLOC_STATUS_OUT_OF_MEMORY) && possible)
-        status = search_alone(self, class_index, out_region, out_error, &no_room);
+        status = lg_cache_search_alone(self, class_index, out_region, out_error, &no_room);
     lg_refused_by_limit = no_room;
     if (no_room)
         lg_add_relaxed_64(&lg_limit_failures, 1);
@@ -262,11 +268,15 @@ void lg_cache_give(lg_thread *self, unsigned class_index, lg_region *region)
     uint64_t count = 0;
     if (self != NULL) {
         lg_thread_use(self, class_index);
-        if (push(self, class_index, region))
+        if (push(self, class_index, region)) {
+            lg_count_free(lg_bin_of(self, class_index));
             return;
+        }
         count = overflow(self, class_index);
     }
     lg_exchange_send(self, class_index, lg_batch_of(lg_region_index(class_index, region)), count);
+    /* Relaxed: whoever shuts movers out sees what those before it did. */
+    LG_COUNT_HOT(self, class_index, deallocations, 1);
     respect_idle_bytes(self, class_index);
 }
 

@@ -13,11 +13,17 @@
 LG_HIDDEN LG_WARM lgalloc_status lg_cache_refill(lg_thread *self, unsigned class_index, lg_region **out_region,
                                                  int *out_error);
 
-/* Gives a dirty region: to the own cache, or where that is full to the shared pool, together with as much of the
- * cache as lg_exchange_size() says, or all of it if the thread only frees. `self` may be NULL. */
+/* The search's last part: again with movers shut out, until a look finds a region or nobody has taken or freed any
+ * meanwhile. Not in transit. OUT_OF_MEMORY with *out_no_room: the limit was in the way. */
+LG_HIDDEN LG_COLD lgalloc_status lg_cache_search_alone(lg_thread *self, unsigned class_index, lg_region **out_region,
+                                                       int *out_error, bool *out_no_room);
+
+/* Gives and counts a region that the caller has just freed: to the own cache, or where that is full to the shared pool,
+ * together with as much of the cache as lg_exchange_size() says, or all of it if the thread only frees. `self` may be
+ * NULL. */
 LG_HIDDEN LG_WARM void lg_cache_give(lg_thread *self, unsigned class_index, lg_region *region);
 
-/* The same for a region that the calling thread has just freed, by its address. */
+/* The same by the region's address. */
 LG_HIDDEN LG_WARM void lg_cache_give_address(void *ptr);
 
 /* Gives a region whose disk blocks could not be reserved: it is cleared and goes to the shared pool. */
