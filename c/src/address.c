@@ -61,10 +61,10 @@ static void free_clean(lg_thread *self, const leaving *old)
     lg_region *region = lg_region_at(old->class_index, old->index);
     lg_store_relaxed_64(&region->state, LG_CLEAN);
     lg_poison(old->ptr, lg_class_size(old->class_index));
-    LG_COUNT_HOT(self, old->class_index, deallocations, 1);
     lg_transit_enter(self);
     lg_pool_return(self, old->class_index, region);
     lg_transit_leave(self);
+    LG_COUNT_HOT(self, old->class_index, deallocations, 1);
 }
 
 /* Moves what is in the old region to a new one, as much as fits, and frees the old. */
