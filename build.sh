@@ -23,7 +23,7 @@ die() {
 # The steps of the tests, in their order.
 test_steps=(build header hpp alone exports exit preload instructions
   install cmake reproducible abi musl
-  "${variants[@]}" fuzz cargo peers demo readme shellcheck)
+  "${variants[@]}" fuzz cargo peers crates demo readme shellcheck)
 
 usage() {
   cat <<TEXT
@@ -33,8 +33,8 @@ usage: ./build.sh COMMAND
   demo [ARGUMENT...] sorts a real file in parallel, in regions and with malloc; --help says more
   test [STEP...]     all tests, or the steps named, of
 $(printf '%s\n' "${test_steps[*]}" | fold -s -w 70 | sed 's/^/                       /')
-                     LGALLOC_PEERS=1 adds peers, which needs other crates; FUZZ_SECONDS=N fuzzes each
-                     harness for so long
+                     LGALLOC_PEERS=1 adds peers and crates, which need other crates; FUZZ_SECONDS=N fuzzes
+                     each harness for so long
   bench [ARGUMENT...]
                      measures, also the original crate where cargo finds it; without --filter also from Rust;
                      --help says more
@@ -159,6 +159,7 @@ missing() {
         ;;
       abidiff) command -v abidiff >/dev/null || echo abigail-tools ;;
       musl-gcc) command -v musl-gcc >/dev/null || echo musl-tools ;;
+      aarch64-linux-gnu-gcc) command -v "$tool" >/dev/null || echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross ;;
       groff) command -v groff >/dev/null || echo groff-base ;;
       sdt) compiles c "$(release_compiler)" -include sys/sdt.h || echo systemtap-sdt-dev ;;
       redis-cli) command -v redis-cli >/dev/null || echo redis-tools ;; # its server by another name, and no service
@@ -526,6 +527,15 @@ cargo_test() {
 step_cargo() { cargo_test --workspace; }
 step_peers() { cargo_test --workspace --manifest-path ffi-tests/peers/Cargo.toml; }
 
+# The crates as packages, in the place of the original, with other crates and for other targets.
+step_crates() {
+  local rc=0 log=$TMPDIR/crates
+  want musl-gcc aarch64-linux-gnu-gcc
+  CARGO=$(find_cargo) CARGO_TERM_COLOR=never "$root/ffi-tests/check.sh" "$build/crates" 2>&1 | tee "$log" || rc=$?
+  result "$(grep -c '^passed' "$log")" "$(grep -c '^FAILED' "$log")" "$(grep -c '^left out' "$log") left out"
+  ((rc == 0))
+}
+
 step_shellcheck() {
   local -a scripts
   mapfile -t scripts < <(cd "$root" && find . \( -name .git -o -path ./build -o -name target \) -prune -o -type f \
@@ -596,11 +606,11 @@ command_test() {
   for step in "${chosen[@]}"; do
     case $step in
       *-*) run_step "$step" step_variant "$step" ;;
-      peers)
+      peers | crates)
         if [[ ${LGALLOC_PEERS:-0} == 1 || $# -gt 0 ]]; then
-          run_step peers step_peers
+          run_step "$step" "step_$step"
         else
-          echo "--   peers: left out; LGALLOC_PEERS=1 fetches other crates and compares"
+          echo "--   $step: left out; LGALLOC_PEERS=1 fetches other crates"
         fi
         ;;
       abi) step_with abidiff abi ;;

@@ -35,6 +35,7 @@
 
 #![warn(missing_docs, unsafe_op_in_unsafe_fn)]
 
+mod allocator;
 mod config;
 mod error;
 mod handle;
@@ -53,6 +54,7 @@ pub mod v0_7;
 /// ```
 pub use lgalloc_sys as sys;
 
+pub use allocator::Lgalloc;
 pub use config::{lgalloc_set_config, BackgroundWorkerConfig, LgAlloc};
 pub use error::{AllocError, HintError, PrefetchError};
 pub use handle::{allocate, allocate_zeroed, deallocate, Handle};

@@ -304,8 +304,15 @@ pub fn maps() -> io::Result<Vec<MapStats>> {
     collect(sys::lgalloc_stats_maps)
 }
 
-/// How [`print`] writes.
+/// How [`print()`] writes.
+///
+/// ```
+/// use lgalloc_c::stats::{print, Format};
+///
+/// assert!(print(Format::Json).starts_with('{'));
+/// ```
 #[derive(Debug, Clone, Copy, Eq, PartialEq, Hash)]
+#[non_exhaustive]
 pub enum Format {
     /// Tables that people read.
     Text,
@@ -327,9 +334,8 @@ pub enum Format {
 pub fn print(format: Format) -> String {
     extern "C" fn take(context: *mut c_void, text: *const c_char, len: usize) {
         // SAFETY: the context is the vector below, which nobody else uses meanwhile, and the text is that long.
-        let (all, text) = unsafe {
-            (&mut *context.cast::<Vec<u8>>(), std::slice::from_raw_parts(text.cast::<u8>(), len))
-        };
+        let (all, text) =
+            unsafe { (&mut *context.cast::<Vec<u8>>(), std::slice::from_raw_parts(text.cast::<u8>(), len)) };
         all.extend_from_slice(text);
     }
     let format = match format {

@@ -1,7 +1,7 @@
 //! The names of version 0.7 of the crate, as it has them: a program for it compiles with
 //! `use lgalloc_c::v0_7 as lgalloc;`, or with the crate in `shims/0.7`.
 //!
-//! As there, memory is anonymous: [`lgalloc_set_config`] says so, unless [`Options`](crate::Options) chose a
+//! As there, memory is anonymous: [`lgalloc_set_config`] says so, unless [`Options`] chose a
 //! backing. Size classes start at 64 KiB, five smaller ones than there.
 //!
 //! ```

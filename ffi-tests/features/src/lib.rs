@@ -1,0 +1,1 @@
+//! Nothing of its own: `tests` uses the collections of other crates with [`lgalloc_c::Lgalloc`].
