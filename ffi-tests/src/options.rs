@@ -225,7 +225,14 @@ impl Options {
     }
 
     /// Whether regions go into core files, those of existing areas too.
-    pub fn core_dump(&mut self, core_dump: bool) -> &mut Self {
+    ///
+    /// ```
+    /// use lgalloc_c::Options;
+    ///
+    /// Options::new().core_dump(true).apply()?;
+    /// # Ok::<(), lgalloc_c::AllocError>(())
+    /// ```
+    pub fn core_dump(mut self, core_dump: bool) -> Self {
         self.core_dump = Some(core_dump);
         self
     }
