@@ -22,7 +22,7 @@ die() {
 
 # The steps of the tests, in their order.
 test_steps=(build header hpp alone exports exit preload instructions
-  install cmake reproducible abi musl
+  install cmake meson reproducible abi musl deb
   "${variants[@]}" fuzz cargo peers crates demo readme shellcheck)
 
 usage() {
@@ -158,6 +158,9 @@ missing() {
         fi
         ;;
       abidiff) command -v abidiff >/dev/null || echo abigail-tools ;;
+      meson) command -v meson >/dev/null || echo meson ninja-build ;;
+      dpkg-buildpackage) command -v dpkg-buildpackage >/dev/null || echo dpkg-dev ;;
+      dh) command -v dh >/dev/null || echo debhelper ;;
       musl-gcc) command -v musl-gcc >/dev/null || echo musl-tools ;;
       aarch64-linux-gnu-gcc) command -v "$tool" >/dev/null || echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross ;;
       groff) command -v groff >/dev/null || echo groff-base ;;
@@ -454,6 +457,8 @@ step_reproducible() {
 }
 step_abi() { counted "$root/c/packaging/abi.sh" check "$(release_compiler)"; }
 step_musl() { counted "$root/c/tests/package/check-musl.sh" musl-gcc; }
+step_meson() { counted "$root/c/tests/package/check-meson.sh" gcc:g++; }
+step_deb() { counted "$root/c/tests/package/check-deb.sh" gcc; }
 step_cmake() { counted "$root/c/tests/package/check-cmake.sh" gcc:g++; }
 step_instructions() {
   build_variant release lgalloc_static lgalloc_shared
@@ -581,14 +586,17 @@ run_step() {
   fi
 }
 
-# step_with TOOL STEP: without the tool it is left out.
+# step_with TOOLS STEP: without one of the tools it is left out.
 step_with() {
-  want "$1"
-  if command -v "$1" >/dev/null; then
-    run_step "$2" "step_$2"
-  else
-    echo "--   $2: left out; $1 is not installed"
-  fi
+  local tool
+  for tool in $1; do
+    want "$tool"
+    if ! command -v "$tool" >/dev/null; then
+      echo "--   $2: left out; $tool is not installed"
+      return
+    fi
+  done
+  run_step "$2" "step_$2"
 }
 
 command_test() {
@@ -613,8 +621,10 @@ command_test() {
           echo "--   $step: left out; LGALLOC_PEERS=1 fetches other crates"
         fi
         ;;
+      meson) step_with meson meson ;;
       abi) step_with abidiff abi ;;
       musl) step_with musl-gcc musl ;;
+      deb) step_with "dpkg-buildpackage dh lintian" deb ;;
       shellcheck) step_with shellcheck shellcheck ;;
       *) run_step "$step" "step_$step" ;;
     esac
