@@ -23,6 +23,9 @@ use crate::sys;
 /// # Ok::<(), lgalloc_c::AllocError>(())
 /// ```
 ///
+/// For a whole program memory should be anonymous: a child of `fork` loses the regions on files, and with them here
+/// whatever the program had in blocks of 64 KiB and more.
+///
 /// With the feature `allocator-api2` for single collections, those of that crate, of `hashbrown` and others:
 /// `Vec::new_in(Lgalloc)`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]

@@ -20,6 +20,16 @@ use crate::{sys, AllocError, HintError, PrefetchError};
 /// std::thread::spawn(move || deallocate(handle)).join().unwrap();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// The compiler says where one is forgotten:
+///
+/// ```compile_fail
+/// #![deny(unused_must_use)]
+/// # fn forgets() -> Result<(), lgalloc_c::AllocError> {
+/// lgalloc_c::allocate::<u8>(2 << 20)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "an allocation whose handle is dropped is leaked"]
 pub struct Handle {

@@ -18,8 +18,12 @@ use crate::sys;
 
 const CLASSES: usize = sys::LGALLOC_SIZE_CLASS_COUNT as usize;
 
+/// A struct with the fields of one of the C library's, and all of them: what that has more is an error here.
 macro_rules! plain_copy {
-    ($(#[$doc:meta])* $name:ident of $raw:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty,)* }) => {
+    (
+        $(#[$doc:meta])* $name:ident of $raw:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty,)* }
+        $(without $reserved:ident)?
+    ) => {
         $(#[$doc])*
         #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
         #[non_exhaustive]
@@ -29,7 +33,8 @@ macro_rules! plain_copy {
 
         impl From<&sys::$raw> for $name {
             fn from(raw: &sys::$raw) -> Self {
-                $name { $($field: raw.$field,)* }
+                let sys::$raw { $($field,)* $($reserved: _,)? } = *raw;
+                $name { $($field,)* }
             }
         }
     };
@@ -79,6 +84,7 @@ plain_copy! {
         /// Areas given back.
         areas_released: u64,
     }
+    without reserved
 }
 
 plain_copy! {
@@ -114,6 +120,7 @@ plain_copy! {
         /// Regions that came from the heap since mapped memory was not to be had.
         heap_fallbacks: u64,
     }
+    without reserved
 }
 
 plain_copy! {
