@@ -251,7 +251,8 @@ static void print_picture(const struct picture *picture, size_t free_before)
     const struct picture_summary theirs = picture_summary(picture, WITH_MALLOC);
     char caption[160];
 
-    printf("\nresident memory over time, both on the same scale; lower is better\n\n");
+    process_machine(caption, sizeof caption);
+    printf("\nresident memory over time, both on the same scale; lower is better\n%s\n\n", caption);
     snprintf(caption, sizeof caption, "lgalloc: at most %s; when all is free %s; after a purge %s",
              bytes_text(ours.most).text, bytes_text(free_before).text, bytes_text(ours.last).text);
     picture_draw(picture, WITH_LGALLOC, caption);

@@ -3,6 +3,9 @@
 #include "process.h"
 
 #include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Exact: the kernel walks the page tables. */
@@ -40,4 +43,28 @@ size_t process_resident_bytes(void)
     const size_t bytes = resident_by_walk();
 
     return bytes != 0 ? bytes : resident_by_counter();
+}
+
+void process_machine(char *text, size_t size)
+{
+    FILE *file = fopen("/proc/cpuinfo", "re");
+    char line[256];
+    char model[64] = "unknown processor";
+    char day[16] = "";
+    const time_t now = time(NULL);
+    struct utsname system;
+    struct tm calendar;
+
+    while (file != NULL && fgets(line, sizeof line, file) != NULL)
+        if (sscanf(line, "model name : %63[^\n]", model) == 1)
+            break;
+    if (file != NULL)
+        fclose(file);
+    if (gmtime_r(&now, &calendar) != NULL)
+        strftime(day, sizeof day, "%Y-%m-%d", &calendar);
+    if (uname(&system) != 0)
+        memset(&system, 0, sizeof system);
+    /* Of the release digits and dots alone: what follows names whose build it is. */
+    snprintf(text, size, "%s, %ld processors, Linux %.*s, %s", model, sysconf(_SC_NPROCESSORS_ONLN),
+             (int)strspn(system.release, "0123456789."), system.release, day);
 }

@@ -73,6 +73,7 @@ said "the median of the others" '^median, 2 to 3 +[0-9.]+ ms'
 said "a picture of lgalloc's memory" '^lgalloc: at most [0-9.]+ MiB; when all is free [0-9.]+ MiB; after a purge '
 said "a picture of malloc's memory" '^malloc: at most [0-9.]+ MiB; when all is free '
 said "a high column in it" '\|.*#'
+said "whose picture it is" ' processors, Linux [0-9.]+, 20[0-9]{2}-[0-9]{2}-[0-9]{2}$'
 said "who was at work" 'at work \+.*[lm]'
 works "one thread" "$work/input" --threads 1 --repeat 1 --backing anonymous
 works "help" --help
