@@ -104,50 +104,71 @@ static bool was_used(const lgalloc_size_class_stats *c)
     return (c->areas | c->allocations | c->refill | c->areas_released | c->slow_path) != 0;
 }
 
-static void text_classes(lg_text *out, const lg_snapshot *s)
+/* The edges of columns: the class's, and then one in so many. */
+#define CLASS_EDGE 8
+#define NOW_STEP 12
+#define COUNT_STEP 15
+
+static void text_classes_now(lg_text *out, const lg_snapshot *s)
 {
     static const char *const now[] = {"areas", "mapped", "resident", "on disk", "in use", "cached", "dirty", "clean"};
-    static const char *const counts[] = {"allocated", "freed",         "slow path",     "refills",
-                                         "stolen",    "cleared early", "cleared later", "areas released"};
     lg_put(out, "\nregions now; cached and dirty ones may hold memory, clean ones hold none\n");
-    put_right(out, 8, "class");
+    put_right(out, CLASS_EDGE, "class");
     for (size_t i = 0; i < COUNT(now); i++)
-        put_right(out, 8 + 12 * (i + 1), now[i]);
+        put_right(out, CLASS_EDGE + NOW_STEP * (i + 1), now[i]);
     for (unsigned c = 0; c < LG_CLASS_COUNT; c++) {
         const lgalloc_size_class_stats *stats = &s->classes[c];
         if (!was_used(stats))
             continue;
         lg_put(out, "\n");
-        put_right_about(out, 8, stats->size_class);
-        put_right_number(out, 20, stats->areas);
-        put_right_about(out, 32, stats->area_total_bytes);
-        put_right_figure(out, 44, &s->resident, s->resident.of_class[c]);
-        put_right_figure(out, 56, &s->disk, s->disk.of_class[c]);
-        put_right_number(out, 68, stats->in_use_regions);
-        put_right_number(out, 80, stats->thread_regions);
-        put_right_number(out, 92, stats->global_regions);
-        put_right_number(out, 104, stats->clean_regions);
-    }
-    lg_put(out, "\n\nregions since the process began\n");
-    put_right(out, 8, "class");
-    for (size_t i = 0; i < COUNT(counts); i++)
-        put_right(out, 8 + 15 * (i + 1), counts[i]);
-    for (unsigned c = 0; c < LG_CLASS_COUNT; c++) {
-        const lgalloc_size_class_stats *stats = &s->classes[c];
-        if (!was_used(stats))
-            continue;
-        lg_put(out, "\n");
-        put_right_about(out, 8, stats->size_class);
-        put_right_number(out, 23, stats->allocations);
-        put_right_number(out, 38, stats->deallocations);
-        put_right_number(out, 53, stats->slow_path);
-        put_right_number(out, 68, stats->refill);
-        put_right_number(out, 83, stats->steals);
-        put_right_number(out, 98, stats->clear_eager_total);
-        put_right_number(out, 113, stats->clear_slow_total);
-        put_right_number(out, 128, stats->areas_released);
+        put_right_about(out, CLASS_EDGE, stats->size_class);
+        put_right_number(out, CLASS_EDGE + 1 * NOW_STEP, stats->areas);
+        put_right_about(out, CLASS_EDGE + 2 * NOW_STEP, stats->area_total_bytes);
+        put_right_figure(out, CLASS_EDGE + 3 * NOW_STEP, &s->resident, s->resident.of_class[c]);
+        put_right_figure(out, CLASS_EDGE + 4 * NOW_STEP, &s->disk, s->disk.of_class[c]);
+        put_right_number(out, CLASS_EDGE + 5 * NOW_STEP, stats->in_use_regions);
+        put_right_number(out, CLASS_EDGE + 6 * NOW_STEP, stats->thread_regions);
+        put_right_number(out, CLASS_EDGE + 7 * NOW_STEP, stats->global_regions);
+        put_right_number(out, CLASS_EDGE + 8 * NOW_STEP, stats->clean_regions);
     }
     lg_put(out, "\n");
+}
+
+static void text_classes_counts(lg_text *out, const lg_snapshot *s)
+{
+    static const char *const counts[] = {"allocated", "freed",         "slow path",     "refills",
+                                         "stolen",    "cleared early", "cleared later", "areas released"};
+    lg_put(out, "\nregions since the process began\n");
+    put_right(out, CLASS_EDGE, "class");
+    for (size_t i = 0; i < COUNT(counts); i++)
+        put_right(out, CLASS_EDGE + COUNT_STEP * (i + 1), counts[i]);
+    for (unsigned c = 0; c < LG_CLASS_COUNT; c++) {
+        const lgalloc_size_class_stats *stats = &s->classes[c];
+        if (!was_used(stats))
+            continue;
+        lg_put(out, "\n");
+        put_right_about(out, CLASS_EDGE, stats->size_class);
+        put_right_number(out, CLASS_EDGE + 1 * COUNT_STEP, stats->allocations);
+        put_right_number(out, CLASS_EDGE + 2 * COUNT_STEP, stats->deallocations);
+        put_right_number(out, CLASS_EDGE + 3 * COUNT_STEP, stats->slow_path);
+        put_right_number(out, CLASS_EDGE + 4 * COUNT_STEP, stats->refill);
+        put_right_number(out, CLASS_EDGE + 5 * COUNT_STEP, stats->steals);
+        put_right_number(out, CLASS_EDGE + 6 * COUNT_STEP, stats->clear_eager_total);
+        put_right_number(out, CLASS_EDGE + 7 * COUNT_STEP, stats->clear_slow_total);
+        put_right_number(out, CLASS_EDGE + 8 * COUNT_STEP, stats->areas_released);
+    }
+    lg_put(out, "\n");
+}
+
+static void text_classes(lg_text *out, const lg_snapshot *s)
+{
+    for (unsigned c = 0; c < LG_CLASS_COUNT; c++)
+        if (was_used(&s->classes[c])) {
+            text_classes_now(out, s);
+            text_classes_counts(out, s);
+            return;
+        }
+    lg_put(out, "\nno region has been used\n");
 }
 
 static void text_options(lg_text *out)

@@ -132,6 +132,12 @@ static void text(void **state)
     assert_non_null(strstr(all, "\nlocal_buffer_bytes  32 MiB\n"));
     assert_non_null(strstr(all, "\nidle_bytes          unlimited\n"));
     assert_non_null(strstr(all, "\nstats               none\n"));
+    assert_non_null(strstr(all, " none\nclearing failed "));
+    test_set_limit(3 * GIB);
+    all = print_as(LGALLOC_FORMAT_TEXT);
+    assert_non_null(strstr(all, " 3 GiB\nclearing failed "));
+    test_set_limit(0);
+    all = print_as(LGALLOC_FORMAT_TEXT);
     char path[1024];
     snprintf(path, sizeof path, "\npath                %s\n", test_dir());
     assert_non_null(strstr(all, path));
@@ -444,6 +450,62 @@ static void honest_figures(void **state)
     assert_int_equal(number_after(global, "\"disk_bytes\": "), 0);
 }
 
+/* ---------------------------------------------------------------- at exit */
+
+static void configure_stats(const char *where)
+{
+    lgalloc_config *config = test_config();
+    TEST_REQUIRE(lgalloc_config_variable(config, "LGALLOC_STATS", where) == LGALLOC_STATUS_OK);
+    test_apply(config);
+}
+
+static void exits(void *where)
+{
+    configure_stats(where);
+    lgalloc_deallocate(test_take(MIB));
+    exit(0);
+}
+
+static void exits_without_directory(void *dir)
+{
+    char file[1024];
+    snprintf(file, sizeof file, "%s/file", (const char *)dir);
+    configure_stats(file); /* which makes it */
+    TEST_REQUIRE(remove(file) == 0 && remove(dir) == 0);
+    exit(0);
+}
+
+static void at_exit(void **state)
+{
+    (void)state;
+    struct test_child child;
+    test_run_child(exits, (void *)"stderr", &child);
+    assert_int_equal(child.status, 0);
+    assert_string_equal(child.output, "");
+    assert_ptr_equal(strstr(child.errors, "lgalloc " VERSION_TEXT ", process "), child.errors);
+    assert_non_null(strstr(child.errors, "\nstats               stderr\n"));
+
+    char *dir = test_dir_make();
+    char file[1024];
+    snprintf(file, sizeof file, "%s/file", dir);
+    for (size_t texts = 1; texts <= 2; texts++) {
+        test_child_succeeds(exits, file);
+        FILE *stream = fopen(file, "r");
+        assert_non_null(stream);
+        char all[16384];
+        all[fread(all, 1, sizeof all - 1, stream)] = '\0';
+        fclose(stream);
+        size_t found = 0;
+        for (const char *at = all; (at = strstr(at, "lgalloc " VERSION_TEXT ", process ")) != NULL; at++) {
+            found++;
+        }
+        assert_int_equal(found, texts);
+    }
+    assert_int_equal(remove(file), 0);
+    test_child_succeeds(exits_without_directory, dir); /* nobody is left to hear of it */
+    test_dir_drop(dir);
+}
+
 /* ---------------------------------------------------------------- beside other threads */
 
 static void nowhere(void *context, const char *text, size_t len)
@@ -503,6 +565,7 @@ int main(void)
         TEST_ANONYMOUS(json_of_odd_names),
         TEST_ANONYMOUS(the_checker_sees_faults),
         TEST_BOTH(prometheus),
+        TEST_BOTH(at_exit),
         TEST_BOTH(several_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

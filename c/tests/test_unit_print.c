@@ -24,6 +24,13 @@ static void print(lgalloc_format format)
     assert_int_equal(lgalloc_stats_print(format, take, &used), LGALLOC_STATUS_OK);
 }
 
+static void nothing_was_used(void **state)
+{
+    (void)state;
+    print(LGALLOC_FORMAT_TEXT);
+    assert_non_null(strstr(printed, "\nno region has been used\n\noptions in force\n"));
+}
+
 static void unknown_figures(void **state)
 {
     (void)state;
@@ -52,8 +59,39 @@ static void unknown_figures(void **state)
     lgalloc_deallocate(handle);
 }
 
+/* A configuration that the system doesn't let be says which option it was. */
+static void refused_by_the_system(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *variable, *value;
+        unsigned call;
+        const char *error;
+    } cases[] = {
+        {"LGALLOC_INTERVAL_NS", "5ms", UNIT_CALL(THREAD), "interval_ns=5 ms: the worker's thread can't be started: errno 11"},
+        {"LGALLOC_STATS", "/dev/null", UNIT_CALL(OPEN_APPEND), "stats=/dev/null: the file can't be opened: errno 11"},
+    };
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        lgalloc_config *config = test_config();
+        assert_int_equal(lgalloc_config_variable(config, cases[i].variable, cases[i].value), LGALLOC_STATUS_OK);
+        unit_fault_arm(cases[i].call, 0, 1, EAGAIN);
+        errno = 0;
+        assert_int_equal(lgalloc_set_config(config), LGALLOC_STATUS_IO);
+        assert_int_equal(errno, EAGAIN);
+        assert_string_equal(lgalloc_config_error(config), cases[i].error);
+        unit_fault_off();
+        assert_int_equal(lgalloc_set_config(config), LGALLOC_STATUS_OK);
+        assert_string_equal(lgalloc_config_error(config), "");
+        lgalloc_config_free(config);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {UNIT_FILE(unknown_figures)};
+    const struct CMUnitTest tests[] = {
+        UNIT_FILE(nothing_was_used), /* first */
+        UNIT_FILE(unknown_figures),
+        UNIT_ANONYMOUS(refused_by_the_system),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
