@@ -460,10 +460,7 @@ step_musl() { counted "$root/c/tests/package/check-musl.sh" musl-gcc; }
 step_meson() { counted "$root/c/tests/package/check-meson.sh" gcc:g++; }
 step_deb() { counted "$root/c/tests/package/check-deb.sh" gcc; }
 step_cmake() { counted "$root/c/tests/package/check-cmake.sh" gcc:g++; }
-step_instructions() {
-  build_variant release lgalloc_static lgalloc_shared
-  counted "$root/c/tests/package/check-instructions.sh" "$(release_compiler)" "$build/liblgalloc.so"
-}
+step_instructions() { counted "$root/c/tests/package/check-instructions.sh" gcc clang; }
 step_exports() {
   build_variant release lgalloc_static lgalloc_shared
   counted "$root/c/tests/package/check-exports.sh" "$(release_compiler)" "$build/liblgalloc.so" "$build/liblgalloc.a"

@@ -43,7 +43,9 @@ LG_INLINE bool lg_hot_use(lg_region *region, const size_t *len, void **out_ptr, 
     if (LG_UNLIKELY(*out_clean)) {
         if (state != LG_CLEAN)
             return false;
-        *out_ptr = lg_address_of(lg_log2_floor(*len) - LG_CLASS_MIN, region);
+        /* As lg_address_of(), but for a shift, for which the hot path would have to save a register. */
+        unsigned class_index = lg_log2_floor(*len) - LG_CLASS_MIN;
+        *out_ptr = (void *)(lg_stripe_of(class_index)->base + lg_region_index(class_index, region) * *len);
         in_use = lg_state_in_use(*out_ptr);
     }
     lg_store_relaxed_64(&region->state, in_use);
