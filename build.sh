@@ -22,7 +22,7 @@ die() {
 
 # The steps of the tests, in their order.
 test_steps=(build header hpp alone exports exit preload instructions
-  install cmake meson reproducible abi musl deb
+  install cmake meson reproducible abi musl deb conan
   "${variants[@]}" fuzz cargo peers crates demo readme shellcheck)
 
 usage() {
@@ -459,6 +459,7 @@ step_abi() { counted "$root/c/packaging/abi.sh" check "$(release_compiler)"; }
 step_musl() { counted "$root/c/tests/package/check-musl.sh" musl-gcc; }
 step_meson() { counted "$root/c/tests/package/check-meson.sh" gcc:g++; }
 step_deb() { counted "$root/c/tests/package/check-deb.sh" gcc; }
+step_conan() { counted "$root/c/tests/package/check-conan.sh"; }
 step_cmake() { counted "$root/c/tests/package/check-cmake.sh" gcc:g++; }
 step_instructions() { counted "$root/c/tests/package/check-instructions.sh" gcc clang; }
 step_exports() {
@@ -621,6 +622,13 @@ command_test() {
       meson) step_with meson meson ;;
       abi) step_with abidiff abi ;;
       musl) step_with musl-gcc musl ;;
+      conan)
+        if command -v conan >/dev/null; then
+          run_step conan step_conan
+        else
+          echo "--   conan: left out; it is not installed (pip install conan)"
+        fi
+        ;;
       deb) step_with "dpkg-buildpackage dh lintian" deb ;;
       shellcheck) step_with shellcheck shellcheck ;;
       *) run_step "$step" "step_$step" ;;
