@@ -504,7 +504,7 @@ step_fuzz() {
     [[ -x $build/clang-fuzz/$name ]] || continue
     echo "---- $name"
     mkdir -p "$TMPDIR/found-$name"
-    if "$root/c/cmake/in-test-dir.sh" "$build/clang-fuzz/$name" "${bound[@]}" -timeout=60 -rss_limit_mb=4096 \
+    if "$root/c/cmake/in-test-dir.sh" "$build/clang-fuzz/$name" "${bound[@]}" -timeout=600 -rss_limit_mb=4096 \
       -print_final_stats=1 -artifact_prefix="$logs/$name-" "$TMPDIR/found-$name" "$root/fuzz/corpus/$name"; then
       passed=$((passed + 1))
     else

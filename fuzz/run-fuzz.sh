@@ -55,7 +55,7 @@ for name in "${harnesses[@]}"; do
   echo "== $name, $seconds s"
   log=$found/$name.log
   rm -f "$found/$name-"*
-  if "$wrapper" "$programs/$name" -max_total_time="$seconds" -timeout=60 -rss_limit_mb=4096 -max_len=256 \
+  if "$wrapper" "$programs/$name" -max_total_time="$seconds" -timeout=600 -rss_limit_mb=4096 -max_len=256 \
     -print_final_stats=1 -artifact_prefix="$found/$name-" "$found/$name" "$root/fuzz/corpus/$name" >"$log" 2>&1; then
     awk '/stat::number_of_executed_units/ { n = $2 } /stat::average_exec_per_sec/ { r = $2 }
          /stat::new_units_added/ { a = $2 } END { print n " executions, " r " per second, " a " new inputs" }' "$log"

@@ -79,7 +79,7 @@ run_one() {
   fi
   start=$EPOCHSECONDS
   for step in "${steps[@]}"; do
-    if ! timeout 400 "$0" --step "$step" "$to" >>"$log" 2>&1 </dev/null; then
+    if ! timeout 1800 "$0" --step "$step" "$to" >>"$log" 2>&1 </dev/null; then
       printf '%-36s %-12s %5d s   %s\n' "$name" "$step" $((EPOCHSECONDS - start)) "$(sed -n '1s/^# //p' "$patch")"
       return 0
     fi

@@ -4,7 +4,6 @@
 #
 # A source may say what it needs in comments of its own:
 #   ctest-labels: novalgrind stress     more labels; with "serial" nothing else runs at the same time
-#   ctest-timeout: 300                  seconds
 # Names with "stress" or "soak" have the label stress by themselves.
 
 # The whole library with its internal checks and with the seam at which tests inject failures.
@@ -24,27 +23,24 @@ list(APPEND test_environment
 list(APPEND test_environment
   "TSAN_OPTIONS=allocator_may_return_null=1:halt_on_error=1:die_after_fork=0:second_deadlock_stack=1")
 
-set(test_timeout 120)
+# A guard against a hang, longer than the tests' own (TEST_HANG_SECONDS); no test is that slow on a busy machine.
+set(test_timeout 3600)
 set(test_wrapper "${CMAKE_CURRENT_LIST_DIR}/in-test-dir.sh")
 set(test_launcher "")
 if(LGALLOC_FLAVOUR STREQUAL "valgrind")
   find_program(VALGRIND valgrind REQUIRED)
   # Asks the tests to do with fewer rounds.
   list(APPEND test_environment "LGALLOC_TEST_SLOW=1")
-  set(test_timeout 600)
   # fair-sched: a thread that spins must not starve the one it waits for. Leaks are looked for under
   # AddressSanitizer; here every child of a fork would search all that is mapped, for minutes.
   set(test_launcher "${VALGRIND}" --quiet --error-exitcode=99 --fair-sched=yes --num-callers=30
     --leak-check=no)
 endif()
 
-# lgalloc_add_test(NAME TARGET [LABELS label...] [TIMEOUT seconds] [ARGS argument...])
+# lgalloc_add_test(NAME TARGET [LABELS label...] [ARGS argument...])
 # runs TARGET as the test NAME, with LGALLOC_TEST_DIR naming a fresh directory that is removed afterwards.
 function(lgalloc_add_test name target)
-  cmake_parse_arguments(PARSE_ARGV 2 arg "" "TIMEOUT" "LABELS;ARGS")
-  if(NOT arg_TIMEOUT)
-    set(arg_TIMEOUT ${test_timeout})
-  endif()
+  cmake_parse_arguments(PARSE_ARGV 2 arg "" "" "LABELS;ARGS")
   if(name MATCHES "stress|soak" AND NOT "stress" IN_LIST arg_LABELS)
     list(APPEND arg_LABELS stress)
   endif()
@@ -53,7 +49,7 @@ function(lgalloc_add_test name target)
   endif()
   add_test(NAME ${name} COMMAND "${test_wrapper}" ${test_launcher} $<TARGET_FILE:${target}> ${arg_ARGS})
   set_tests_properties(${name} PROPERTIES
-    TIMEOUT ${arg_TIMEOUT}
+    TIMEOUT ${test_timeout}
     ENVIRONMENT "${test_environment}"
     LABELS "${arg_LABELS}")
   if("stress" IN_LIST arg_LABELS)
@@ -112,10 +108,8 @@ foreach(source IN LISTS test_sources)
   file(STRINGS "${source}" labels REGEX "ctest-labels:")
   string(REGEX REPLACE ".*ctest-labels:([a-z0-9_ ]*).*" "\\1" labels "${labels}")
   separate_arguments(labels)
-  file(STRINGS "${source}" timeout REGEX "ctest-timeout:")
-  string(REGEX REPLACE ".*ctest-timeout: *([0-9]*).*" "\\1" timeout "${timeout}")
   lgalloc_add_test_program(${name} "${source}")
-  lgalloc_add_test(${name} ${name} LABELS ${labels} TIMEOUT ${timeout})
+  lgalloc_add_test(${name} ${name} LABELS ${labels})
 endforeach()
 
 # The library inside of a plugin, which binds to its own copy.

@@ -249,7 +249,7 @@ static void change_configuration(uint64_t *random)
 static void child_lives(uint64_t random)
 {
     signal(SIGABRT, on_abort);
-    alarm(60);
+    alarm(TEST_HANG_SECONDS);
     unit_fault_off();
     lgalloc_config *config = test_config();
     lgalloc_config_with_background(config, 0, 0, 0);

@@ -26,7 +26,7 @@ static void become_child(void)
         core.rlim_cur = 0; /* no more than that: a child may want to dump core */
         setrlimit(RLIMIT_CORE, &core);
     }
-    alarm(60);
+    alarm(TEST_HANG_SECONDS);
 }
 
 /* Takes what can be read now; false at the end of the file. */

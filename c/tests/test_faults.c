@@ -6,7 +6,6 @@
  * kind failing, for n from 1 on, until it makes fewer calls than that.
  */
 
-/* ctest-timeout: 600 */
 /* Under valgrind it takes many minutes and finds what the sanitizers find. ctest-labels: novalgrind */
 
 #include "internal.h"

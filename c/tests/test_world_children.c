@@ -1,5 +1,4 @@
 /* ctest-labels: novalgrind */
-/* ctest-timeout: 300 */
 /*
  * Children of all kinds: of calls that run no fork handlers, of a fork within the fork handlers of others, and of a fork
  * in a signal handler, whatever its thread was doing.

@@ -1,5 +1,4 @@
 /* ctest-labels: novalgrind */
-/* ctest-timeout: 300 */
 /* Sandboxes that a program enters after the library's first use: each system call of the library refused from then on. */
 
 #define _GNU_SOURCE

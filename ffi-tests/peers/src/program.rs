@@ -315,7 +315,7 @@ pub fn await_worker(peer: &dyn Peer) {
     };
     let wait = || {
         while !settled() {
-            assert!(start.elapsed() < Duration::from_secs(60), "{}: {:?}", peer.name(), peer.stats());
+            assert!(start.elapsed() < Duration::from_secs(600), "{}: {:?}", peer.name(), peer.stats());
             thread::sleep(Duration::from_millis(1));
         }
     };
