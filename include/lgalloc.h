@@ -656,7 +656,8 @@ void lgalloc_config_disable(lgalloc_config *config);
  * The directory for the files of new areas; existing regions stay where they are. The string is
  * copied; a relative one is completed with the working directory of this moment, so that a later
  * chdir() changes nothing. A later chroot() does: then the name must mean a directory there too.
- * Whether files can be made there is found out by the next allocation that needs an area.
+ * Whether files can be made there is found out by the next allocation that needs an area. On btrfs they
+ * are made no-copy-on-write (chattr +C).
  *
  * Returns OK, INVALID_ARGUMENT (NULL, empty, or PATH_MAX and more when complete), OUT_OF_MEMORY, IO
  * (errno: the working directory has no name).
@@ -724,7 +725,11 @@ void lgalloc_config_core_dump(lgalloc_config *config, bool core_dump);
 
 /*
  * File backing: whether disk blocks are reserved before a region is handed out, so that a full disk is
- * IO with ENOSPC and never SIGBUS. Default: false.
+ * IO with ENOSPC and never SIGBUS. Default: false. Where the file system would take new blocks for later
+ * writes all the same, allocating is IO with EOPNOTSUPP: on ZFS, bcachefs and file systems that can't
+ * reserve, and on btrfs before Linux 6.16. From then on it works there, also on compressed mounts and below
+ * an overlay, since area files are made no-copy-on-write (chattr +C: no checksums, no compression); it does
+ * not while somebody takes a snapshot. Network file systems and FUSE keep it as far as their servers do.
  */
 void lgalloc_config_reserve_blocks(lgalloc_config *config, bool reserve_blocks);
 

@@ -11,9 +11,11 @@ int lg_file_open(const char *directory, lg_file *out)
     error = lg_os_identify(fd, &file.identity);
     if (error != 0)
         lg_os_close(fd); /* opened a moment ago, and of no use without a name for it */
-    else
-        *out = file;
-    return error;
+    if (error != 0)
+        return error;
+    file.no_blocks = lg_os_write_in_place(fd);
+    *out = file;
+    return 0;
 }
 
 int lg_file_check(const lg_file *file)
@@ -42,6 +44,8 @@ int lg_file_truncate(const lg_file *file, uint64_t size)
 
 int lg_file_allocate_blocks(const lg_file *file, uint64_t offset, uint64_t len)
 {
+    if (file->no_blocks != 0)
+        return file->no_blocks;
     int error = lg_file_check(file);
     return error != 0 ? error : lg_os_allocate_blocks(file->fd, offset, len);
 }

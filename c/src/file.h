@@ -17,6 +17,7 @@
 
 typedef struct lg_file {
     int32_t fd; /* above 2; -1: none */
+    int32_t no_blocks; /* what reserving blocks is answered with, where the file system wouldn't keep them; else 0 */
     lg_identity identity;
 } lg_file;
 

@@ -6,11 +6,14 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* Newer than the headers of some distributions that run newer kernels. */
@@ -203,6 +206,44 @@ int lg_os_identify(int fd, lg_identity *out)
     if (error == 0)
         *out = (lg_identity){status.st_dev, status.st_ino};
     return error;
+}
+
+/* Of linux/fs.h and linux/magic.h, and of file systems outside of Linux. */
+#define GET_FLAGS _IOR('f', 1, long)
+#define SET_FLAGS _IOW('f', 2, long)
+#define COMPRESSED 0x00000004
+#define WRITTEN_IN_PLACE 0x00800000 /* what chattr calls C: no copy on write */
+#define TYPE_BTRFS 0x9123683eu
+#define TYPE_ZFS 0x2fc12fc1u
+#define TYPE_BCACHEFS 0xca451a4eu
+
+static bool kernel_at_least(unsigned long major, unsigned long minor)
+{
+    struct utsname name;
+    char *end;
+    if (uname(&name) != 0)
+        return false;
+    unsigned long has = strtoul(name.release, &end, 10);
+    return has > major || (has == major && *end == '.' && strtoul(end + 1, NULL, 10) >= minor);
+}
+
+int lg_os_write_in_place(int fd)
+{
+    int flags = 0;
+    struct statfs file_system;
+    if (CALL(ioctl(fd, GET_FLAGS, &flags) == 0) == 0) {
+        int wanted = (flags & ~COMPRESSED) | WRITTEN_IN_PLACE;
+        if (CALL(ioctl(fd, SET_FLAGS, &wanted) == 0) == 0)
+            (void)CALL(ioctl(fd, GET_FLAGS, &flags) == 0);
+    }
+    /* Only btrfs has it, also below an overlay. There a write to a mapping asked for new blocks all the same, before
+     * Linux 6.16. */
+    if ((flags & WRITTEN_IN_PLACE) != 0)
+        return kernel_at_least(6, 16) ? 0 : EOPNOTSUPP;
+    if (CALL(fstatfs(fd, &file_system) == 0) != 0)
+        return 0;
+    unsigned type = (unsigned)file_system.f_type;
+    return type == TYPE_BTRFS || type == TYPE_ZFS || type == TYPE_BCACHEFS ? EOPNOTSUPP : 0;
 }
 
 void lg_os_close(int fd)

@@ -118,6 +118,9 @@ typedef struct lg_identity {
 /* Opens a file without a name in `directory`, close-on-exec. Its descriptor is above 2: what a program that was started
  * without the standard ones prints must not land in it. */
 LG_HIDDEN int lg_os_open_unlinked(const char *directory, int *out_fd);
+/* Has an empty file's blocks written in place where the file system would else copy them on every write. Returns 0 if
+ * blocks that are reserved stay its own, or EOPNOTSUPP where a later write may need new ones. */
+LG_HIDDEN int lg_os_write_in_place(int fd);
 /* What a descriptor refers to at this moment. */
 LG_HIDDEN int lg_os_identify(int fd, lg_identity *out);
 LG_HIDDEN void lg_os_close(int fd);
