@@ -1,6 +1,6 @@
 /*
  * Options of any value and at any time, from setters and from the environment, and paths of any shape, between
- * allocations. The worker really runs, at whatever interval the input says, and is stopped before anything is
+ * allocations; and all of it printed. The worker really runs, at whatever interval the input says, and is stopped before anything is
  * verified.
  */
 #include <limits.h>
@@ -273,6 +273,41 @@ static void use_environment(model *m, input *in)
         m->reserve_blocks = read_switch(getenv("LGALLOC_RESERVE_BLOCKS"), &value) && value != 0;
 }
 
+/* ---- what is printed of it */
+
+struct shape {
+    size_t len;
+    int depth; /* of braces and brackets that stand outside of quotes */
+    bool quoted, escaped;
+    char last;
+};
+
+static void look_at(void *context, const char *text, size_t len)
+{
+    struct shape *shape = context;
+    for (size_t i = 0; i < len; i++) {
+        char c = text[i];
+        FUZZ_CHECK(c != 0);
+        if (shape->quoted) {
+            shape->quoted = shape->escaped || c != '"';
+            shape->escaped = c == '\\' && !shape->escaped;
+        } else {
+            shape->quoted = c == '"';
+            shape->depth += (c == '{' || c == '[') - (c == '}' || c == ']');
+        }
+        shape->last = c;
+    }
+    shape->len += len;
+}
+
+static void print_it(lgalloc_format format)
+{
+    struct shape shape = {0};
+    FUZZ_CHECK(lgalloc_stats_print(format, look_at, &shape) == LGALLOC_STATUS_OK);
+    FUZZ_CHECK(shape.len > 500 && shape.last == '\n');
+    FUZZ_CHECK(format == LGALLOC_FORMAT_TEXT || (shape.depth == 0 && !shape.quoted));
+}
+
 /* The worker stands still from here on; nobody but it moved anything meanwhile. */
 static void stop_worker(model *m)
 {
@@ -296,6 +331,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         else
             model_step(&m, &in);
         stop_worker(&m);
+        if (what >= 0xf0)
+            print_it(what % 3);
         model_check(&m);
     }
     model_end(&m);
