@@ -23,7 +23,7 @@ die() {
 # The steps of the tests, in their order.
 test_steps=(build header hpp alone exports exit preload instructions
   install cmake meson reproducible abi musl deb conan
-  "${variants[@]}" fuzz cargo peers crates demo readme shellcheck)
+  "${variants[@]}" fuzz cargo peers crates demo adapters readme shellcheck)
 
 usage() {
   cat <<TEXT
@@ -31,6 +31,7 @@ usage: ./build.sh COMMAND
 
   build              the release library: build/liblgalloc.a, build/liblgalloc.so, build/liblgalloc-preload.so
   demo [ARGUMENT...] sorts a real file in parallel, in regions and with malloc; --help says more
+  adapters [ROUNDS]  what other libraries gain by c/examples/adapters; gets those from the package managers
   test [STEP...]     all tests, or the steps named, of
 $(printf '%s\n' "${test_steps[*]}" | fold -s -w 70 | sed 's/^/                       /')
                      LGALLOC_PEERS=1 adds peers and crates, which need other crates; FUZZ_SECONDS=N fuzzes
@@ -130,6 +131,12 @@ has_clang_runtime() {
     compiles c clang -fsanitize=fuzzer
 }
 
+# Python with its headers, and able to make an environment of its own.
+has_python() {
+  python3 -c 'import ensurepip, os, sysconfig
+os.stat(sysconfig.get_paths()["include"] + "/Python.h")' >/dev/null 2>&1
+}
+
 # missing TOOL...: the Debian packages to install for those that are not there.
 missing() {
   local tool
@@ -145,6 +152,8 @@ missing() {
           clang_runtime_package
         fi
         ;;
+      liburing) compiles c gcc -luring || echo liburing-dev ;;
+      python3-dev) has_python || echo python3 python3-dev python3-venv ;;
       cmocka) compiles c gcc -lcmocka || echo libcmocka-dev ;;
       binutils) command -v readelf >/dev/null || echo binutils ;;
       llvm-symbolizer) command -v llvm-symbolizer >/dev/null || echo llvm ;;
@@ -331,6 +340,14 @@ run_program() {
   exec "$build/release/$target" "$@"
 }
 
+command_adapters() {
+  need_build
+  want liburing g++ python3-dev
+  build_quietly release lgalloc_shared
+  cleanup
+  exec "$root/c/tests/package/check-adapters.sh" "$build" "${1:-9}"
+}
+
 command_install() {
   need_build
   build_quietly release lgalloc_static lgalloc_shared lgalloc_preload
@@ -475,6 +492,10 @@ step_preload() {
   want sqlite3 zstd redis-cli numpy
   build_variant release lgalloc_preload
   counted "$root/c/tests/package/check-preload.sh" "$(release_compiler)" g++ "$build/liblgalloc-preload.so"
+}
+step_adapters() {
+  build_variant release lgalloc_shared
+  counted "$root/c/tests/package/check-adapters.sh" "$build" 1
 }
 step_demo() {
   build_variant release demo
@@ -631,6 +652,10 @@ command_test() {
         ;;
       deb) step_with "dpkg-buildpackage dh lintian" deb ;;
       shellcheck) step_with shellcheck shellcheck ;;
+      adapters)
+        want liburing python3-dev
+        run_step adapters step_adapters
+        ;;
       *) run_step "$step" "step_$step" ;;
     esac
   done
@@ -748,6 +773,7 @@ main() {
   case $command in
     build) command_build ;;
     demo) run_program demo "$@" ;;
+    adapters) command_adapters "$@" ;;
     test) command_test "$@" ;;
     bench) command_bench "$@" ;;
     install) command_install ;;
