@@ -30,11 +30,11 @@ int main(void)
     lgalloc_status status = lgalloc_config_from_env(config);
     if (status == LGALLOC_STATUS_OK)
         status = lgalloc_set_config(config);
+    if (status != LGALLOC_STATUS_OK)
+        fprintf(stderr, "malloc: %s\n", lgalloc_config_error(config)); /* which variable, and what is allowed */
     lgalloc_config_free(config);
-    if (status != LGALLOC_STATUS_OK) {
-        fprintf(stderr, "malloc: %s\n", lgalloc_status_str(status));
+    if (status != LGALLOC_STATUS_OK)
         return EXIT_FAILURE;
-    }
 
     double *x = lgalloc_calloc(COUNT, sizeof *x); /* zeros, without a write to memory that is new */
     for (size_t i = 0; x != NULL && i < COUNT; i++)
