@@ -41,5 +41,5 @@ if [[ -n ${DEBEMAIL:-} ]]; then
 fi
 
 (cd "$tree" && dpkg-buildpackage -us -uc)
-lintian --info --fail-on error,warning "$work"/*.changes
+lintian --profile debian --info --fail-on error,warning "$work"/*.changes
 find "$work" -maxdepth 1 -type f -exec cp {} "$out" \;

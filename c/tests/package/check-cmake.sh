@@ -58,10 +58,12 @@ the_library_alone() {
 }
 targets=(consumer lgalloc_flavour lgalloc_shared lgalloc_static)
 
-try "FetchContent, a project in C++ alone" build fetched fetch CXX
+try "FetchContent, a project in C++ alone" build fetched fetch CXX \
+  -DCMAKE_INTERPROCEDURAL_OPTIMIZATION=ON -DCMAKE_POLICY_DEFAULT_CMP0069=NEW
 try "… runs, with the library in it" links "$work/fetched/consumer" static
 try "… and nothing else comes along" the_library_alone fetched "${targets[@]}"
-try "add_subdirectory(), shared" build below subdirectory C -DBUILD_SHARED_LIBS=ON -DCMAKE_BUILD_TYPE=Debug
+try "add_subdirectory(), shared, in a project that takes no warning" build below subdirectory C -DBUILD_SHARED_LIBS=ON \
+  -DCMAKE_BUILD_TYPE=Debug "-DCMAKE_C_FLAGS=-Werror -Wconversion -Wcast-align=strict -Wshadow -Wundef"
 try "… runs" links "$work/below/consumer" shared
 try "… and nothing else comes along" the_library_alone below "${targets[@]}"
 try "add_subdirectory(), asked to install it" build asked subdirectory C -DLGALLOC_INSTALL=ON
