@@ -107,7 +107,8 @@ step_package() {
     --workspace --tests --target-dir "$dir/target"
 }
 
-# A program that depends on the repository, vendored, and built from what was vendored alone.
+# A program that depends on the repository, vendored, and built from what was vendored alone. Its build script finds the
+# header and the library, as one that compiles C must.
 step_vendor() {
   if ! git -C "$root" rev-parse --verify HEAD >/dev/null 2>&1; then
     left_out "cargo vendor, for which this must be a git repository"
@@ -115,9 +116,32 @@ step_vendor() {
   fi
   rm -rf "$dir/vendor"
   mkdir -p "$dir/vendor/src"
-  printf 'fn main() {\n    println!("lgalloc {:?}", lgalloc_c::version());\n}\n' >"$dir/vendor/src/main.rs"
-  printf '[package]\nname = "program"\nversion = "0.1.0"\nedition = "2021"\n[dependencies]\nlgalloc-c = { git = "file://%s" }\n[workspace]\n' \
-    "$root" >"$dir/vendor/Cargo.toml"
+  cat >"$dir/vendor/Cargo.toml" <<END
+[package]
+name = "program"
+version = "0.1.0"
+edition = "2021"
+
+[dependencies]
+lgalloc-c = { git = "file://$root" }
+lgalloc-sys = { git = "file://$root" }
+
+[workspace]
+END
+  cat >"$dir/vendor/build.rs" <<'END'
+use std::path::Path;
+fn main() {
+    let told = |name: &str| std::env::var(format!("DEP_LGALLOC_{}", name)).expect("the crate tells it");
+    assert!(Path::new(&told("INCLUDE")).join("lgalloc.h").is_file());
+    assert!(Path::new(&told("ROOT")).join("lib/liblgalloc.a").is_file());
+    assert!(Path::new(&told("ROOT")).join("include/lgalloc.h").is_file());
+}
+END
+  cat >"$dir/vendor/src/main.rs" <<'END'
+fn main() {
+    println!("lgalloc {:?}", lgalloc_c::version());
+}
+END
   vendor_and_run() {
     cd "$dir/vendor"
     mkdir -p .cargo
