@@ -764,7 +764,8 @@ void lgalloc_config_release_ticks(lgalloc_config *config, size_t ticks);
  * user (set-user-ID) the environment sets nothing.
  *
  * Returns OK, INVALID_ARGUMENT (NULL, or a variable that is refused: nothing was set, and
- * lgalloc_config_error() names it), OUT_OF_MEMORY.
+ * lgalloc_config_error() names it), OUT_OF_MEMORY, IO (a relative path, as for
+ * lgalloc_config_with_path()).
  */
 lgalloc_status lgalloc_config_from_env(lgalloc_config *config);
 
@@ -776,7 +777,7 @@ lgalloc_status lgalloc_config_from_env(lgalloc_config *config);
  * value:    as in the environment, "1GiB".
  *
  * Returns OK, INVALID_ARGUMENT (NULL, an unknown variable, a value that can't be read: nothing was set),
- * OUT_OF_MEMORY.
+ * OUT_OF_MEMORY, IO (a relative path, as for lgalloc_config_with_path()).
  */
 lgalloc_status lgalloc_config_variable(lgalloc_config *config, const char *variable, const char *value);
 
@@ -793,8 +794,9 @@ const char *lgalloc_config_error(const lgalloc_config *config);
 
 /*
  * Applies a set of options to the process, all or nothing. The set stays the caller's and can be
- * applied again. Stopping the worker waits for its tick to end; caches above a smaller
- * local_buffer_bytes shrink when they next overflow.
+ * applied again; several threads may apply one set at once, as long as none asks for its error meanwhile.
+ * Stopping the worker waits for its tick to end; caches above a smaller local_buffer_bytes shrink when they
+ * next overflow.
  *
  * Returns OK, INVALID_ARGUMENT (NULL, or an unknown backing), OUT_OF_MEMORY, IO (the worker can't be
  * started, or the file that LGALLOC_STATS names can't be opened). lgalloc_config_error() says what was

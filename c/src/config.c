@@ -276,7 +276,7 @@ LG_API lgalloc_status lgalloc_config_variable(lgalloc_config *config, const char
         uint64_t number;
         if (strcmp(variable, info->variable) != 0)
             continue;
-        if (value == NULL || !lg_parse(info->kind, value, &number))
+        if (value == NULL || !lg_parse(info->kind, value, &number) || !lg_value_fits(info->kind, number))
             return refuse_text(config, variable, value, lg_allowed(info->kind));
         set_option(config, (enum lg_option_id)id, number);
         return LGALLOC_STATUS_OK;
