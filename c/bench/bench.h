@@ -32,6 +32,7 @@ enum contestant_id {
     JEMALLOC,
     MIMALLOC,
     TCMALLOC,
+    GLIBC_COPIED,
     MMAP,
     MMAP_SMALL,
     MMAP_HUGE,
@@ -77,7 +78,7 @@ extern const struct contestant embedded_contestant;
 extern const struct contestant floor_contestants[2];
 void *floor_allocate(size_t size);
 void floor_release(void *ptr, size_t size);
-extern const struct contestant malloc_contestants[4];
+extern const struct contestant malloc_contestants[5];
 extern const struct contestant hand_contestants[6];
 extern const struct contestant zero_contestants[6];
 
@@ -159,6 +160,7 @@ void run_system_calls_stats(const struct workload *, const struct contestant *, 
 void run_instructions(const struct workload *, const struct contestant *, struct sample *);
 void run_latency(const struct workload *, const struct contestant *, struct sample *);
 void run_memory_over_time(const struct workload *, const struct contestant *, struct sample *);
+void run_vector(const struct workload *, const struct contestant *, struct sample *);
 void run_arrays(const struct workload *, const struct contestant *, struct sample *);
 void run_sort(const struct workload *, const struct contestant *, struct sample *);
 

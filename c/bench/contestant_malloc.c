@@ -182,9 +182,11 @@ static void tc_version_text(char *text, size_t size)
     snprintf(text, size, "gperftools %d.%d%s", major, minor, patch != NULL ? patch : "");
 }
 
-const struct contestant malloc_contestants[4] = {
+const struct contestant malloc_contestants[5] = {
     [GLIBC - GLIBC] = {"glibc malloc", NULL, malloc, glibc_release, glibc_trim, NULL, glibc_version},
     [JEMALLOC - GLIBC] = {"jemalloc", je_start, je_allocate, je_release, je_trim, NULL, je_version},
     [MIMALLOC - GLIBC] = {"mimalloc", mi_start, mi_allocate, mi_release, mi_trim, NULL, mi_version_text},
     [TCMALLOC - GLIBC] = {"tcmalloc", tc_start, tc_allocate, tc_release, tc_trim, NULL, tc_version_text},
+    /* Whose realloc is a copy: see work_vector.c. */
+    [GLIBC_COPIED - GLIBC] = {"glibc, copied", NULL, malloc, glibc_release, glibc_trim, NULL, NULL},
 };
