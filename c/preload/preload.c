@@ -3,8 +3,9 @@
  *
  *     LD_PRELOAD=liblgalloc-preload.so LGALLOC_PRELOAD_THRESHOLD=4MiB program
  *
- * The library is in here a second time, with the same options from the same variables, read once when this is loaded. Two
- * defaults differ: it is enabled, and memory is anonymous, which a fork inherits as any other. Files are for who asks for
+ * The library is in here a second time, with the same options from the same variables, read once when this is loaded. Some
+ * defaults differ: it is enabled; less of what is free is kept; and memory is anonymous, which a fork inherits as any
+ * other. Files are for who asks for
  * them (LGALLOC_BACKING=file and LGALLOC_PATH): they are lost to the child of a fork, so that a program whose children
  * go on with what they inherited faults there.
  *
@@ -41,9 +42,13 @@ static lg_a64 threshold = {UINT64_MAX};
 /* ---- options */
 
 #define THRESHOLD (1 * LG_MIB)
-/* Beyond this, what is free and in no thread's cache is given back at once: there is no worker to do it later, since a
- * program that has one thread may count on that. */
-#define IDLE_BYTES (64 * LG_MIB)
+/*
+ * What is free and kept: so much per thread and size class, and beyond that so much in all; the rest is given back at once.
+ * There is no worker to do it later, since a program that has one thread may count on that. With the library's own
+ * defaults numpy and node took as long, and up to half again as much memory.
+ */
+#define LOCAL_BUFFER_BYTES (8 * LG_MIB)
+#define IDLE_BYTES (32 * LG_MIB)
 
 /* The options are refused: the program goes on without regions, and is told. */
 static void complain(const char *text)
@@ -83,6 +88,7 @@ __attribute__((constructor)) static void start(void)
     }
     lgalloc_config_enable(config);
     lgalloc_config_with_backing(config, LGALLOC_BACKING_ANONYMOUS);
+    lgalloc_config_local_buffer_bytes(config, LOCAL_BUFFER_BYTES);
     lgalloc_config_idle_bytes(config, IDLE_BYTES);
     if (lgalloc_config_from_env(config) == LGALLOC_STATUS_OK && lgalloc_set_config(config) == LGALLOC_STATUS_OK)
         lg_store_relaxed_64(&threshold, from);
