@@ -38,7 +38,8 @@ $(printf '%s\n' "${test_steps[*]}" | fold -s -w 70 | sed 's/^/                  
                      each harness for so long
   bench [ARGUMENT...]
                      measures, also the original crate where cargo finds it; without --filter also from Rust;
-                     --help says more
+                     --help says more; with --programs first: real programs under the preload library and
+                     other mallocs
   install            into PREFIX (/usr/local) and its LIBDIR (lib), below DESTDIR if that is set
   uninstall          removes what install put there, with the same PREFIX and DESTDIR
   variant NAME [TARGET...]
@@ -722,8 +723,21 @@ beside() {
   fi
 }
 
+# Real programs under this malloc and others.
+bench_programs() {
+  want sqlite3 zstd redis-cli numpy libjemalloc2:libjemalloc.so.2 libmimalloc2.0:libmimalloc.so.2 \
+    libtcmalloc-minimal4:libtcmalloc_minimal.so.4
+  need_build
+  build_quietly release lgalloc_preload measure-program
+  script c/bench/programs/bench.sh "$build/release/measure-program" "$build/liblgalloc-preload.so" "$@"
+}
+
 # Every option is the program's; what they mean for the crate and for Rust is found out here.
 command_bench() {
+  if [[ ${1:-} == --programs ]]; then
+    bench_programs "${@:2}"
+    return
+  fi
   local with_crates=yes with_table=yes with_peers=yes word value
   local -a words=("$@") table=(--path "${TMPDIR:-/var/tmp}")
   while ((${#words[@]} > 0)); do

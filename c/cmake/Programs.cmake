@@ -37,3 +37,9 @@ target_compile_options(lgalloc_embedded PRIVATE ${LGALLOC_WARNINGS})
 set_target_properties(lgalloc_embedded PROPERTIES C_VISIBILITY_PRESET hidden)
 target_link_libraries(lgalloc_embedded PRIVATE lgalloc_flavour Threads::Threads)
 target_sources(lgalloc-bench PRIVATE $<TARGET_OBJECTS:lgalloc_embedded>)
+
+# Runs others, and is no part of what they take.
+add_executable(measure-program EXCLUDE_FROM_ALL bench/programs/measure.c)
+target_compile_options(measure-program PRIVATE ${LGALLOC_WARNINGS} ${LGALLOC_PROGRAM_WARNINGS})
+set_target_properties(measure-program PROPERTIES C_EXTENSIONS ON)
+target_link_libraries(measure-program PRIVATE lgalloc_flavour)

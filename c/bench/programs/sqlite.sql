@@ -1,7 +1,7 @@
 -- A database in memory, with values that are larger than a MiB; @SCALE@ is put in before.
 PRAGMA cache_size = -200000;
 CREATE TABLE numbers (id INTEGER PRIMARY KEY, a INTEGER, b TEXT);
-WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000 * @SCALE@)
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40000 * @SCALE@)
   INSERT INTO numbers SELECT i, (i * 7919) % 100003, printf('text %d of %d', i, i % 977) FROM n;
 CREATE INDEX by_b ON numbers (b, a);
 SELECT count(*), sum(a), min(b), max(b) FROM numbers;
