@@ -36,6 +36,31 @@ def timed(work, size):
     return time.process_time() - start, result
 
 
+def taken(work):
+    before = numpy_lgalloc.regions()
+    result = work()
+    return result, numpy_lgalloc.regions() - before
+
+
+def check():
+    numpy_lgalloc.use()
+    large, count = taken(lambda: numpy.full(1 << 20, 7))
+    small = numpy.arange(10)
+    numpy_lgalloc.leave()
+    other, none = taken(lambda: numpy.full(1 << 20, 7))
+    if count != 1 or none != 0:
+        sys.exit(f"numpy: {count} and {none} regions were taken for an array each")
+    if (large + other).sum() + small.sum() != (14 << 20) + 45:
+        sys.exit("numpy: wrong contents")
+    del large, small, other  # while lgalloc isn't in use
+    numpy_lgalloc.use()
+    if numpy.zeros(1 << 20, dtype=int).any():
+        sys.exit("numpy: zeros are what was there before")
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        if len(set(pool.map(in_child, range(4)))) != 1:
+            sys.exit("numpy: children differ")
+
+
 def main():
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 9
     for name, work, size in (("expression of 8 MiB", expression, 8 << 20),
@@ -55,18 +80,7 @@ def main():
         ratio = statistics.median(a / b for a, b in zip(*times))
         print(f"numpy  {name:22} {ours:8.1f} ms with lgalloc, {own:8.1f} ms with its own: {ratio:.2f}")
 
-    # Arrays go between the two, and into children.
-    numpy_lgalloc.use()
-    large = numpy.arange(1 << 20)
-    small = numpy.arange(10)
-    numpy_lgalloc.leave()
-    if large[-1] + small[-1] != (1 << 20) - 1 + 9:
-        sys.exit("numpy: wrong contents")
-    del large, small
-    numpy_lgalloc.use()
-    with multiprocessing.get_context("fork").Pool(2) as pool:
-        if len(set(pool.map(in_child, range(4)))) != 1:
-            sys.exit("numpy: children differ")
+    check()
     print("numpy  took", numpy_lgalloc.regions(), "regions")
     if numpy_lgalloc.regions() == 0:
         sys.exit("numpy: no region was taken")
