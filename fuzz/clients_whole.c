@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-#include "thread.h"
+#include "pool.h"
+#include "transit.h"
 #include "worker.h"
 
 /* Classes by how many regions there are at all. */
@@ -483,6 +484,33 @@ static void refused_last(unsigned id)
     }
 }
 
+/* The only region is in thread 0's cache. Thread 1 shuts movers out: then it is there, or in the pool, and not on its way. */
+static void setup_flush_one(void)
+{
+    setup_last_one();
+    for (unsigned id = 0; id < 2; id++) {
+        xp_fresh_locals();
+        records[id] = lg_thread_attach();
+        if (id == 0)
+            drop(handles[0]);
+    }
+    xp_fresh_locals();
+}
+
+static void transit_shut(unsigned id)
+{
+    lg_hot_bins = records[id]->bins;
+    if (id == 0) {
+        lgalloc_thread_flush();
+        return;
+    }
+    lg_transit_shut();
+    bool cached = lg_deque_count(&lg_bin_of(records[0], ONE)->deque) != 0;
+    bool pooled = lg_bitmap_word(&lg_dirty[ONE].regions, 0) != 0;
+    XP_CHECK(cached != pooled && "nobody moves a region while movers are shut out");
+    lg_transit_admit();
+}
+
 #define MOST 8000
 
 const client clients_whole[] = {
@@ -538,6 +566,8 @@ const client clients_whole[] = {
      false},
     {"purge-gives", "a purge while another thread gives to the same word of the pool", 2, setup_purge_gives, purge_gives,
      world_check_end, {2, 1, MOST}, false},
+    {"transit-shut", "movers are shut out while the only region leaves a cache", 2, setup_flush_one, transit_shut,
+     world_check_end, {3, 2, 2 * MOST}, true},
     {"refused-last", "a region is freed, and another taken, behind the last look before a refusal", 3, setup_one_free,
      refused_last, world_check_end, {3, 1, 15 * MOST}, true},
     {"fork-child", "the child of a fork: what the other thread held is found", 2, setup, fork_child,

@@ -57,6 +57,7 @@ typedef struct {
     XP_RMW(bits, and, relaxed, XP_RELAXED, XP_AND)     \
     XP_RMW(bits, and, seq_cst, XP_SEQ_CST, XP_AND)     \
     XP_CAS(bits, relaxed, XP_RELAXED)                  \
+    XP_CAS(bits, acquire, XP_ACQUIRE)                  \
     XP_CAS(bits, seq_cst, XP_SEQ_CST)
 
 XP_WIDTH(32)

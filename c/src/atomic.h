@@ -66,6 +66,7 @@ LG_ATOMIC_RMW(64, sub, relaxed, memory_order_relaxed)
 LG_ATOMIC_RMW(64, or, seq_cst, memory_order_seq_cst)
 LG_ATOMIC_RMW(64, and, seq_cst, memory_order_seq_cst)
 LG_ATOMIC_CAS(64, relaxed, memory_order_relaxed)
+LG_ATOMIC_CAS(64, acquire, memory_order_acquire)
 LG_ATOMIC_CAS(64, seq_cst, memory_order_seq_cst)
 
 LG_INLINE void lg_fence_seq_cst(void)

@@ -9,7 +9,7 @@
  * A claim that empties a word leaves its announcement; the next one that is led there for nothing takes it back
  * (F). So a member that is claimed and given over and over costs two read-modify-writes, not one per level.
  *
- * All are sequentially consistent, so they have one order. When all gives and finds are over, a word that holds a
+ * All of these are sequentially consistent, so they have one order. When all gives and finds are over, a word that holds a
  * member is announced: look at the give that found it empty for the last time. The last F2 on this word is either
  * before that give's G2, then G2 sets the bit, or sees that it is set; or after it, then F3 comes after G1, the word has
  * held a member ever since, and F3 sees that and sets the bit. Gives that find members there need do nothing. The same
@@ -17,9 +17,9 @@
  * Without F3, or with F3 read before F2, the member would be hidden for good: a leak that shows as an
  * early OUT_OF_MEMORY. While some give or find is under way, emptiness may be seen that isn't.
  *
- * What a member stands for (the state of a region) is published by the give's release and read after the
- * claim's acquire; both are part of sequential consistency. With less, the claimer could see a region's
- * state, or its user the contents, from before it was given.
+ * What a member stands for (the state of a region) is published by the give's release, which is part of sequential
+ * consistency, and read after the claim's acquire. With less, the claimer could see a region's state, or its user the
+ * contents, from before it was given. A claim publishes nothing, and has no part in the argument above.
  */
 #include "bitmap.h"
 
@@ -117,7 +117,7 @@ uint64_t lg_bitmap_claim_at(lg_a64 *at, unsigned most, uint64_t *out_seen)
         if (seen == 0)
             return 0;
         uint64_t want = most < 64 ? lowest_bits(seen, most) : seen;
-        if (lg_cas_seq_cst_64(at, &seen, seen & ~want))
+        if (lg_cas_acquire_64(at, &seen, seen & ~want)) /* Partner: the fetch-or in lg_bitmap_give() */
             return want;
     }
 }
@@ -137,7 +137,7 @@ lg_batch lg_bitmap_claim(lg_bitmap *bitmap, unsigned most)
         uint64_t word = 0;
         uint32_t level = bitmap->top;
         while (level > 0) {
-            uint64_t set = lg_load_seq_cst_64(&bitmap->level[level][word]);
+            uint64_t set = lg_load_relaxed_64(&bitmap->level[level][word]); /* it leads the way, no more */
             if (set == 0)
                 break;
             word = word * 64 + (uint64_t)__builtin_ctzll(set);
@@ -169,7 +169,7 @@ uint64_t lg_bitmap_claim_mask(lg_bitmap *bitmap, lg_batch batch)
     lg_a64 *at = lg_bitmap_at(bitmap, batch.word);
     uint64_t seen = lg_load_relaxed_64(at);
     while ((seen & batch.mask) != 0)
-        if (lg_cas_seq_cst_64(at, &seen, seen & ~batch.mask))
+        if (lg_cas_acquire_64(at, &seen, seen & ~batch.mask)) /* Partner: the fetch-or in lg_bitmap_give() */
             return seen & batch.mask;
     return 0;
 }

@@ -74,9 +74,10 @@ LG_INLINE bool lg_deque_push(lg_deque *deque, uint64_t item)
  * cache could stay at an old size for good. */
 LG_INLINE bool lg_deque_make_room(lg_deque *deque, const lg_a64 *capacity, uint64_t most)
 {
-    uint64_t items = lg_load_seq_cst_64(capacity);
+    uint64_t items = lg_load_relaxed_64(capacity); /* a guess, which is checked below */
     for (;;) {
-        /* Acquire: thieves have read the slots below top. Partner: the release of top in lg_deque_take(). */
+        /* Acquire: thieves have read the slots below top. Partner: the release of top in lg_deque_take(). No model and no
+         * machine writes to a slot before it knows that there is room; C11's text would let it. */
         uint64_t top = lg_load_acquire_64(&deque->top) & ~LG_TOP_LOCKED;
         uint64_t room = top + lg_min(items, most);
         if (lg_load_relaxed_64(&deque->room) == room) /* as mostly: full, and nothing was stolen */
@@ -147,7 +148,8 @@ LG_INLINE bool lg_deque_lock(lg_deque *deque, uint64_t *out_top)
     if ((top & LG_TOP_LOCKED) != 0 || lg_deque_count(deque) == 0)
         return false;
     *out_top = top;
-    return lg_cas_seq_cst_64(&deque->top, &top, top | LG_TOP_LOCKED);
+    /* Relaxed: what is taken comes by bottom, and the barrier that follows orders the rest. */
+    return lg_cas_relaxed_64(&deque->top, &top, top | LG_TOP_LOCKED);
 }
 
 /* The second, after lg_deque_lock() and a barrier in all threads: takes items from the top, at most `most` and at most

@@ -113,7 +113,7 @@ LG_COLD lg_thread *lg_thread_attach(void)
         fill(thread);
         /* Release: the fork of another thread may leave this one behind in the middle, and in the child the record goes
          * to another, who fills it if it doesn't say so. The page as a whole is what is passed on, so there is no
-         * acquire. Without it that thread would find no ring to push to. */
+         * acquire. Without it that thread would find no ring to push to. No model shows it, since none has forks. */
         lg_store_release_32(&thread->filled, 1);
     }
     lg_hot_bins = thread->bins;
@@ -305,7 +305,7 @@ uint64_t lg_threads_steal(const lg_thread *self, unsigned class_index, uint64_t 
             lg_thread_note_theft(thread, class_index);
             all[victims] = lg_thread_only_frees(thread, class_index);
             if (all[victims])
-                lg_store_seq_cst_64(&deque->room, 0); /* its next free looks what is said of it */
+                lg_store_relaxed_64(&deque->room, 0); /* its next free looks what is said of it, or the one after */
             uint64_t there = lg_deque_count(deque);
             hope += all[victims++] ? there : (there + 1) / 2;
         }

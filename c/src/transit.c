@@ -20,7 +20,7 @@ void lg_transit_wait(lg_thread *self)
 void lg_transit_shut(void)
 {
     lg_lock_acquire(&lg_room_lock);
-    lg_store_seq_cst_32(&lg_movers_shut, 1);
+    lg_store_relaxed_32(&lg_movers_shut, 1); /* the barrier orders it, also for movers without a record */
     /* A mover that doesn't see that has stored its word before this barrier, so it is seen below. */
     lg_heavy_barrier();
     unsigned round = 0;
