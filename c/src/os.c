@@ -229,16 +229,16 @@ static bool kernel_at_least(unsigned long major, unsigned long minor)
 
 int lg_os_write_in_place(int fd)
 {
-    int flags = 0;
+    int flags[2] = {0, 0}; /* an int, though the numbers of the calls say long */
     struct statfs file_system;
-    if (CALL(ioctl(fd, GET_FLAGS, &flags) == 0) == 0) {
-        int wanted = (flags & ~COMPRESSED) | WRITTEN_IN_PLACE;
-        if (CALL(ioctl(fd, SET_FLAGS, &wanted) == 0) == 0)
-            (void)CALL(ioctl(fd, GET_FLAGS, &flags) == 0);
+    if (CALL(ioctl(fd, GET_FLAGS, flags) == 0) == 0) {
+        int wanted[2] = {(flags[0] & ~COMPRESSED) | WRITTEN_IN_PLACE, 0};
+        if (CALL(ioctl(fd, SET_FLAGS, wanted) == 0) == 0)
+            (void)CALL(ioctl(fd, GET_FLAGS, flags) == 0);
     }
     /* Only btrfs has it, also below an overlay. There a write to a mapping asked for new blocks all the same, before
      * Linux 6.16. */
-    if ((flags & WRITTEN_IN_PLACE) != 0)
+    if ((flags[0] & WRITTEN_IN_PLACE) != 0)
         return kernel_at_least(6, 16) ? 0 : EOPNOTSUPP;
     if (CALL(fstatfs(fd, &file_system) == 0) != 0)
         return 0;
