@@ -54,7 +54,7 @@ names() {
 
 # alone DIRECTORY: installs the user's program and nothing else; has the user's tests and no other.
 alone() {
-  DESTDIR="$work/root" meson install -C "$1" && [[ $(find "$work/root" -type f) == */bin/consumer ]] &&
+  DESTDIR="$work/root" meson install -C "$1" && [[ $(find "$work/root" -type f -printf '%f ') == "consumer " ]] &&
     [[ $(meson test -C "$1" --no-rebuild --list | sort | paste -sd ' ') == "consumer containers" ]]
 }
 
