@@ -98,6 +98,13 @@ int lg_os_commit(void *addr, size_t len)
     return 0;
 }
 
+int lg_os_commit_readable(void *addr, size_t len)
+{
+    FAULT(LG_SYS_COMMIT);
+    note_metadata(addr, len);
+    return 0;
+}
+
 int lg_os_reserve_hole(void *addr, size_t len)
 {
     FAULT(LG_SYS_RESERVE);

@@ -42,7 +42,7 @@ static bool is_writable(size_t page)
 static int commit_run(size_t first, size_t end)
 {
     size_t size = lg_os_page_size();
-    int error = lg_os_commit((void *)(base + first * size), (end - first) * size);
+    int error = lg_os_commit_readable((void *)(base + first * size), (end - first) * size);
     if (error != 0)
         return error;
     for (size_t page = first; page < end; page++)

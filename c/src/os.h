@@ -86,6 +86,8 @@ LG_HIDDEN void lg_os_unreserve(void *addr, size_t len);
 LG_HIDDEN int lg_os_make_readable(void *addr, size_t len);
 /* Makes reserved addresses readable and writable anonymous memory, which reads as zero. */
 LG_HIDDEN int lg_os_commit(void *addr, size_t len);
+/* The same for what lg_os_make_readable() made readable, and what other threads read meanwhile: zeros, all the time. */
+LG_HIDDEN int lg_os_commit_readable(void *addr, size_t len);
 /* Maps [offset, offset + len) of the file, shared, over addresses of a reservation. */
 LG_HIDDEN int lg_os_map_file(void *addr, size_t len, int fd, uint64_t offset);
 /* Whatever is mapped there goes away, and the addresses are reserved again. */

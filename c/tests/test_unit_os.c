@@ -3,6 +3,7 @@
 #include "internal.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -81,6 +82,49 @@ static void addresses_stay_reserved(void **state)
     ASSERT_WORKS(lg_os_commit(pages, 4 * page));
     assert_true(test_filled(pages, 4 * page, 0));
     lg_os_unreserve(pages, 4 * page);
+}
+
+enum { READABLE_PAGES = 2000 };
+
+struct readable {
+    char *pages;
+    size_t at; /* the page that comes into use */
+};
+
+static void *read_meanwhile(void *argument)
+{
+    struct readable *readable = argument;
+    size_t page = lg_os_page_size(), at = 0;
+    while (at < READABLE_PAGES) {
+        at = __atomic_load_n(&readable->at, __ATOMIC_RELAXED);
+        size_t seen = lg_min(at, READABLE_PAGES - 1);
+        TEST_REQUIRE(__atomic_load_n((long *)(readable->pages + seen * page), __ATOMIC_RELAXED) == 0);
+    }
+    return NULL;
+}
+
+/* What is readable comes into use without a moment in which it can't be read: tables are read without a lock. */
+static void readable_all_the_while(void **state)
+{
+    size_t page = lg_os_page_size();
+    struct readable readable = {NULL, 0};
+    ASSERT_WORKS(lg_os_reserve(READABLE_PAGES * page, (void **)&readable.pages));
+    ASSERT_WORKS(lg_os_make_readable(readable.pages, READABLE_PAGES * page));
+    pthread_t readers[2];
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(pthread_create(&readers[i], NULL, read_meanwhile, &readable), 0);
+    }
+    for (size_t at = 0; at < READABLE_PAGES; at++) {
+        __atomic_store_n(&readable.at, at, __ATOMIC_RELAXED);
+        ASSERT_WORKS(lg_os_commit_readable(readable.pages + at * page, page));
+    }
+    __atomic_store_n(&readable.at, READABLE_PAGES, __ATOMIC_RELAXED);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(pthread_join(readers[i], NULL), 0);
+    }
+    memset(readable.pages, 1, READABLE_PAGES * page);
+    assert_true(test_filled(readable.pages, READABLE_PAGES * page, 1));
+    lg_os_unreserve(readable.pages, READABLE_PAGES * page);
 }
 
 static void files_without_a_name(void **state)
@@ -225,8 +269,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(failures_are_returned), cmocka_unit_test(addresses_stay_reserved),
-        cmocka_unit_test(files_without_a_name),  cmocka_unit_test(interrupted_calls_end),
-        cmocka_unit_test(injected_failures),     cmocka_unit_test(lines_of_a_file),
+        cmocka_unit_test(readable_all_the_while), cmocka_unit_test(files_without_a_name),
+        cmocka_unit_test(interrupted_calls_end),  cmocka_unit_test(injected_failures),
+        cmocka_unit_test(lines_of_a_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
