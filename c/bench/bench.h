@@ -232,15 +232,8 @@ struct verdict {
 
 /* A bound of one contestant. The ratio is the median over the rounds of each round's ratio, so that a slow minute of the
  * machine is in both. Within the scatter: it is above the bound, but in a quarter of the rounds it was not. Not judged: the
- * machine was busy with other things, see results_reference(), or there was no second round to tell by. */
+ * machine was busy with other things, as the floor's rounds tell, or there was no second round to tell by. */
 struct verdict judge(const struct results *results, const struct bound *bound, unsigned id);
-
-/* Half of the rounds of a value are within this part of its median; 0 where there is no figure. */
-double results_scatter(const struct results *results, unsigned id, unsigned value);
-
-/* Whose rounds tell whether the machine was calm while a bound was measured: the floor's, or those of what is done by hand,
- * since no allocator has a part in them; where neither takes part, those of what the bound compares with. */
-unsigned results_reference(const struct results *results, unsigned other);
 
 /* The fastest of a set by the median of a value; CONTESTANTS where there is none. */
 unsigned results_fastest(const struct results *results, uint32_t set, unsigned value);

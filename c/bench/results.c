@@ -62,7 +62,8 @@ unsigned results_fastest(const struct results *results, uint32_t set, unsigned v
 /* Of a calm machine half of the rounds are closer together than this part of the median. */
 #define CALM 0.25
 
-double results_scatter(const struct results *results, unsigned id, unsigned value)
+/* Half of the rounds of a value are within this part of its median; 0 where there is no figure. */
+static double scatter_of(const struct results *results, unsigned id, unsigned value)
 {
     double values[MAX_ROUNDS];
     const unsigned count = collect(results, id, value, values);
@@ -73,7 +74,9 @@ double results_scatter(const struct results *results, unsigned id, unsigned valu
     return median > 0 ? (quantile(values, count, 0.75) - quantile(values, count, 0.25)) / median : 0;
 }
 
-unsigned results_reference(const struct results *results, unsigned other)
+/* Whose rounds tell whether the machine was calm while a bound was measured: the floor's, or those of what is done by
+ * hand, since no allocator has a part in them; where neither takes part, those of what the bound compares with. */
+static unsigned reference_of(const struct results *results, unsigned other)
 {
     static const unsigned fixed[] = {FLOOR, FLOOR_FILE, NOTHING, HAND_FILE, MMAP_HUGE, MMAP_SMALL};
 
@@ -86,11 +89,11 @@ unsigned results_reference(const struct results *results, unsigned other)
 /* Why the rounds say too little; NULL where they don't. */
 static const char *why_not_judged(const struct results *results, unsigned id, unsigned other, unsigned value)
 {
-    const unsigned reference = results_reference(results, other);
+    const unsigned reference = reference_of(results, other);
 
     if (results->of[id].rounds < 2 && results->workload->max_rounds != 1)
         return "not judged: one round";
-    return results_scatter(results, reference, value) > CALM ? "not judged: noisy" : NULL;
+    return scatter_of(results, reference, value) > CALM ? "not judged: noisy" : NULL;
 }
 
 /* Part of the rounds' ratios of a value to another contestant's, or to 1 where that is CONTESTANTS. */
