@@ -14,6 +14,7 @@ static lg_a64 ring[LG_DEQUE_ITEMS];
 static lg_a64 capacity;
 static unsigned taken[ITEMS];
 static unsigned pushed;
+static uint64_t written[ITEMS]; /* when the owner wrote what an item stands for */
 
 static void barrier(void)
 {
@@ -26,16 +27,19 @@ static void barrier(void)
 /* While a thief is at work a deque may look full; then the item stays where it is. */
 static void push(unsigned n)
 {
-    for (; n != 0; n--)
+    for (; n != 0; n--) {
+        written[pushed] = xp_last_store();
         if (lg_deque_push(&deque, pushed) ||
             (lg_deque_make_room(&deque, &capacity, LG_DEQUE_ITEMS) && lg_deque_push(&deque, pushed)))
             pushed++;
+    }
 }
 
 /* Two at once, as a batch from a pool goes into a cache. */
 static void push_two(void)
 {
     uint64_t bottom = lg_load_relaxed_64(&deque.bottom);
+    written[pushed] = written[pushed + 1] = xp_last_store();
     for (unsigned i = 0; i < 2; i++)
         lg_store_relaxed_64(lg_deque_slot(&deque, bottom + i), pushed + i);
     lg_deque_push_run(&deque, 2);
@@ -45,6 +49,7 @@ static void push_two(void)
 static void take(uint64_t item)
 {
     XP_CHECK(item < ITEMS && taken[item] == 0 && "an item is taken twice, or never was one");
+    XP_CHECK(xp_is_visible(0, written[item], xp_self()) && "whoever takes an item sees what it stands for");
     taken[item]++;
 }
 
@@ -67,6 +72,7 @@ static void steal(uint64_t most, bool all)
 static void deque_setup(void)
 {
     memset(taken, 0, sizeof(taken));
+    memset(written, 0, sizeof(written));
     pushed = 0;
     deque.ring = ring;
     lg_store_seq_cst_64(&capacity, 4);
@@ -149,9 +155,20 @@ static lg_a64 words[64 * 2 + 2 + 1 + 8];
 static unsigned claimed[2];
 static const uint64_t members[2] = {0, 64 * 64 + 5};
 static bool given[2];
+static struct {
+    unsigned by;
+    uint64_t written; /* when the giver wrote what it stands for */
+} gifts[2];
+
+static void note_gift(unsigned i)
+{
+    gifts[i].by = xp_self();
+    gifts[i].written = xp_last_store();
+}
 
 static void give(unsigned i)
 {
+    note_gift(i);
     XP_CHECK(lg_bitmap_give(&bitmap, lg_batch_of(members[i])) == 0);
     given[i] = true;
 }
@@ -163,6 +180,8 @@ static void note_claimed(lg_batch batch)
         unsigned i = member == members[1];
         XP_CHECK(member == members[i] && "a member that was given");
         XP_CHECK(++claimed[i] == 1 && "a member is claimed twice");
+        XP_CHECK(xp_is_visible(gifts[i].by, gifts[i].written, xp_self()) &&
+                 "whoever claims a member sees what it stands for");
     }
 }
 
@@ -170,6 +189,7 @@ static void bitmap_setup(void)
 {
     memset(claimed, 0, sizeof(claimed));
     memset(given, 0, sizeof(given));
+    memset(gifts, 0, sizeof(gifts));
     XP_CHECK(lg_bitmap_words(MEMBERS) <= sizeof(words) / sizeof(words[0]));
     lg_bitmap_init(&bitmap, words, MEMBERS);
 }
@@ -222,6 +242,7 @@ static void bitmap_return(unsigned id)
 {
     if (id == 0) {
         lg_batch batch = lg_bitmap_claim(&bitmap, 1);
+        note_gift(0);
         if (batch.mask != 0)
             XP_CHECK(lg_bitmap_give(&bitmap, batch) == 0);
     } else {
@@ -244,20 +265,20 @@ static void bitmap_mask(unsigned id)
 
 const client clients_parts[] = {
     {"deque-one-thief", "owner pops, pushes, pops, pops; a thief takes one", 2, deque_setup_two, deque_one_thief,
-     deque_check, {9, 3, ALL}, true},
+     deque_check, {9, 3, ALL}, true, true},
     {"deque-two-thieves", "owner pushes, pops, pops; two thieves take one each", 3, deque_setup_two,
-     deque_two_thieves, deque_check, {3, 2, ALL}, true},
+     deque_two_thieves, deque_check, {3, 2, ALL}, true, true},
     {"deque-runs", "owner pushes two, pops, pops, pushes; thieves take half and all", 3, deque_setup_two, deque_runs,
-     deque_check, {2, 2, ALL}, true},
+     deque_check, {2, 2, ALL}, true, true},
     {"deque-wrap", "owner fills a full deque again; a thief takes all", 2, deque_setup_wrapped, deque_wrap,
-     deque_check, {9, 3, ALL}, true},
+     deque_check, {9, 3, ALL}, true, true},
     {"bitmap-two-claimers", "a giver; two claimers; three levels", 3, bitmap_setup_one, bitmap_give_claim,
-     bitmap_check, {3, 1, ALL}, false},
+     bitmap_check, {3, 1, ALL}, false, true},
     {"bitmap-stale", "a giver to a word that is announced for nothing; two claimers", 3, bitmap_setup_stale,
-     bitmap_stale, bitmap_check, {4, 1, ALL}, false},
+     bitmap_stale, bitmap_check, {4, 1, ALL}, false, true},
     {"bitmap-return", "one claims and gives back; two scan for it", 3, bitmap_setup_one, bitmap_return, bitmap_check,
-     {4, 1, ALL}, false},
-    {"bitmap-mask", "a giver; two claim by mask", 3, bitmap_setup_one, bitmap_mask, bitmap_check, {4, 1, ALL},
-     false},
+     {4, 1, ALL}, false, true},
+    {"bitmap-mask", "a giver; two claim by mask", 3, bitmap_setup_one, bitmap_mask, bitmap_check, {4, 1, ALL}, false,
+     true},
 };
 const unsigned clients_parts_count = sizeof(clients_parts) / sizeof(*clients_parts);

@@ -35,6 +35,7 @@ static void await(unsigned id)
 {
     while (!done[id])
         xp_pause();
+    lg_fence_seq_cst(); /* what was done before, with a fence there, is seen */
 }
 
 static void drop(lgalloc_handle handle)
@@ -231,6 +232,7 @@ static void capacity_change(unsigned id)
 {
     if (id == 1) {
         world_cache_regions(FOUR, 0);
+        lg_fence_seq_cst();
         done[1] = true;
         return;
     }
@@ -515,62 +517,62 @@ static void transit_shut(unsigned id)
 
 const client clients_whole[] = {
     {"steal-exit", "a thread frees and ends; another takes both regions", 2, setup, steal_exit, world_check_end,
-     {2, 1, MOST}, true},
+     {2, 1, MOST}, true, false},
     {"steal-last", "the only region is freed; two want it", 3, setup_last_one, steal_last, world_check_end,
-     {2, 1, MOST}, true},
+     {2, 1, MOST}, true, false},
     {"steal-pop", "the only region is freed, and taken from that cache by its owner or a thief", 2, setup_last_one,
-     steal_pop, world_check_end, {1, 3, MOST}, true},
+     steal_pop, world_check_end, {1, 3, MOST}, true, true},
     {"flush-last", "the only region is on its way from a cache to the pool when it is wanted", 2, setup_last_one,
-     flush_last, world_check_end, {2, 1, MOST}, true},
+     flush_last, world_check_end, {2, 1, MOST}, true, true},
     {"refill-race", "two threads map the first area at once", 2, setup, refill_race, world_check_end, {3, 1, MOST},
-     false},
+     false, true},
     {"release-allocation", "a purge releases the area that an allocation wants", 2, setup_free_area,
-     release_allocation, world_check_end, {3, 1, MOST}, false},
+     release_allocation, world_check_end, {3, 1, MOST}, false, false},
     {"release-late-free", "a purge releases the area that a region returns to", 2, setup_late_free,
-     release_late_free, world_check_end, {3, 1, MOST}, false},
+     release_late_free, world_check_end, {3, 1, MOST}, false, true},
     {"purge-owner", "a purge empties the cache that its owner uses", 2, setup_purge_owner, purge_owner,
-     world_check_end, {2, 1, MOST}, true},
+     world_check_end, {2, 1, MOST}, true, false},
     {"limit-last", "two take and return the last room below limit_bytes", 2, setup_limit, limit_last, world_check_end,
-     {2, 1, MOST}, true},
+     {2, 1, MOST}, true, false},
     {"limit-kept", "two want the last room below limit_bytes, and one gets it", 2, setup_limit, limit_kept,
-     world_check_end, {2, 1, MOST}, false},
+     world_check_end, {2, 1, MOST}, false, false},
     {"limit-cached", "the room is in another thread's cache", 2, setup_limit, limit_cached, world_check_end,
-     {2, 1, MOST}, false},
+     {2, 1, MOST}, false, false},
     {"tick-owner", "the worker drains a cache that its owner wakes up to", 2, setup_tick, tick_owner,
-     world_check_end, {2, 1, MOST}, true},
+     world_check_end, {2, 1, MOST}, true, false},
     {"overflow-claim", "a full cache is emptied while others claim", 2, setup_overflow, overflow_claim,
-     world_check_end, {2, 1, MOST}, false},
+     world_check_end, {2, 1, MOST}, false, true},
     {"capacity-change", "the cache's capacity changes below its owner", 2, setup_capacity, capacity_change,
-     world_check_end, {3, 1, MOST}, false},
+     world_check_end, {3, 1, MOST}, false, true},
     {"shut-without-record", "a free without a thread record against the last allocation", 2, setup_last_one,
-     shut_without_record, world_check_end, {3, 1, MOST}, true},
+     shut_without_record, world_check_end, {3, 1, MOST}, true, true},
     {"record-reuse", "records change hands while others look through them", 3, setup, record_reuse,
-     world_check_end, {1, 1, MOST}, false},
+     world_check_end, {1, 1, MOST}, false, true},
     {"exhausted", "two free, two take, and no region is over", 3, setup_two_free, exhausted, world_check_end,
-     {2, 1, MOST}, false},
+     {2, 1, MOST}, false, false},
     {"own-cache-robbed", "a thief is at the cache that its owner's last hope is in", 2, setup_robbed,
-     own_cache_robbed, world_check_end, {2, 0, MOST}, true},
+     own_cache_robbed, world_check_end, {2, 0, MOST}, true, true},
     {"fork-parent", "a fork while another thread allocates; nobody notices", 2, setup, fork_parent, world_check_end,
-     {3, 1, MOST}, true},
+     {3, 1, MOST}, true, false},
     {"batch-in-hand", "the last region is in the batch that another thread carries home", 2, setup_batch, batch_in_hand,
-     world_check_end, {1, 1, MOST}, true},
+     world_check_end, {1, 1, MOST}, true, true},
     {"drain-last", "a purge drains the only region from the cache of who wants it", 2, setup_last_one, drain_last,
-     world_check_end, {2, 1, MOST}, true},
+     world_check_end, {2, 1, MOST}, true, true},
     {"clear-last", "the worker clears the only region while it is wanted", 2, setup_dirty_last, clear_last,
-     world_check_end, {2, 1, MOST}, false},
+     world_check_end, {2, 1, MOST}, false, true},
     {"flush-robbed", "a thief is at the cache that its owner flushes", 2, setup_flush, flush_robbed,
-     world_check_end, {2, 1, MOST}, true},
+     world_check_end, {2, 1, MOST}, true, false},
     {"fork-reader", "the child of a fork: the other thread held a lock and no region", 2, setup_free_file, fork_reader,
-     world_check_end, {2, 1, MOST}, false},
+     world_check_end, {2, 1, MOST}, false, false},
     {"fork-records", "the child of a fork: threads were ending", 3, setup, fork_records, world_check_end, {2, 1, MOST},
-     false},
+     false, true},
     {"purge-gives", "a purge while another thread gives to the same word of the pool", 2, setup_purge_gives, purge_gives,
-     world_check_end, {2, 1, MOST}, false},
+     world_check_end, {2, 1, MOST}, false, true},
     {"transit-shut", "movers are shut out while the only region leaves a cache", 2, setup_flush_one, transit_shut,
-     world_check_end, {3, 2, 2 * MOST}, true},
+     world_check_end, {3, 2, 2 * MOST}, true, true},
     {"refused-last", "a region is freed, and another taken, behind the last look before a refusal", 3, setup_one_free,
-     refused_last, world_check_end, {3, 1, 15 * MOST}, true},
+     refused_last, world_check_end, {3, 1, 15 * MOST}, true, true},
     {"fork-child", "the child of a fork: what the other thread held is found", 2, setup, fork_child,
-     world_check_end, {3, 1, MOST}, true},
+     world_check_end, {3, 1, MOST}, true, false},
 };
 const unsigned clients_whole_count = sizeof(clients_whole) / sizeof(*clients_whole);

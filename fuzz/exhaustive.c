@@ -1,7 +1,7 @@
 /*
  * Walks all schedules of small clients, and prints how many there were.
  *
- *   exhaustive [CLIENT...] [--preemptions N] [--late N] [--most N] [--tso]
+ *   exhaustive [CLIENT...] [--preemptions N] [--late N] [--most N] [--tso | --weak]
  *   exhaustive CLIENT[/fences] --schedule TEXT      one schedule, as a failure printed it, step by step
  */
 #include <stdio.h>
@@ -63,15 +63,15 @@ static xp_result walk(const xp_program *program, xp_bounds bounds, xp_bounds *ou
     return total;
 }
 
-static void run(const client *c, bool fences)
+static void run(const client *c, bool fences, enum xp_memory memory)
 {
     char name[64];
-    snprintf(name, sizeof(name), "%s%s", c->name, fences ? "/fences" : "");
+    snprintf(name, sizeof(name), "%s%s%s", c->name, fences ? "/fences" : "", memory == XP_WEAK ? "/weak" : "");
     if (!wanted(name))
         return;
     client_fences = fences;
     xp_program program = {.threads = c->threads, .setup = c->setup, .body = c->body, .check = c->check,
-                          .memory = options.memory};
+                          .memory = memory};
     world_run(&program);
     if (options.schedule != NULL) {
         xp_trace = true;
@@ -81,6 +81,8 @@ static void run(const client *c, bool fences)
         return;
     }
     xp_bounds bounds = c->bounds;
+    if (memory == XP_WEAK && bounds.preemptions > 4)
+        bounds.preemptions = 4; /* old values are what it is about */
     if (options.preemptions >= 0)
         bounds.preemptions = (unsigned)options.preemptions;
     if (options.late >= 0)
@@ -123,10 +125,12 @@ int main(int argc, char **argv)
             options.schedule = value_of(argc, argv, &i);
         else if (strcmp(argv[i], "--tso") == 0)
             options.memory = XP_TSO;
+        else if (strcmp(argv[i], "--weak") == 0)
+            options.memory = XP_WEAK;
         else if (argv[i][0] != '-' && options.name_count < 64)
             options.names[options.name_count++] = argv[i];
         else {
-            fprintf(stderr, "unknown option %s; there are [CLIENT...] --preemptions N, --late N, --most N, --schedule TEXT, --tso\n",
+            fprintf(stderr, "unknown option %s; there are [CLIENT...] --preemptions N, --late N, --most N, --schedule TEXT, --tso, --weak\n",
                     argv[i]);
             return 2;
         }
@@ -136,9 +140,14 @@ int main(int argc, char **argv)
                "per s");
     for (unsigned i = 0; i < clients_parts_count + clients_whole_count; i++) {
         const client *c = i < clients_parts_count ? &clients_parts[i] : &clients_whole[i - clients_parts_count];
-        run(c, false);
+        run(c, false, options.memory);
         if (c->fences_too)
-            run(c, true);
+            run(c, true, options.memory);
+        if (c->weak_too && options.memory != XP_WEAK) {
+            run(c, false, XP_WEAK);
+            if (c->fences_too)
+                run(c, true, XP_WEAK);
+        }
     }
     int status = 0;
     for (unsigned i = 0; i < options.name_count; i++)

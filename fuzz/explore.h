@@ -41,9 +41,10 @@ void xp_pause(void);
 unsigned xp_self(void);
 /* A place where others may go first, for clients' own steps. */
 void xp_point(void);
-/* The number of the calling thread's last store; whether a store has become visible to other threads. */
+/* The number of the calling thread's last store; whether a store has become visible to other threads. With XP_WEAK the
+ * number of its last step, and whether `reader` or the calling thread knows of it. */
 uint64_t xp_last_store(void);
-bool xp_is_visible(unsigned thread, uint64_t store);
+bool xp_is_visible(unsigned thread, uint64_t store, unsigned reader);
 /* The execution is wrong: prints the schedule and what led to it. */
 _Noreturn void xp_fail(const char *what, const char *more);
 #define XP_CHECK(condition) ((condition) ? (void)0 : xp_fail("failed: " #condition, NULL))
@@ -54,7 +55,7 @@ void xp_vanish_others(void);
 
 /* ---- running */
 
-enum xp_memory { XP_TSO, XP_PSO };
+enum xp_memory { XP_TSO, XP_PSO, XP_WEAK };
 
 typedef struct xp_program {
     unsigned threads;

@@ -24,14 +24,14 @@ static buffer buffers[XP_THREADS + 1];
 
 void (*xp_written)(void *at, unsigned size);
 
-static uint64_t read_memory(const void *at, unsigned size)
+uint64_t memory_read(const void *at, unsigned size)
 {
     if (size == 4)
         return *(const uint32_t *)at;
     return *(const uint64_t *)at;
 }
 
-static void write_memory(void *at, unsigned size, uint64_t value)
+void memory_write(void *at, unsigned size, uint64_t value)
 {
     if (size == 4)
         *(uint32_t *)at = (uint32_t)value;
@@ -48,6 +48,7 @@ void memory_reset(void)
         buffers[t].count = 0;
         buffers[t].flushing = false;
     }
+    weak_reset();
 }
 
 static void meet_others(const void *at, unsigned thread);
@@ -75,7 +76,7 @@ static void flush_one(unsigned thread, unsigned index)
     meet_others(p.at, thread);
     b->flushing = false;
     trace_line("  becomes visible", p.at, p.value, true);
-    write_memory(p.at, p.size, p.value);
+    memory_write(p.at, p.size, p.value);
 }
 
 /* `thread` is about to access `at` in memory: which of the others' pending stores to it come before? */
@@ -102,6 +103,12 @@ static void meet_others(const void *at, unsigned thread)
 
 bool drain(unsigned thread)
 {
+    if (memory_model() == XP_WEAK) {
+        bool old = weak_refresh();
+        if (old)
+            note_progress(); /* whoever waits may read something newer */
+        return old;
+    }
     bool any = buffers[thread].count != 0;
     while (buffers[thread].count != 0)
         flush_one(thread, 0);
@@ -122,13 +129,35 @@ static void drain_address(unsigned thread, const void *at)
     }
 }
 
+void memory_lock(const uint32_t *word, bool acquire)
+{
+    if (memory_model() == XP_WEAK)
+        weak_lock(word, acquire);
+    else
+        drain(running_thread());
+}
+
+void memory_know_all(void)
+{
+    if (memory_model() == XP_WEAK)
+        weak_know_all();
+}
+
 uint64_t xp_last_store(void)
 {
+    if (running_thread() != XP_MAIN && memory_model() == XP_WEAK)
+        return weak_step();
     return buffers[running_thread()].stored;
 }
 
-bool xp_is_visible(unsigned thread, uint64_t store)
+bool xp_is_visible(unsigned thread, uint64_t store, unsigned reader)
 {
+    unsigned self = running_thread();
+    if (thread == reader)
+        return true;
+    if (memory_model() == XP_WEAK)
+        return thread == XP_MAIN || reader == XP_MAIN || self == XP_MAIN ||
+               weak_knows(reader, thread, (uint32_t)store) || weak_knows(self, thread, (uint32_t)store);
     for (unsigned i = 0; i < buffers[thread].count; i++)
         if (buffers[thread].stores[i].number == store)
             return false;
@@ -139,11 +168,15 @@ bool xp_is_visible(unsigned thread, uint64_t store)
 
 uint64_t xp_load(const void *at, unsigned size, enum xp_order order)
 {
-    (void)order;
     unsigned self = running_thread();
     if (self != XP_MAIN) {
         point_before(at);
         note_access(at, false);
+        if (memory_model() == XP_WEAK) {
+            uint64_t value = weak_load(at, size, order);
+            trace_line("load", at, value, true);
+            return value;
+        }
         const buffer *b = &buffers[self];
         for (unsigned i = b->count; i-- > 0;)
             if (b->stores[i].at == at) {
@@ -152,7 +185,7 @@ uint64_t xp_load(const void *at, unsigned size, enum xp_order order)
             }
         meet_others(at, self);
     }
-    uint64_t value = read_memory(at, size);
+    uint64_t value = memory_read(at, size);
     trace_line("load", at, value, true);
     return value;
 }
@@ -161,16 +194,21 @@ void xp_store(void *at, unsigned size, uint64_t value, enum xp_order order)
 {
     unsigned self = running_thread();
     if (self == XP_MAIN) {
-        write_memory(at, size, value);
+        memory_write(at, size, value);
         return;
     }
     point_before(at);
     note_access(at, true);
+    if (memory_model() == XP_WEAK) {
+        trace_line(order == XP_RELAXED ? "store" : order == XP_RELEASE ? "store release" : "store seq_cst", at, value, true);
+        weak_store(at, size, value, order);
+        return;
+    }
     if (order == XP_SEQ_CST) {
         drain(self);
         meet_others(at, self);
         trace_line("store seq_cst", at, value, true);
-        write_memory(at, size, value);
+        memory_write(at, size, value);
         return;
     }
     buffer *b = &buffers[self];
@@ -188,6 +226,8 @@ static void settle(void *at, enum xp_order order)
         return;
     point_before(at);
     note_access(at, true);
+    if (memory_model() == XP_WEAK)
+        return;
     if (order == XP_SEQ_CST || memory_model() == XP_TSO)
         drain(self);
     else
@@ -198,7 +238,7 @@ static void settle(void *at, enum xp_order order)
 uint64_t xp_modify(void *at, unsigned size, enum xp_operation operation, uint64_t operand, enum xp_order order)
 {
     settle(at, order);
-    uint64_t before = read_memory(at, size);
+    uint64_t before = memory_read(at, size);
     uint64_t after = before;
     const char *what = "";
     switch (operation) {
@@ -208,19 +248,32 @@ uint64_t xp_modify(void *at, unsigned size, enum xp_operation operation, uint64_
     case XP_AND: after = before & operand; what = "and"; break;
     }
     trace_line(what, at, after, true);
-    write_memory(at, size, after);
+    if (running_thread() != XP_MAIN && memory_model() == XP_WEAK)
+        return weak_modify(at, size, after, order);
+    memory_write(at, size, after);
     return before;
 }
 
 bool xp_compare_exchange(void *at, unsigned size, uint64_t *expected, uint64_t desired, enum xp_order order)
 {
     settle(at, order);
-    uint64_t now = read_memory(at, size);
+    if (running_thread() != XP_MAIN && memory_model() == XP_WEAK) {
+        uint64_t found;
+        if (weak_compare_fails(at, size, size == 4 ? (uint32_t)*expected : *expected, &found)) {
+            trace_line("compare-exchange fails", at, found, true);
+            *expected = found;
+            return false;
+        }
+        trace_line("compare-exchange", at, desired, true);
+        (void)weak_modify(at, size, desired, order);
+        return true;
+    }
+    uint64_t now = memory_read(at, size);
     bool same = now == (size == 4 ? (uint32_t)*expected : *expected);
     *expected = now;
     trace_line(same ? "compare-exchange" : "compare-exchange fails", at, same ? desired : now, true);
     if (same)
-        write_memory(at, size, desired);
+        memory_write(at, size, desired);
     return same;
 }
 
@@ -230,6 +283,10 @@ void xp_fence(void)
     if (self == XP_MAIN)
         return;
     trace_line("fence", NULL, 0, false);
+    if (memory_model() == XP_WEAK) {
+        weak_fence();
+        return;
+    }
     drain(self);
 }
 
@@ -240,6 +297,10 @@ void xp_membarrier(void)
         return;
     point_before(NULL);
     trace_line("membarrier", NULL, 0, false);
+    if (memory_model() == XP_WEAK) {
+        weak_membarrier();
+        return;
+    }
     drain(self);
     /* Each thread makes its barrier at a moment of its own during the call. */
     for (unsigned t = 0; t < XP_THREADS; t++)

@@ -298,7 +298,7 @@ void xp_lock(uint32_t *word)
             give_way();
         }
         self->state = READY;
-        drain(xp.current);
+        memory_lock(word, true);
         trace_line("lock", word, 0, false);
     } else if (*word != 0) {
         xp_fail("a lock is held at the end, or taken twice", NULL);
@@ -312,7 +312,7 @@ void xp_unlock(uint32_t *word)
         xp_fail("a lock is released that the thread doesn't hold", NULL);
     if (xp.current != XP_MAIN) {
         note_access(word, true);
-        drain(xp.current);
+        memory_lock(word, false);
         trace_line("unlock", word, 0, false);
     }
     *word = 0;
@@ -339,6 +339,7 @@ void xp_vanish_others(void)
             drain(t);
             xp.threads[t].state = xp.threads[t].state == ENDED ? ENDED : VANISHED;
         }
+    memory_know_all();
 }
 
 /* ---- one execution */

@@ -22,6 +22,10 @@ static struct {
     uint8_t mapped[WORLD_CLASSES][REGIONS];  /* 0: not; 1: anonymous; fd + 2 */
     bool holds[WORLD_CLASSES][REGIONS];      /* anonymous memory */
     struct {
+        unsigned by;
+        uint64_t store;
+    } used[WORLD_CLASSES][REGIONS]; /* when its last user wrote to it */
+    struct {
         bool open;
         unsigned class_index;
         bool holds[REGIONS];
@@ -191,7 +195,7 @@ static unsigned busy_regions(unsigned class_index, unsigned taker)
     for (unsigned t = 0; t < XP_THREADS; t++)
         for (unsigned i = 0; t != taker && i < LAST_FREES && i < world.free_count[t]; i++)
             busy += world.last_frees[t][i].class_index == class_index &&
-                    !xp_is_visible(t, world.last_frees[t][i].store);
+                    !xp_is_visible(t, world.last_frees[t][i].store, taker);
     return busy;
 }
 
@@ -280,6 +284,9 @@ static lgalloc_handle take(unsigned class_index, lgalloc_status (*how)(unsigned,
     XP_CHECK(s.class_index == class_index && s.count == 1);
     XP_CHECK(world.mapped[class_index][s.first] != 0 && "a region that isn't mapped is handed out");
     XP_CHECK(world.owner[class_index][s.first] == NOBODY && "a region is handed out twice");
+    XP_CHECK((world.forked || xp_is_visible(world.used[class_index][s.first].by,
+                                            world.used[class_index][s.first].store, self)) &&
+             "a region's user may yet see what its last one wrote");
     world.owner[class_index][s.first] = (uint8_t)(self + 1);
     xp_say("has taken class, region", class_index, s.first);
     *holds(class_index, s.first) = true;
@@ -327,6 +334,8 @@ void world_free(lgalloc_handle handle)
     world.freeing[s.class_index]++;
     note_usage();
     xp_say("frees class, region", s.class_index, s.first);
+    world.used[s.class_index][s.first].by = xp_self();
+    world.used[s.class_index][s.first].store = xp_last_store();
     lgalloc_deallocate(handle);
     xp_say("has freed class, region", s.class_index, s.first);
     world.freeing[s.class_index]--;
