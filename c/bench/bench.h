@@ -232,7 +232,7 @@ struct verdict {
 
 /* A bound of one contestant. The ratio is the median over the rounds of each round's ratio, so that a slow minute of the
  * machine is in both. Within the scatter: it is above the bound, but in a quarter of the rounds it was not. Not judged: the
- * machine was busy with other things, as the floor's rounds tell, or there was no second round to tell by. */
+ * machine was busy with other things, as the floor's rounds tell, or there were too few rounds to tell by. */
 struct verdict judge(const struct results *results, const struct bound *bound, unsigned id);
 
 /* The fastest of a set by the median of a value; CONTESTANTS where there is none. */

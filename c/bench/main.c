@@ -192,6 +192,8 @@ unsigned usual_rounds(const struct workload *workload)
 {
     const bool fewer = workload->max_rounds != 0 && workload->max_rounds < settings.rounds;
 
+    if (settings.quick && !settings.rounds_asked_for && workload->bounds[0].who == 0)
+        return 1; /* there is nothing to judge */
     return fewer ? workload->max_rounds : settings.rounds;
 }
 

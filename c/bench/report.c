@@ -184,5 +184,5 @@ void report_summary(FILE *to, const struct results *results, size_t count)
             of[WITHIN_SCATTER], of[MISSED], of[NOT_JUDGED], of[NOT_MEASURED]);
     if (of[NOT_JUDGED] > 0)
         fputs("Not judged: the machine did other work, so that not even the floor took the same time in each round;\n"
-              "or there was one round. More rounds (--rounds) or a calmer machine tell.\n", to);
+              "or there were fewer than three. More rounds (--rounds) or a calmer machine tell.\n", to);
 }

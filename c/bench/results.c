@@ -62,6 +62,9 @@ unsigned results_fastest(const struct results *results, uint32_t set, unsigned v
 /* Of a calm machine half of the rounds are closer together than this part of the median. */
 #define CALM 0.25
 
+/* Fewer rounds are close together by chance. What is exact has one. */
+enum { FEWEST = 3 };
+
 /* Half of the rounds of a value are within this part of its median; 0 where there is no figure. */
 static double scatter_of(const struct results *results, unsigned id, unsigned value)
 {
@@ -91,8 +94,8 @@ static const char *why_not_judged(const struct results *results, unsigned id, un
 {
     const unsigned reference = reference_of(results, other);
 
-    if (results->of[id].rounds < 2 && results->workload->max_rounds != 1)
-        return "not judged: one round";
+    if (results->of[id].rounds < FEWEST && results->workload->max_rounds != 1)
+        return "not judged: too few rounds";
     return scatter_of(results, reference, value) > CALM ? "not judged: noisy" : NULL;
 }
 

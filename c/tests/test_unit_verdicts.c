@@ -85,11 +85,15 @@ static void noise_of_the_floor_is_no_verdict(void **state)
     }
 }
 
-static void one_round_is_no_verdict_unless_more_would_be_the_same(void **state)
+static void few_rounds_are_no_verdict_unless_more_would_be_the_same(void **state)
 {
     (void)state;
-    assert_string_equal(verdict_of(1, 0, 1.4, 0, 1, AGAINST_CONTESTANT).why_not, "not judged: one round");
-    assert_int_equal(verdict_of(1, 0, 1.4, 0, 1, AGAINST_CONTESTANT).outcome, NOT_JUDGED);
+    for (unsigned rounds = 1; rounds < 3; rounds++) {
+        const struct verdict verdict = verdict_of(rounds, 0, 1.4, 0, 1, AGAINST_CONTESTANT);
+        assert_int_equal(verdict.outcome, NOT_JUDGED);
+        assert_string_equal(verdict.why_not, "not judged: too few rounds");
+    }
+    assert_int_equal(verdict_of(3, 0, 1.4, 0, 1, AGAINST_CONTESTANT).outcome, REACHED);
     assert_int_equal(verdict_of(1, 1, 1.4, 0, 1, AGAINST_CONTESTANT).outcome, REACHED);
 }
 
@@ -105,7 +109,7 @@ int main(void)
         cmocka_unit_test(calm_rounds_are_judged),
         cmocka_unit_test(a_bad_round_or_two_change_nothing),
         cmocka_unit_test(noise_of_the_floor_is_no_verdict),
-        cmocka_unit_test(one_round_is_no_verdict_unless_more_would_be_the_same),
+        cmocka_unit_test(few_rounds_are_no_verdict_unless_more_would_be_the_same),
         cmocka_unit_test(no_rounds_are_no_figure),
     };
 
