@@ -493,17 +493,21 @@ int lg_os_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void
 
 /* Weak: static programs have no loader and unload nothing; before glibc 2.34 it is a library of its own. */
 #pragma weak dladdr
-#pragma weak dlopen
+#pragma weak dlsym
 #pragma weak dlerror
 
 void lg_os_stay_loaded(void)
 {
     static const char here;
     Dl_info object;
-    if (dladdr == NULL || dlopen == NULL || dlerror == NULL || dladdr(&here, &object) == 0 || object.dli_fname == NULL)
+    if (dladdr == NULL || dlsym == NULL || dlerror == NULL || dladdr(&here, &object) == 0 || object.dli_fname == NULL)
         return;
+    /* By its name: the linker warns of a program that is static and has a call of it, weak or not. */
+    void *symbol = dlsym(RTLD_DEFAULT, "dlopen");
+    void *(*open_object)(const char *name, int flags);
+    memcpy(&open_object, &symbol, sizeof open_object);
     /* The handle is never closed. The main program may be refused; it stays loaded anyway. */
-    if (dlopen(object.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE) == NULL)
+    if (symbol == NULL || open_object(object.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE) == NULL)
         (void)dlerror();
 }
 

@@ -43,7 +43,7 @@ build() {
     libs_words=("${libs_words[@]/#-llgalloc/-l:liblgalloc.a}")
   fi
   "$compiler" -Wall -Wextra -Werror "${cflags_words[@]}" -x "$language" -c "$here/consumer.c" -o "$program.o" &&
-    "$compiler" "$program.o" -o "$program" "${flags[@]}" "${libs_words[@]}"
+    "$compiler" "$program.o" -o "$program" -Wl,--fatal-warnings "${flags[@]}" "${libs_words[@]}"
 }
 
 # shared PROGRAM LIBDIR: it runs, with the library that was installed.
