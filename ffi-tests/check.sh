@@ -89,9 +89,13 @@ step_package() {
   else
     which=(--workspace)
   fi
-  rm -rf "$dir/package" "$dir/target/package"
-  quietly "cargo package" "$cargo" package "${which[@]}" --allow-dirty --manifest-path "$root/Cargo.toml" \
-    --target-dir "$dir/target"
+  rm -rf "$dir/package" "$dir/target/package" "$dir/cargo-home"
+  # A home of its own: cargo would keep the packages there, and take those of an earlier run for these.
+  mkdir -p "$dir/cargo-home"
+  cp "${CARGO_HOME:-$HOME/.cargo}"/config{,.toml} "$dir/cargo-home/" 2>/dev/null || true
+  CARGO_HOME=$dir/cargo-home quietly "cargo package" "$cargo" package "${which[@]}" --allow-dirty \
+    --manifest-path "$root/Cargo.toml" --target-dir "$dir/target"
+  compgen -G "$dir/target/package/*.crate" >/dev/null || return 0
   mkdir -p "$dir/package"
   local crate
   for crate in "$dir"/target/package/*.crate; do
@@ -282,6 +286,7 @@ step_features() {
     return
   fi
   install_and_link() {
+    rm -rf "$dir/library" "$dir/installed"
     BUILD_DIR=$dir/library PREFIX=$dir/installed "$root/build.sh" install
     local at
     at=$(dirname "$(find "$dir/installed" -name lgalloc.pc)")
