@@ -112,6 +112,21 @@ static const char *value_of(int argc, char **argv, int *i)
     return argv[++*i];
 }
 
+static void run_all(const client *clients, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        const client *c = &clients[i];
+        run(c, false, options.memory);
+        if (c->fences_too)
+            run(c, true, options.memory);
+        if (c->weak_too && options.memory != XP_WEAK) {
+            run(c, false, XP_WEAK);
+            if (c->fences_too)
+                run(c, true, XP_WEAK);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
@@ -138,17 +153,9 @@ int main(int argc, char **argv)
     if (options.schedule == NULL)
         printf("%-28s %7s %4s %9s  %-11s %6s %9s\n", "client", "preempt", "late", "schedules", "walked", "shared",
                "per s");
-    for (unsigned i = 0; i < clients_parts_count + clients_whole_count; i++) {
-        const client *c = i < clients_parts_count ? &clients_parts[i] : &clients_whole[i - clients_parts_count];
-        run(c, false, options.memory);
-        if (c->fences_too)
-            run(c, true, options.memory);
-        if (c->weak_too && options.memory != XP_WEAK) {
-            run(c, false, XP_WEAK);
-            if (c->fences_too)
-                run(c, true, XP_WEAK);
-        }
-    }
+    run_all(clients_parts, clients_parts_count);
+    run_all(clients_whole, clients_whole_count);
+    run_all(clients_chunks, clients_chunks_count);
     int status = 0;
     for (unsigned i = 0; i < options.name_count; i++)
         if (!options.found[i]) {

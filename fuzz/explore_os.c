@@ -36,13 +36,19 @@ static unsigned lasting; /* the first of them: in use since the library came up 
 
 static bool is_metadata(const void *addr)
 {
-    return lg_stripes[0].base == 0 || (uintptr_t)addr < lg_stripes[0].base;
+    char *arena = lg_arena_address(0);
+    return arena == NULL || (const char *)addr < arena;
+}
+
+size_t lg_os_addresses_left(void)
+{
+    return SIZE_MAX;
 }
 
 int lg_os_reserve(size_t len, void **out)
 {
     FAULT(LG_SYS_RESERVE);
-    if (len > WORLD_ADDRESSES) /* stripes of WORLD_STRIPE bytes */
+    if (len > WORLD_ADDRESSES) /* an arena of WORLD_ARENA bytes */
         return ENOMEM;
     void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED)
@@ -77,7 +83,7 @@ static void note_metadata(void *addr, size_t len)
         xp_fail("explore_os.c: too many pieces of metadata", NULL);
     ranges[range_count].start = addr;
     ranges[range_count++].len = len;
-    if (lg_stripes[0].base == 0)
+    if (lg_arena_address(0) == NULL)
         lasting = range_count;
 }
 
@@ -255,11 +261,28 @@ int lg_os_write(int fd, const char *text, size_t len)
     return 0;
 }
 
+int lg_os_next_data(int fd, uint64_t offset, uint64_t len, uint64_t *out_start, uint64_t *out_len)
+{
+    (void)fd;
+    (void)offset;
+    (void)len;
+    *out_start = *out_len = 0;
+    return 0;
+}
+
 int lg_os_read_lines(const char *path, void (*line)(void *context, const char *text), void *context)
 {
     (void)path;
     (void)line;
     (void)context;
+    return ENOENT;
+}
+
+int lg_os_present_pages(const void *addr, size_t len, uint64_t *out_pages)
+{
+    (void)addr;
+    (void)len;
+    *out_pages = 0;
     return ENOENT;
 }
 

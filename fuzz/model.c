@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "stripe.h"
+#include "arena.h"
 #include "worker.h"
 
 const char *model_directory;

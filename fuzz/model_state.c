@@ -4,7 +4,7 @@
 
 #include "model.h"
 #include "os.h"
-#include "stripe.h"
+#include "arena.h"
 #include "verify.h"
 #include "worker.h"
 
@@ -63,7 +63,7 @@ unsigned model_expected(const model *m, size_t capacity, size_t elem_size, size_
         return BIT(LGALLOC_STATUS_UNALIGNED_MEMORY);
     if (!m->enabled)
         return BIT(LGALLOC_STATUS_DISABLED);
-    if (c >= lg_layout_.stripes || m->in_use[c] == lg_layout_.stripe_bytes / size_of(c))
+    if (c >= lg_layout_.classes || m->in_use[c] == lg_layout_.arena_bytes / size_of(c))
         return BIT(LGALLOC_STATUS_OUT_OF_MEMORY);
     unsigned more = 0;
     if (m->lenient || size_of(c) >= GIB) /* the system may not grant so much */

@@ -11,36 +11,39 @@
 #include "thread_cache.h"
 #include "verify.h"
 
-#define REGIONS 1024 /* of the smallest class */
+#define UNITS 1024 /* of the smallest class's size */
+#define CHUNKS 2
 #define FILES 64
 #define LAST_FREES 16
 #define NOBODY 0
 #define LOST 255 /* in the child of a fork: its memory stayed with the parent */
 
+/* Memory is looked at in units, whatever class a region is of. */
 static struct {
-    uint8_t owner[WORLD_CLASSES][REGIONS];   /* thread + 1 */
-    uint8_t mapped[WORLD_CLASSES][REGIONS];  /* 0: not; 1: anonymous; fd + 2 */
-    bool holds[WORLD_CLASSES][REGIONS];      /* anonymous memory */
+    uint8_t owner[UNITS];   /* thread + 1 */
+    uint8_t mapped[UNITS];  /* 0: not; 1: anonymous; fd + 2 */
+    bool holds[UNITS];      /* anonymous memory */
     struct {
         unsigned by;
         uint64_t store;
-    } used[WORLD_CLASSES][REGIONS]; /* when its last user wrote to it */
+    } used[UNITS]; /* when its last user wrote to it */
     struct {
         bool open;
-        unsigned class_index;
-        bool holds[REGIONS];
+        bool holds[UNITS];
     } files[FILES];
     int file_count;
-    /* Calls under way, and regions that have an owner. */
-    unsigned owned[WORLD_CLASSES], freeing[WORLD_CLASSES];
+    /* Calls under way, and regions that have an owner, also by chunk. */
+    unsigned owned[WORLD_CLASSES];
+    unsigned busy[WORLD_CLASSES][CHUNKS];
     struct {
         unsigned class_index;
+        unsigned chunk;
         uint64_t store;
     } last_frees[XP_THREADS][LAST_FREES]; /* which others may not see yet */
     unsigned free_count[XP_THREADS];
-    int taking[XP_THREADS + 1];                      /* class + 1 */
-    unsigned worst_regions[XP_THREADS + 1];          /* not available to the taker at the worst moment */
-    size_t worst_bytes[XP_THREADS + 1];
+    int taking[XP_THREADS + 1];           /* class + 1 */
+    bool could_not[XP_THREADS + 1];       /* there was no region for the taker at some moment */
+    size_t worst_bytes[XP_THREADS + 1];   /* not available to it at the worst moment */
     size_t limit;
     bool forked;
 } world;
@@ -59,31 +62,47 @@ static size_t size_of(unsigned class_index)
 
 static unsigned regions_of(unsigned class_index)
 {
-    return (unsigned)(WORLD_STRIPE / size_of(class_index));
+    return (unsigned)(WORLD_ARENA / size_of(class_index));
 }
 
 /* ---- where an address is */
 
 typedef struct span {
-    unsigned class_index, first, count;
+    unsigned first, count; /* units */
 } span;
 
 static span find(const void *addr, size_t len)
 {
-    size_t offset = (uintptr_t)addr - lg_stripes[0].base;
-    span s = {(unsigned)(offset / WORLD_STRIPE), 0, 0};
-    XP_CHECK(s.class_index < WORLD_CLASSES && "the address is in a stripe");
-    size_t within = offset % WORLD_STRIPE;
-    XP_CHECK(len != 0 && len <= WORLD_STRIPE - within && "the range is in one stripe");
-    s.first = (unsigned)(within / size_of(s.class_index));
-    s.count = (unsigned)((within + len - 1) / size_of(s.class_index)) + 1 - s.first;
+    size_t offset = (size_t)((const char *)addr - lg_arena_address(0));
+    XP_CHECK(offset < WORLD_ARENA && "the address is in the arena");
+    XP_CHECK(len != 0 && len <= WORLD_ARENA - offset && "the range is in the arena");
+    span s = {(unsigned)(offset / size_of(0)), 0};
+    s.count = (unsigned)((offset + len - 1) / size_of(0)) + 1 - s.first;
     return s;
 }
 
-static bool *holds(unsigned class_index, unsigned region)
+static unsigned chunk_of(span s)
 {
-    uint8_t how = world.mapped[class_index][region];
-    return how >= 2 ? &world.files[how - 2].holds[region] : &world.holds[class_index][region];
+    return (unsigned)(s.first * size_of(0) / WORLD_CHUNK);
+}
+
+static unsigned class_of(size_t len)
+{
+    return (unsigned)__builtin_ctzl(len) - LGALLOC_SIZE_CLASS_MIN_LOG2;
+}
+
+static bool *holds(unsigned unit)
+{
+    uint8_t how = world.mapped[unit];
+    return how >= 2 ? &world.files[how - 2].holds[unit] : &world.holds[unit];
+}
+
+/* Regions that have an owner, or are on their way from one to the library. */
+static void note_busy(unsigned class_index, span s, bool more)
+{
+    unsigned chunks = size_of(class_index) > WORLD_CHUNK ? CHUNKS : 1;
+    for (unsigned i = 0; i < chunks; i++)
+        world.busy[class_index][chunk_of(s) + i] += more ? 1u : (unsigned)-1;
 }
 
 /* ---- system calls: others may go on before each */
@@ -92,17 +111,26 @@ void world_mapped(const void *addr, size_t len, int fd, uint64_t offset)
 {
     xp_point();
     span s = find(addr, len);
-    xp_say("maps class, region", s.class_index, s.first);
-    XP_CHECK(fd < 0 || offset == (uint64_t)s.first * size_of(s.class_index));
+    xp_say("maps units", s.first, s.count);
+    XP_CHECK(fd < 0 || offset == (uint64_t)s.first * size_of(0));
     XP_CHECK(fd < 0 || (fd < world.file_count && world.files[fd].open));
-    if (fd >= 0)
-        world.files[fd].class_index = s.class_index;
     for (unsigned i = s.first; i < s.first + s.count; i++) {
-        XP_CHECK(world.owner[s.class_index][i] == NOBODY && "memory is mapped over a region in use");
-        XP_CHECK(world.mapped[s.class_index][i] == 0 && "memory is mapped over an area");
-        world.mapped[s.class_index][i] = (uint8_t)(fd < 0 ? 1 : fd + 2);
+        XP_CHECK(world.owner[i] == NOBODY && "memory is mapped over a region in use");
+        XP_CHECK(world.mapped[i] == 0 && "memory is mapped over a chunk that is there");
+        world.mapped[i] = (uint8_t)(fd < 0 ? 1 : fd + 2);
         if (fd < 0)
-            world.holds[s.class_index][i] = false;
+            world.holds[i] = false;
+    }
+}
+
+/* A part of a region in use, in the child of a fork. */
+static void lose(unsigned unit)
+{
+    unsigned class_index = lg_class_of(lg_arena_address(unit * size_of(0)));
+    world.owner[unit] = LOST;
+    if (unit * size_of(0) % size_of(class_index) == 0) {
+        world.owned[class_index]--;
+        note_busy(class_index, (span){unit, 1}, false);
     }
 }
 
@@ -110,15 +138,13 @@ void world_unmapped(const void *addr, size_t len)
 {
     xp_point();
     span s = find(addr, len);
-    xp_say("unmaps class, region", s.class_index, s.first);
+    xp_say("unmaps units", s.first, s.count);
     for (unsigned i = s.first; i < s.first + s.count; i++) {
-        uint8_t *owner = &world.owner[s.class_index][i];
-        if (world.forked && *owner != NOBODY && world.mapped[s.class_index][i] >= 2) {
-            *owner = LOST;
-            world.owned[s.class_index]--;
-        }
+        uint8_t *owner = &world.owner[i];
+        if (world.forked && *owner != NOBODY && *owner != LOST && world.mapped[i] >= 2)
+            lose(i);
         XP_CHECK((*owner == NOBODY || *owner == LOST) && "a region in use is unmapped");
-        world.mapped[s.class_index][i] = 0;
+        world.mapped[i] = 0;
     }
 }
 
@@ -126,10 +152,10 @@ void world_cleared(const void *addr, size_t len)
 {
     xp_point();
     span s = find(addr, len);
-    xp_say("clears class, region", s.class_index, s.first);
+    xp_say("clears units", s.first, s.count);
     for (unsigned i = s.first; i < s.first + s.count; i++) {
-        XP_CHECK(world.owner[s.class_index][i] == NOBODY && "the memory of a region in use is taken away");
-        *holds(s.class_index, i) = false;
+        XP_CHECK(world.owner[i] == NOBODY && "the memory of a region in use is taken away");
+        *holds(i) = false;
     }
 }
 
@@ -149,12 +175,11 @@ void world_close(int fd)
 
 static void lose_blocks(int fd, uint64_t from, uint64_t to)
 {
-    unsigned c = world.files[fd].class_index;
-    for (unsigned i = 0; i < regions_of(c); i++) {
-        uint64_t start = (uint64_t)i * size_of(c);
+    for (unsigned i = 0; i < UNITS; i++) {
+        uint64_t start = (uint64_t)i * size_of(0);
         if (start < from || start >= to)
             continue;
-        XP_CHECK((world.owner[c][i] == NOBODY || world.mapped[c][i] != fd + 2) &&
+        XP_CHECK((world.owner[i] == NOBODY || world.mapped[i] != fd + 2) &&
                  "the file of a region in use loses its blocks");
         world.files[fd].holds[i] = false;
     }
@@ -180,23 +205,56 @@ void world_forked(void)
     /* What a vanished thread was about to take or free belongs to nobody who could tell. */
     for (unsigned t = 0; t <= XP_THREADS; t++)
         world.taking[t] = 0;
-    memset(world.freeing, 0, sizeof(world.freeing));
 }
 
 /* ---- taking and freeing */
 
-/* Regions of a class that `taker` can't have at this moment: in use, on their way to others, or freed by another
- * thread whose store of that it may not see yet. */
-static unsigned busy_regions(unsigned class_index, unsigned taker)
+/* Whether `taker` could have a region of the class at this moment: not what is in use, on its way to others, or freed by
+ * another thread whose store of that it may not see yet. A chunk with any such region of another class is out of the
+ * question. Others who are taking may get any: a region of this class, or a chunk. */
+static bool could_take(unsigned class_index, unsigned taker)
 {
-    unsigned busy = world.owned[class_index] + world.freeing[class_index];
+    unsigned blocked[CHUNKS] = {0}, own[CHUNKS] = {0};
+    unsigned per_chunk = size_of(class_index) <= WORLD_CHUNK ? (unsigned)(WORLD_CHUNK / size_of(class_index)) : 1;
+    for (unsigned c = 0; c < WORLD_CLASSES; c++)
+        for (unsigned chunk = 0; chunk < CHUNKS; chunk++)
+            *(c == class_index ? &own[chunk] : &blocked[chunk]) += world.busy[c][chunk];
+    for (unsigned t = 0; t < XP_THREADS; t++)
+        for (unsigned i = 0; t != taker && i < LAST_FREES && i < world.free_count[t]; i++) {
+            unsigned c = world.last_frees[t][i].class_index;
+            if (xp_is_visible(t, world.last_frees[t][i].store, taker))
+                continue;
+            *(c == class_index ? &own[world.last_frees[t][i].chunk] : &blocked[world.last_frees[t][i].chunk]) += 1;
+            if (size_of(c) > WORLD_CHUNK)
+                blocked[1] += c != class_index;
+        }
+    int there = 0;
+    if (size_of(class_index) > WORLD_CHUNK)
+        there = own[0] == 0 && blocked[0] == 0 && blocked[1] == 0;
+    else
+        for (unsigned chunk = 0; chunk < CHUNKS; chunk++)
+            there += blocked[chunk] == 0 ? (int)per_chunk - (int)lg_min(own[chunk], per_chunk) : 0;
     for (unsigned t = 0; t <= XP_THREADS; t++)
-        busy += world.taking[t] == (int)class_index + 1;
+        if (t != taker && world.taking[t] != 0) {
+            unsigned c = (unsigned)world.taking[t] - 1;
+            there -= c == class_index ? 1 : (int)(size_of(c) > WORLD_CHUNK ? CHUNKS * per_chunk : per_chunk);
+        }
+    return there > 0;
+}
+
+static size_t busy_bytes(unsigned taker)
+{
+    size_t bytes = 0;
+    for (unsigned c = 0; c < WORLD_CLASSES; c++)
+        for (unsigned chunk = 0; chunk < CHUNKS; chunk++)
+            bytes += world.busy[c][chunk] * lg_min(size_of(c), WORLD_CHUNK);
+    for (unsigned t = 0; t <= XP_THREADS; t++)
+        bytes += world.taking[t] != 0 ? size_of((unsigned)world.taking[t] - 1) : 0;
     for (unsigned t = 0; t < XP_THREADS; t++)
         for (unsigned i = 0; t != taker && i < LAST_FREES && i < world.free_count[t]; i++)
-            busy += world.last_frees[t][i].class_index == class_index &&
-                    !xp_is_visible(t, world.last_frees[t][i].store, taker);
-    return busy;
+            if (!xp_is_visible(t, world.last_frees[t][i].store, taker))
+                bytes += size_of(world.last_frees[t][i].class_index);
+    return bytes;
 }
 
 /* Updates what the takers under way could not have had at the worst moment. */
@@ -205,26 +263,26 @@ static void note_usage(void)
     for (unsigned t = 0; t <= XP_THREADS; t++) {
         if (world.taking[t] == 0)
             continue;
-        size_t bytes = 0;
-        for (unsigned c = 0; c < WORLD_CLASSES; c++)
-            bytes += busy_regions(c, t) * size_of(c);
-        unsigned busy = busy_regions((unsigned)world.taking[t] - 1, t);
-        if (world.worst_regions[t] < busy)
-            world.worst_regions[t] = busy;
+        size_t bytes = busy_bytes(t);
         if (world.worst_bytes[t] < bytes)
             world.worst_bytes[t] = bytes;
+        if (!could_take((unsigned)world.taking[t] - 1, t))
+            world.could_not[t] = true;
     }
 }
 
-static void check_refusal(unsigned class_index, unsigned self, lgalloc_status status)
+static void check_refusal(unsigned self, lgalloc_status status)
 {
     if (world_fault_plan != NULL || world.forked)
         return;
     XP_CHECK(status == LGALLOC_STATUS_OUT_OF_MEMORY && "nothing else can be wrong");
-    /* Both figures count this call itself. */
-    bool no_region = world.worst_regions[self] > regions_of(class_index);
-    bool no_room = world.limit != 0 && world.worst_bytes[self] > world.limit;
-    XP_CHECK((no_region || no_room) && "OUT_OF_MEMORY although there was a region all the time");
+    bool no_room = world.limit != 0 && world.worst_bytes[self] > world.limit; /* this call itself is in it */
+    XP_CHECK((world.could_not[self] || no_room) && "OUT_OF_MEMORY although there was a region all the time");
+}
+
+static void set_owner(span s, uint8_t owner)
+{
+    memset(&world.owner[s.first], owner, s.count);
 }
 
 static lgalloc_status allocate(unsigned class_index, lgalloc_handle *out_handle)
@@ -257,7 +315,7 @@ static lgalloc_status allocate_last(unsigned class_index, lgalloc_handle *out_ha
     int error;
     bool no_room;
     *out_handle = (lgalloc_handle){NULL, 0};
-    lgalloc_status status = lg_cache_search_alone(lg_self(), class_index, &region, &error, &no_room);
+    lgalloc_status status = lg_cache_search_alone(lg_self(), class_index, size_of(class_index), &region, &error, &no_room);
     return status == LGALLOC_STATUS_OK ? hand_out(class_index, region, out_handle) : status;
 }
 
@@ -265,7 +323,7 @@ static lgalloc_handle take(unsigned class_index, lgalloc_status (*how)(unsigned,
 {
     unsigned self = xp_self();
     lgalloc_handle handle;
-    world.worst_regions[self] = 0;
+    world.could_not[self] = false;
     world.worst_bytes[self] = 0;
     world.taking[self] = (int)class_index + 1;
     note_usage();
@@ -275,22 +333,23 @@ static lgalloc_handle take(unsigned class_index, lgalloc_status (*how)(unsigned,
     if (status != LGALLOC_STATUS_OK) {
         xp_say("is refused: class, status", class_index, (uint64_t)status);
         if (how != allocate_cached)
-            check_refusal(class_index, self, status);
+            check_refusal(self, status);
         XP_CHECK(handle.len == 0);
         return handle;
     }
-    XP_CHECK(handle.len == size_of(class_index));
+    XP_CHECK(handle.len == size_of(class_index) && (uintptr_t)handle.ptr % handle.len == 0);
     span s = find(handle.ptr, handle.len);
-    XP_CHECK(s.class_index == class_index && s.count == 1);
-    XP_CHECK(world.mapped[class_index][s.first] != 0 && "a region that isn't mapped is handed out");
-    XP_CHECK(world.owner[class_index][s.first] == NOBODY && "a region is handed out twice");
-    XP_CHECK((world.forked || xp_is_visible(world.used[class_index][s.first].by,
-                                            world.used[class_index][s.first].store, self)) &&
-             "a region's user may yet see what its last one wrote");
-    world.owner[class_index][s.first] = (uint8_t)(self + 1);
-    xp_say("has taken class, region", class_index, s.first);
-    *holds(class_index, s.first) = true;
+    for (unsigned i = s.first; i < s.first + s.count; i++) {
+        XP_CHECK(world.mapped[i] != 0 && "a region that isn't mapped is handed out");
+        XP_CHECK(world.owner[i] == NOBODY && "a region is handed out twice");
+        XP_CHECK((world.forked || xp_is_visible(world.used[i].by, world.used[i].store, self)) &&
+                 "a region's user may yet see what its last one wrote");
+        *holds(i) = true;
+    }
+    set_owner(s, (uint8_t)(self + 1));
+    xp_say("has taken class, unit", class_index, s.first);
     world.owned[class_index]++;
+    note_busy(class_index, s, true);
     note_usage();
     if (world.limit != 0) {
         size_t bytes = 0;
@@ -323,26 +382,29 @@ void world_free(lgalloc_handle handle)
         return;
     }
     span s = find(handle.ptr, handle.len);
-    uint8_t *owner = &world.owner[s.class_index][s.first];
-    if (*owner == LOST) {
+    unsigned class_index = class_of(handle.len);
+    uint8_t owner = world.owner[s.first];
+    if (owner == LOST) {
         lgalloc_deallocate(handle);
         return;
     }
-    XP_CHECK(*owner != NOBODY && "the client frees what it has");
-    *owner = NOBODY;
-    world.owned[s.class_index]--;
-    world.freeing[s.class_index]++;
+    XP_CHECK(owner != NOBODY && "the client frees what it has");
+    set_owner(s, NOBODY);
+    world.owned[class_index]--;
     note_usage();
-    xp_say("frees class, region", s.class_index, s.first);
-    world.used[s.class_index][s.first].by = xp_self();
-    world.used[s.class_index][s.first].store = xp_last_store();
+    xp_say("frees class, unit", class_index, s.first);
+    for (unsigned i = s.first; i < s.first + s.count; i++) {
+        world.used[i].by = xp_self();
+        world.used[i].store = xp_last_store();
+    }
     lgalloc_deallocate(handle);
-    xp_say("has freed class, region", s.class_index, s.first);
-    world.freeing[s.class_index]--;
+    xp_say("has freed class, unit", class_index, s.first);
+    note_busy(class_index, s, false);
     unsigned self = xp_self();
     if (self != XP_MAIN) {
         unsigned i = world.free_count[self]++ % LAST_FREES;
-        world.last_frees[self][i].class_index = s.class_index;
+        world.last_frees[self][i].class_index = class_index;
+        world.last_frees[self][i].chunk = chunk_of(s);
         world.last_frees[self][i].store = xp_last_store();
     }
 }
@@ -360,28 +422,33 @@ void world_check(void)
     for (unsigned c = 0; c < WORLD_CLASSES; c++) {
         XP_CHECK((world.forked || stats[c].in_use_regions == world.owned[c]) &&
                  "the counters know what is in use");
-        unsigned limit = (unsigned)lg_load_relaxed_64(&lg_stripe_of(c)->limit);
-        for (unsigned i = 0; i < limit; i++)
-            if (world.mapped[c][i] != 0 && world.owner[c][i] == NOBODY &&
-                lg_load_relaxed_64(&lg_region_at(c, i)->state) == LG_CLEAN)
-                XP_CHECK(!*holds(c, i) && "a clean region holds memory");
+    }
+    for (unsigned i = 0; i < UNITS; i++) {
+        if (world.mapped[i] == 0 || world.owner[i] != NOBODY || !*holds(i))
+            continue;
+        unsigned c = lg_class_of(lg_arena_address(i * size_of(0)));
+        uint64_t region = i * size_of(0) / size_of(c);
+        i |= (unsigned)(size_of(c) / size_of(0)) - 1; /* once for each region */
+        XP_CHECK(lg_load_relaxed_64(&lg_region_at(c, region)->state) != LG_CLEAN && "a clean region holds memory");
     }
 }
 
 void world_check_end(void)
 {
     world_check();
-    for (unsigned c = 0; c < WORLD_CLASSES; c++)
-        for (unsigned i = 0; i < regions_of(c) && world.owned[c] != 0; i++)
-            if (world.owner[c][i] != NOBODY && world.owner[c][i] != LOST)
-                world_free((lgalloc_handle){lg_region_address(c, i), size_of(c)});
+    for (unsigned i = 0; i < UNITS; i++) {
+        if (world.owner[i] == NOBODY || world.owner[i] == LOST)
+            continue;
+        char *address = lg_arena_address(i * size_of(0));
+        world_free((lgalloc_handle){address, size_of(lg_class_of(address))});
+    }
     world_fault_plan = NULL;
     lgalloc_thread_flush();
     (void)lgalloc_purge();
     world_check();
     lgalloc_global_stats global;
     lgalloc_stats_global(&global);
-    XP_CHECK((world.forked || global.area_bytes == 0) && "an area is left though nothing is in use");
+    XP_CHECK((world.forked || global.area_bytes == 0) && "a chunk is left though nothing is in use");
     XP_CHECK(global.area_bytes != 0 || (lg_charged() == 0 && global.dirty_bytes == 0));
 }
 
@@ -442,7 +509,7 @@ static void describe(const void *at, char *text, size_t size)
 {
     uintptr_t a = (uintptr_t)at;
     for (unsigned c = 0; c < WORLD_CLASSES; c++) {
-        const lg_region *regions = lg_stripe_of(c)->regions;
+        const lg_region *regions = lg_class_at(c)->regions;
         if (a >= (uintptr_t)regions && a < (uintptr_t)(regions + regions_of(c))) {
             size_t index = (a - (uintptr_t)regions) / sizeof(*regions);
             snprintf(text, size, "class %u region %zu %s", c, index,
@@ -505,7 +572,7 @@ static void bring_up(void)
     lgalloc_config_with_backing(config, LGALLOC_BACKING_ANONYMOUS);
     XP_CHECK(lgalloc_config_with_path(config, "nowhere") == LGALLOC_STATUS_OK);
     apply(config);
-    XP_CHECK(lg_init() == 0 && lg_layout_.stripe_bytes == WORLD_STRIPE);
+    XP_CHECK(lg_init() == 0 && lg_layout_.arena_bytes == WORLD_ARENA);
     XP_CHECK(written_count == 0);
     size_t state = (size_t)(__stop_lg_state - __start_lg_state);
     saved_state = malloc(state);

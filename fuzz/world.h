@@ -2,8 +2,8 @@
  * What the explored library's regions are to everybody else: who owns each, whether it is mapped, whether it
  * holds memory. The clients allocate and free through here; the system calls of explore_os.c end here.
  *
- * Stripes are 64 MiB, so that classes are small: class 9 (32 MiB regions) has two areas of one region each,
- * class 8 two areas of two regions, and so on.
+ * The arena is 64 MiB, two chunks, so that classes are small: class 10 has one region, which takes both chunks; class 9
+ * two, one in each; class 8 four, two in each, and so on.
  */
 #ifndef FUZZ_WORLD_H
 #define FUZZ_WORLD_H
@@ -11,9 +11,10 @@
 #include "explore.h"
 #include "lgalloc.h"
 
-#define WORLD_STRIPE ((size_t)64 << 20)
-#define WORLD_CLASSES 11 /* that fit such a stripe */
-#define WORLD_ADDRESSES ((size_t)2 << 30)
+#define WORLD_ARENA ((size_t)64 << 20)
+#define WORLD_CHUNK ((size_t)32 << 20)
+#define WORLD_CLASSES 11 /* that fit such an arena */
+#define WORLD_ADDRESSES ((size_t)256 << 20)
 
 /* ---- for clients, by any logical thread */
 

@@ -222,7 +222,9 @@ typedef struct lgalloc_handle {
 typedef struct lgalloc_size_class_stats {
     /* Bytes per region. */
     size_t size_class;
-    /* Areas mapped now, and their bytes. */
+    /* Areas now, and their bytes. Memory is backed, changes its size class and is given back in chunks of 32 MiB,
+     * or of one region where that is more; an area is chunks of this size class that lie together and were backed at
+     * one go. Both go up and down as chunks, while all their regions are free, move between size classes. */
     size_t areas;
     size_t area_total_bytes;
     /* Free regions now: thread_regions + global_regions + clean_regions. */
@@ -239,7 +241,7 @@ typedef struct lgalloc_size_class_stats {
     uint64_t allocations;
     /* Allocations that found no free region anywhere, at first sight. */
     uint64_t slow_path;
-    /* Attempts to map another area. */
+    /* Allocations for which nothing that held memory was left: clean chunks of other size classes, or a new area. */
     uint64_t refill;
     /* Regions freed. */
     uint64_t deallocations;
@@ -248,7 +250,7 @@ typedef struct lgalloc_size_class_stats {
     uint64_t clear_slow_total;
     /* Regions taken from another thread's cache. */
     uint64_t steals;
-    /* Areas given back to the system. */
+    /* Areas, or parts of one that lie together, given back to the system. */
     uint64_t areas_released;
     /* Zero; room for more counters. */
     uint64_t reserved[6];
@@ -268,7 +270,7 @@ typedef struct lgalloc_global_stats {
     size_t clean_bytes;
     /* Bytes of all areas: in use, dirty and clean. */
     size_t area_bytes;
-    /* Address space that is reserved for areas; it costs no memory. */
+    /* Address space that is reserved for areas of all size classes together; it costs no memory. */
     size_t reserved_address_bytes;
     /* Bytes of the library's own bookkeeping that are readable and writable. */
     size_t metadata_bytes;
@@ -690,9 +692,9 @@ void lgalloc_config_with_background(lgalloc_config *config, uint64_t interval_ns
 void lgalloc_config_eager_return(lgalloc_config *config, bool eager_return);
 
 /*
- * The next area of a size class is larger than the last by 1/(growth_dampener + 1) of it, but by 32 MiB or
- * one region at least, which is also the size of the first; and none is larger than 1 GiB or one region.
- * Default: 0, each is twice the last.
+ * What other size classes have free comes first. Where that isn't enough, the next area of a size class is larger than the last by 1/(growth_dampener + 1) of it, but by 32 MiB or
+ * one region at least, which is also the size of the first; and none is larger than 1 GiB or one region. All are
+ * rounded down to 32 MiB or one region. Default: 0, each is twice the last.
  */
 void lgalloc_config_growth_dampener(lgalloc_config *config, size_t growth_dampener);
 
@@ -711,8 +713,8 @@ void lgalloc_config_limit_bytes(lgalloc_config *config, size_t bytes);
  * it there, and by the worker. Default: SIZE_MAX, no bound. */
 void lgalloc_config_idle_bytes(lgalloc_config *config, size_t bytes);
 
-/* Whether huge pages are advised for new anonymous areas of size classes from 2 MiB on; if not, they are
- * advised against for all. Advice, never an error. Default: true. */
+/* Whether huge pages are advised for anonymous memory of size classes from 2 MiB on, also when it moves between size
+ * classes; if not, they are advised against for all new areas. Advice, never an error. Default: true. */
 void lgalloc_config_huge_pages(lgalloc_config *config, bool huge_pages);
 
 /*
@@ -734,7 +736,17 @@ void lgalloc_config_core_dump(lgalloc_config *config, bool core_dump);
 void lgalloc_config_reserve_blocks(lgalloc_config *config, bool reserve_blocks);
 
 /*
- * Ticks of the worker after which an area without a region in use is given back to the system; 0: only
+ * Bytes of address space that are reserved at first use, for regions of all size classes together: a power of two from
+ * 32 MiB to 4 TiB; 0, the default: 4 TiB, or as much as the system grants, and where RLIMIT_AS is set at most half of what
+ * it leaves. They cost no memory, but emulators and tools may keep books of them. Regions larger than that are
+ * OUT_OF_MEMORY. Once the addresses are reserved, lgalloc_set_config() answers INVALID_ARGUMENT to any other value than
+ * the one in force and the one that was reserved.
+ */
+void lgalloc_config_arena_bytes(lgalloc_config *config, size_t bytes);
+
+/*
+ * Ticks of the worker after which a chunk (32 MiB, or one region where that is more) without a region in use is given
+ * back to the system; 0: only
  * purges do that. Default: 16.
  */
 void lgalloc_config_release_ticks(lgalloc_config *config, size_t ticks);
@@ -743,7 +755,7 @@ void lgalloc_config_release_ticks(lgalloc_config *config, size_t ticks);
  * Sets options from environment variables, those that are there: LGALLOC_ENABLE, LGALLOC_PATH,
  * LGALLOC_BACKING, LGALLOC_INTERVAL_NS, LGALLOC_BATCH, LGALLOC_CLEAR_BYTES, LGALLOC_RELEASE_TICKS,
  * LGALLOC_EAGER_RETURN, LGALLOC_GROWTH_DAMPENER, LGALLOC_LOCAL_BUFFER_BYTES, LGALLOC_LIMIT_BYTES,
- * LGALLOC_IDLE_BYTES, LGALLOC_HUGE_PAGES, LGALLOC_CORE_DUMP, LGALLOC_RESERVE_BLOCKS and LGALLOC_STATS.
+ * LGALLOC_IDLE_BYTES, LGALLOC_HUGE_PAGES, LGALLOC_CORE_DUMP, LGALLOC_RESERVE_BLOCKS, LGALLOC_ARENA_BYTES and LGALLOC_STATS.
  *
  * - Bytes: a whole number, alone or with K, M, G or T; KiB, KB, kib, kb and k mean the same as K, and all
  *   are powers of 1024. Or `unlimited`.
@@ -808,7 +820,7 @@ lgalloc_status lgalloc_set_config(const lgalloc_config *config);
 
 /*
  * Clears every free region of the process, those in the caches of other threads included, and gives
- * back the areas that hold no region in use. Safe while other threads allocate and free; slow.
+ * back the chunks (32 MiB, or one region where that is more) that hold no region in use. Safe while other threads allocate and free; slow.
  *
  * Returns the bytes of the regions that were cleared: an upper bound on the memory and disk blocks given
  * back, since what was never written in a region held none.
@@ -835,7 +847,9 @@ void lgalloc_stats_global(lgalloc_global_stats *out_stats);
 
 /*
  * What the file system holds: one element per size class that has areas backed by files, smallest
- * first. Slow: asks the file system.
+ * first. Slow: asks the file system. Size classes share files: file_size is the bytes of the class's chunks in them,
+ * allocated_size what of these holds data; where a file has chunks of this class only, all that it has allocated, blocks
+ * reserved in advance included. Where the file system doesn't say where data is, each class has the share of its chunks.
  *
  * out_stats: array of `capacity` elements; may be NULL where capacity is 0.
  * out_count: elements there are; min(capacity, *out_count) are written.
@@ -846,7 +860,8 @@ lgalloc_status lgalloc_stats_files(lgalloc_file_stats *out_stats, size_t capacit
 
 /*
  * What the kernel holds in memory: one element per size class that has areas, smallest first. Slow:
- * reads /proc/self/numa_maps, or /proc/self/smaps where a kernel has no numa_maps.
+ * reads /proc/self/numa_maps, or /proc/self/smaps where a kernel has no numa_maps. Of a mapping that has chunks of several
+ * size classes each gets the share of the pages that it has in memory, by /proc/self/pagemap.
  *
  * Parameters and return as lgalloc_stats_files().
  */

@@ -1,5 +1,4 @@
 /* What an address alone says of its region, and realloc. */
-#include "area.h"
 #include "handle.h"
 #include "os.h"
 #include "thread_cache.h"
@@ -31,8 +30,7 @@ typedef struct leaving {
 
 static bool is_anonymous(unsigned class_index, uint64_t index)
 {
-    lg_area area;
-    return lg_area_next(class_index, index << (class_index + LG_CLASS_MIN), &area) && area.kind == LG_AREA_ANONYMOUS;
+    return lg_backing_kind(index << (class_index + LG_CLASS_MIN)) == LG_AREA_ANONYMOUS;
 }
 
 /*

@@ -118,17 +118,16 @@ LG_HOT_FUNCTION(void, lgalloc_deallocate, (lgalloc_handle handle), deallocate(ha
 static int reserve_blocks(unsigned class_index, lg_region *region)
 {
     uint64_t offset = lg_region_index(class_index, region) << (class_index + LG_CLASS_MIN);
-    lg_area area;
-    if (lg_load_relaxed_32(&region->has_blocks) != 0 || !lg_area_next(class_index, offset, &area))
+    if (lg_load_relaxed_32(&region->has_blocks) != 0)
         return 0;
-    int error = lg_area_reserve_blocks(class_index, &area, offset, lg_class_size(class_index));
+    int error = lg_backing_reserve_blocks(offset, lg_class_size(class_index));
     if (error == 0)
         lg_store_relaxed_32(&region->has_blocks, 1);
     return error;
 }
 
 /* A free region from wherever there is one. */
-static lgalloc_status find_region(lg_thread *self, unsigned class_index, lg_region **out_region, int *out_error)
+static lgalloc_status find_region(lg_thread *self, unsigned class_index, size_t bytes, lg_region **out_region, int *out_error)
 {
     uint64_t flags = lg_load_relaxed_64(&lg_hot_flags);
     lg_bin *bin = self != NULL ? lg_bin_of(self, class_index) : NULL;
@@ -137,7 +136,7 @@ static lgalloc_status find_region(lg_thread *self, unsigned class_index, lg_regi
     if (LG_UNLIKELY(flags != 0) && bin != NULL && lg_deque_pop(&bin->deque, (flags & LG_HOT_FENCE) != 0, &item)) {
         *out_region = lg_item_region(item);
     } else {
-        lgalloc_status status = lg_cache_refill(self, class_index, out_region, out_error);
+        lgalloc_status status = lg_cache_refill(self, class_index, bytes, out_region, out_error);
         if (status != LGALLOC_STATUS_OK)
             return status;
     }
@@ -188,7 +187,7 @@ LG_INLINE lgalloc_status find_elsewhere(size_t bytes, size_t elem_size, size_t e
         unsigned class_index = lg_log2_ceil(bytes) - LG_CLASS_MIN;
         lg_region *region = NULL;
         int error = 0;
-        status = find_region(self, class_index, &region, &error);
+        status = find_region(self, class_index, bytes, &region, &error);
         if (LG_LIKELY(status == LGALLOC_STATUS_OK)) {
             LG_COUNT_HOT(self, class_index, allocations, 1);
             return hand_out(region, lg_class_size(class_index), elem_size, out_ptr, out_capacity, out_handle, zeroed);
@@ -211,7 +210,7 @@ LG_INLINE lgalloc_status refill(size_t bytes, size_t elem_size, size_t elem_alig
     lg_thread *self = lg_self();
     unsigned class_index = lg_log2_ceil(bytes) - LG_CLASS_MIN;
     lg_region *region;
-    if (LG_UNLIKELY(self == NULL) || LG_UNLIKELY(class_index >= lg_layout_.stripes) ||
+    if (LG_UNLIKELY(self == NULL) || LG_UNLIKELY(class_index >= lg_layout_.classes) ||
         LG_UNLIKELY((region = lg_exchange_refill(self, class_index)) == NULL))
         return (zeroed ? allocate_zeroed_elsewhere : allocate_elsewhere)(bytes, elem_size, elem_align, out_ptr,
                                                                          out_capacity, out_handle);
@@ -265,11 +264,9 @@ static lgalloc_status refuse(size_t capacity, size_t elem_size, size_t elem_alig
 
 static void make_zero(void *ptr, size_t len)
 {
-    unsigned class_index = lg_log2_floor(len) - LG_CLASS_MIN;
-    uint64_t offset = (uintptr_t)ptr - lg_stripe_of(class_index)->base;
-    lg_area area;
-    if (len >= DISCARD_TO_ZERO && LG_OPTION(huge_pages) != 0 && lg_area_next(class_index, offset, &area) &&
-        area.kind == LG_AREA_ANONYMOUS && lg_area_clear(class_index, &area, offset, len) == 0)
+    uint64_t offset = (uint64_t)((char *)ptr - lg_arena_address(0));
+    if (len >= DISCARD_TO_ZERO && LG_OPTION(huge_pages) != 0 && lg_backing_kind(offset) == LG_AREA_ANONYMOUS &&
+        lg_backing_clear(offset, len) == 0)
         return;
     memset(ptr, 0, len);
 }

@@ -34,6 +34,11 @@ static size_t room_for(size_t members)
     return (words_for(members) + 63) & ~(size_t)63;
 }
 
+size_t lg_bitmap_lowest_words(size_t members)
+{
+    return room_for(members);
+}
+
 size_t lg_bitmap_words(size_t members)
 {
     size_t total = room_for(members);

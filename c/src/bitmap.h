@@ -13,7 +13,7 @@
 
 #include "atomic.h"
 
-#define LG_BITMAP_LEVELS 4 /* 64^4 = 2^24 members: a stripe of 1 TiB in regions of 64 KiB */
+#define LG_BITMAP_LEVELS 5 /* 64^5 = 2^30 members; an arena of 4 TiB in regions of 64 KiB has 2^26 */
 
 typedef struct lg_bitmap {
     /* Const after init: words of each level; the words themselves are atomic. Those of level 0 stand in the order of
@@ -35,8 +35,10 @@ LG_INLINE lg_a64 *lg_bitmap_at(const lg_bitmap *bitmap, uint64_t word)
     return &bitmap->level[0][(word & ~(uint64_t)63) | (word & 7) << 3 | (word >> 3 & 7)];
 }
 
-/* Words that a bitmap for `members` needs, all levels together. members <= 2^24. */
+/* Words that a bitmap for `members` needs, all levels together. members <= 2^30. */
 LG_HIDDEN size_t lg_bitmap_words(size_t members);
+/* Those of the lowest level, which come first, that members below `members` are in. */
+LG_HIDDEN size_t lg_bitmap_lowest_words(size_t members);
 
 /* Takes `words` (zeroed memory, lg_bitmap_words() of them) into use; the set is empty. */
 LG_HIDDEN void lg_bitmap_init(lg_bitmap *bitmap, lg_a64 *words, size_t members);

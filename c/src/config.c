@@ -5,12 +5,11 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
-#include "area.h"
+#include "backing.h"
 #include "handle.h"
 #include "init.h"
 #include "lock.h"
 #include "os.h"
-#include "stripe.h"
 #include "thread_cache.h"
 #include "worker.h"
 
@@ -224,6 +223,7 @@ LG_API void lgalloc_config_with_background(lgalloc_config *config, uint64_t inte
 #define TYPE_SWITCH bool
 #define TYPE_COUNT size_t
 #define TYPE_BYTES size_t
+#define TYPE_ARENA size_t
 #define X(name, kind, value_, variable)                                                                      \
     LG_API void lgalloc_config_##name(lgalloc_config *config, TYPE_##kind value)                             \
     {                                                                                                        \
@@ -350,12 +350,34 @@ static void publish_name(enum lg_name_id id, char *copy)
     free(old);
 }
 
+/* Whether the addresses aren't reserved yet, or as they are to be. Somebody may be reserving them at this moment: what he
+ * doesn't see of this any more is refused next time. */
+static bool arena_may_change(const lgalloc_config *config)
+{
+    uint64_t wanted = config->value[LG_OPTION_arena_bytes];
+    return (config->set >> LG_OPTION_arena_bytes & 1) == 0 || !lg_ready() || wanted == LG_OPTION(arena_bytes) ||
+           wanted == lg_layout_.arena_bytes;
+}
+
+static lgalloc_status refuse_arena(const lgalloc_config *config)
+{
+    lg_text text = error_text(config);
+    lg_put(&text, lg_option_infos[LG_OPTION_arena_bytes].name);
+    lg_put(&text, "=");
+    lg_put_number(&text, config->value[LG_OPTION_arena_bytes]);
+    lg_put(&text, " is refused: the addresses are reserved already, ");
+    lg_put_number(&text, lg_layout_.arena_bytes);
+    return LGALLOC_STATUS_INVALID_ARGUMENT;
+}
+
 /* What can fail, before anything is applied. Under the config lock. */
 static lgalloc_status check(const lgalloc_config *config, char *copies[LG_NAME_COUNT])
 {
     for (unsigned id = 0; id < LG_OPTION_COUNT; id++)
         if ((config->set >> id & 1) != 0 && !lg_value_fits(lg_option_infos[id].kind, config->value[id]))
             return refuse_value(config, (enum lg_option_id)id, config->value[id]);
+    if (!arena_may_change(config))
+        return refuse_arena(config);
     for (unsigned id = 0; id < LG_NAME_COUNT; id++)
         if (config->name[id] != NULL && (copies[id] = strdup(config->name[id])) == NULL)
             return refuse_for_lack_of_memory(config, lg_name_infos[id].name);
@@ -378,15 +400,6 @@ static lgalloc_status check(const lgalloc_config *config, char *copies[LG_NAME_C
     return LGALLOC_STATUS_OK;
 }
 
-/* The option is in force already: areas that are mapped from now on follow it by themselves. */
-static void apply_core_dump(void)
-{
-    if (!lg_ready())
-        return;
-    for (unsigned c = 0; c < lg_layout_.stripes; c++)
-        lg_area_set_core_dump(c, LG_OPTION(core_dump) != 0);
-}
-
 LG_API lgalloc_status lgalloc_set_config(const lgalloc_config *config)
 {
     if (config == NULL)
@@ -406,8 +419,9 @@ LG_API lgalloc_status lgalloc_set_config(const lgalloc_config *config)
         lg_threads_set_capacity(LG_OPTION(local_buffer_bytes));
         lg_hot_set(LG_HOT_RESERVE_BLOCKS, LG_OPTION(reserve_blocks) != 0);
         lg_hot_set(LG_HOT_DISABLED, LG_OPTION(enabled) == 0);
-        if (LG_OPTION(core_dump) != core_dump)
-            apply_core_dump();
+        /* The option is in force already: chunks that are mapped from now on follow it by themselves. */
+        if (LG_OPTION(core_dump) != core_dump && lg_ready())
+            lg_backing_set_core_dump(LG_OPTION(core_dump) != 0);
         nothing_refused(config);
     }
     lg_lock_release(&lg_config_lock);

@@ -1,6 +1,6 @@
 /*
  * The one table of options, and the values in force. The values are atomics that set_config publishes and
- * anybody reads; what the hot path needs of them is also kept where it looks anyway (stripe.h).
+ * anybody reads; what the hot path needs of them is also kept where it looks anyway (arena.h).
  */
 #ifndef LG_CONFIG_H
 #define LG_CONFIG_H
@@ -30,7 +30,8 @@
     X(idle_bytes, BYTES, UINT64_MAX, "IDLE_BYTES")                                                           \
     X(huge_pages, SWITCH, 1, "HUGE_PAGES")                                                                   \
     X(core_dump, SWITCH, 0, "CORE_DUMP")                                                                     \
-    X(reserve_blocks, SWITCH, 0, "RESERVE_BLOCKS")
+    X(reserve_blocks, SWITCH, 0, "RESERVE_BLOCKS")                                                           \
+    X(arena_bytes, ARENA, 0, "ARENA_BYTES")
 #define LG_OPTIONS(X) LG_OPTIONS_WITHOUT_SETTER(X) LG_OPTIONS_WITH_SETTER(X)
 
 /* X(name, variable, what is allowed): options that are texts, shorter than PATH_MAX, and none at first. */

@@ -62,7 +62,7 @@ void lg_exchange_settle(lg_thread *self, unsigned class_index, uint64_t word)
  * word of its own first. */
 static LG_COLD void move_house(lg_thread *self, unsigned class_index)
 {
-    uint64_t words = (lg_load_relaxed_64(&lg_stripe_of(class_index)->limit) + 63) / 64;
+    uint64_t words = (lg_load_relaxed_64(&lg_class_at(class_index)->limit) + 63) / 64;
     uint64_t word = lg_thread_id(self) % words;
     if (lg_bitmap_word(&lg_dirty[class_index].regions, word) != 0)
         lg_exchange_settle(self, class_index, word);
@@ -173,10 +173,9 @@ static LG_COLD void send_one_by_one(lg_thread *self, unsigned class_index, lg_ba
     give(self, class_index, batch, 1, eager);
 }
 
-LG_FLAT void lg_exchange_send(lg_thread *self, unsigned class_index, lg_batch batch, uint64_t count)
+LG_INLINE void send(lg_thread *self, unsigned class_index, lg_batch batch, uint64_t count)
 {
     bool eager = LG_OPTION(eager_return) != 0;
-    lg_transit_enter(self);
     if (count == 0) {
         give(self, class_index, batch, 1, eager);
     } else {
@@ -187,5 +186,16 @@ LG_FLAT void lg_exchange_send(lg_thread *self, unsigned class_index, lg_batch ba
         else
             send_one_by_one(self, class_index, batch, count, eager);
     }
+}
+
+LG_FLAT void lg_exchange_send(lg_thread *self, unsigned class_index, lg_batch batch, uint64_t count)
+{
+    lg_transit_enter(self);
+    send(self, class_index, batch, count);
     lg_transit_leave(self);
+}
+
+LG_COLD void lg_exchange_send_moving(lg_thread *self, unsigned class_index, uint64_t count)
+{
+    send(self, class_index, (lg_batch){0, 0}, count);
 }

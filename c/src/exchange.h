@@ -21,7 +21,7 @@ LG_INLINE uint64_t lg_exchange_size(uint64_t capacity, uint64_t before, uint64_t
  * locked; so this is asked before each run of pushes, which look at nothing themselves. */
 LG_INLINE uint64_t lg_exchange_space(lg_thread *self, unsigned class_index)
 {
-    uint64_t capacity = lg_load_relaxed_64(&lg_stripe_of(class_index)->cache_capacity);
+    uint64_t capacity = lg_load_relaxed_64(&lg_class_at(class_index)->cache_capacity);
     const lg_deque *deque = &lg_bin_of(self, class_index)->deque;
     /* Acquire: thieves have read the slots below top. Partner: the release of top in lg_deque_take(). Also below a lock
      * this counts what the thief has yet to take off: it may still read those. As in lg_deque_make_room(), only C11's text
@@ -35,7 +35,7 @@ LG_INLINE uint64_t lg_exchange_space(lg_thread *self, unsigned class_index)
 LG_INLINE unsigned lg_exchange_batch(lg_thread *self, unsigned class_index)
 {
     lg_dealings *dealings = &self->dealings[class_index];
-    uint64_t capacity = lg_load_relaxed_64(&lg_stripe_of(class_index)->cache_capacity);
+    uint64_t capacity = lg_load_relaxed_64(&lg_class_at(class_index)->cache_capacity);
     uint64_t freed = lg_load_relaxed_64(&lg_bin_of(self, class_index)->hot.deallocations);
     uint64_t size = lg_exchange_size(capacity, dealings->refilled_at, freed, dealings->takes_long);
     return (unsigned)lg_min(1 + lg_min(size, lg_exchange_space(self, class_index)), 64);
@@ -68,5 +68,7 @@ LG_HIDDEN lg_region *lg_exchange_refill(lg_thread *self, unsigned class_index);
 /* Sends up to `count` regions of the own cache to the shared pools, together with the one of the batch, which is dirty,
  * if there is one; `self` may be NULL if `count` is 0. With eager_return they are cleared on the way. */
 LG_HIDDEN void lg_exchange_send(lg_thread *self, unsigned class_index, lg_batch batch, uint64_t count);
+/* The same for a caller who is in transit, and without a further region. */
+LG_HIDDEN LG_COLD void lg_exchange_send_moving(lg_thread *self, unsigned class_index, uint64_t count);
 
 #endif

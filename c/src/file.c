@@ -62,6 +62,28 @@ int lg_file_usage(const lg_file *file, uint64_t *out_size, uint64_t *out_allocat
     return error != 0 ? error : lg_os_file_usage(file->fd, out_size, out_allocated);
 }
 
+int lg_file_next_data(const lg_file *file, uint64_t offset, uint64_t len, uint64_t *out_start, uint64_t *out_len)
+{
+    int error = lg_file_check(file);
+    *out_len = 0;
+    return error != 0 ? error : lg_os_next_data(file->fd, offset, len, out_start, out_len);
+}
+
+int lg_file_data(const lg_file *file, uint64_t offset, uint64_t len, uint64_t *out_bytes)
+{
+    uint64_t end = offset + len, start, found = 1;
+    *out_bytes = 0;
+    int error = 0;
+    while (offset < end && error == 0 && found != 0) {
+        error = lg_file_next_data(file, offset, end - offset, &start, &found);
+        if (error == 0 && found != 0) {
+            *out_bytes += found;
+            offset = start + found;
+        }
+    }
+    return error;
+}
+
 int lg_file_map(const lg_file *file, void *addr, size_t len, uint64_t offset)
 {
     int error = lg_file_check(file);

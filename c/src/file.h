@@ -43,6 +43,10 @@ LG_HIDDEN int lg_file_truncate(const lg_file *file, uint64_t size);
 LG_HIDDEN int lg_file_allocate_blocks(const lg_file *file, uint64_t offset, uint64_t len);
 LG_HIDDEN int lg_file_punch(const lg_file *file, uint64_t offset, uint64_t len);
 LG_HIDDEN int lg_file_usage(const lg_file *file, uint64_t *out_size, uint64_t *out_allocated);
+/* Bytes of a part that hold data, as far as the file system tells. */
+LG_HIDDEN int lg_file_data(const lg_file *file, uint64_t offset, uint64_t len, uint64_t *out_bytes);
+/* Finds the next piece of data in a part: *out_len is 0 if there is none. */
+LG_HIDDEN int lg_file_next_data(const lg_file *file, uint64_t offset, uint64_t len, uint64_t *out_start, uint64_t *out_len);
 LG_HIDDEN int lg_file_map(const lg_file *file, void *addr, size_t len, uint64_t offset);
 
 #endif

@@ -7,9 +7,9 @@
  *
  * In the parent: everything is undone in reverse order. It never sees any of it.
  *
- * In the child there is one thread. Areas on files are MADV_DONTFORK, so their pages are gone: the addresses are
- * made inaccessible, what was in use there is lost (freeing it does nothing), new allocations get new areas
- * in new files. Anonymous areas were copied on write: the caches of vanished threads go to the pools, and what
+ * In the child there is one thread. Chunks on files are MADV_DONTFORK, so their pages are gone: the addresses are
+ * made inaccessible, what was in use there is lost (freeing it does nothing), new allocations get new chunks
+ * in new files. Anonymous ones were copied on write: the caches of vanished threads go to the pools, and what
  * such a thread had in its hands is found by its state: free, but in no pool.
  *
  * Handlers of others may run between these, in any order, and allocate: the forking thread holds all locks, takes none
@@ -41,7 +41,8 @@ static lg_lock *lock_of(unsigned rank)
     case LG_RANK_WORKER: return &lg_worker_lock;
     case LG_RANK_PATH: return &lg_path_lock;
     case LG_RANK_METADATA: return &lg_metadata_lock;
-    default: return with_areas && rank != LG_RANK_ROOM ? lg_class_lock(rank - LG_RANK_CLASS) : NULL;
+    case LG_RANK_ARENA: return with_areas ? &lg_arena_lock : NULL;
+    default: return NULL;
     }
 }
 
@@ -117,12 +118,13 @@ static void go_on(void)
     lg_store_relaxed_32(&lg_this_process.up, 1);
     lg_barrier_init(); /* the registration is the process's, and this is another one */
     uint64_t charge = 0;
-    for (unsigned c = 0; c < lg_layout_.stripes; c++) {
+    for (unsigned c = 0; c < lg_layout_.classes; c++) {
         if (lg_area_count(c) == 0)
             continue;
         drain(c);
-        charge += lg_area_forked(c, counted_in_use(c));
+        charge += lg_chunks_forked(c, counted_in_use(c));
     }
+    lg_backing_forked();
     lg_charge_reset(charge);
     lg_threads_forked();
     lg_hot_refresh();
@@ -142,8 +144,11 @@ static void start_over(void)
     lg_worker_forked();
     lg_threads_abandon();
     lg_pools_abandon();
-    lg_areas_abandon();
-    lg_stripes_abandon();
+    for (unsigned c = 0; c < LG_CLASS_COUNT; c++)
+        lg_store_relaxed_64(&lg_in_use_lost[c], 0);
+    lg_backing_abandon();
+    lg_chunks_abandon();
+    lg_arena_abandon();
     lg_store_relaxed_32(&lg_was_up, 0);
     lg_hot_refresh();
 }

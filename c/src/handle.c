@@ -5,41 +5,35 @@
 
 /* Where an address lies. */
 typedef struct location {
-    uint64_t class_index; /* at least lg_layout_.stripes: not ours, or a class that the reservation is too small for */
-    size_t within;        /* bytes from the stripe's start */
-    uint64_t index;       /* of the region there */
+    bool ours;
+    unsigned class_index; /* of the memory there; at least LG_CLASS_COUNT: there is none */
+    size_t within;        /* bytes from the region's start */
+    uint64_t index;       /* of the region */
 } location;
 
 static location location_of(const void *ptr)
 {
-    if (!lg_ready())
-        return (location){.class_index = UINT64_MAX};
-    uint64_t class_index = lg_class_of(ptr);
+    if (!lg_ready() || lg_chunk_of(ptr) >= lg_layout_.chunks)
+        return (location){.class_index = LG_CLASS_COUNT};
+    uint64_t offset = (uintptr_t)ptr - lg_load_relaxed_64(&lg_arena_base);
+    unsigned class_index = lg_class_of(ptr);
     if (class_index >= LG_CLASS_COUNT)
-        return (location){.class_index = UINT64_MAX};
-    size_t within = (uintptr_t)ptr & (lg_layout_.stripe_bytes - 1);
-    return (location){class_index, within, within >> (class_index + LG_CLASS_MIN)};
-}
-
-/* Whether a region there could ever have been handed out. */
-static bool has_region(location at)
-{
-    return at.class_index < lg_layout_.stripes &&
-           at.index < lg_load_relaxed_64(&lg_stripe_of((unsigned)at.class_index)->limit);
+        return (location){.ours = true, .class_index = LG_CLASS_COUNT};
+    return (location){true, class_index, offset & (lg_class_size(class_index) - 1),
+                      offset >> (class_index + LG_CLASS_MIN)};
 }
 
 bool lg_owns(const void *ptr)
 {
-    return location_of(ptr).class_index != UINT64_MAX || lg_stripes_abandoned(ptr);
+    return location_of(ptr).ours || lg_arena_abandoned(ptr);
 }
 
 bool lg_region_find(const void *ptr, unsigned *out_class_index, uint64_t *out_region)
 {
     location at = location_of(ptr);
-    if (!has_region(at))
-        return false;
-    unsigned class_index = (unsigned)at.class_index;
-    if (!lg_state_is_of(lg_load_relaxed_64(&lg_region_at(class_index, at.index)->state), ptr))
+    unsigned class_index = at.class_index;
+    if (class_index >= LG_CLASS_COUNT || at.within != 0 ||
+        !lg_state_is_of(lg_load_relaxed_64(&lg_region_at(class_index, at.index)->state), ptr))
         return false;
     *out_class_index = class_index;
     *out_region = at.index;
@@ -55,17 +49,17 @@ bool lg_handle_find(lgalloc_handle handle, unsigned *out_class_index, uint64_t *
 static void explain_misuse(lgalloc_handle handle)
 {
     location at = location_of(handle.ptr);
-    if (at.class_index == UINT64_MAX && lg_stripes_abandoned(handle.ptr))
+    if (!at.ours && lg_arena_abandoned(handle.ptr))
         return;
-    if (at.class_index == UINT64_MAX)
+    if (!at.ours)
         LG_DIE(LG_TEXT("invalid free: "), LG_HEX(handle.ptr), LG_TEXT(" is not memory of this allocator"));
-    if (!has_region(at))
-        LG_DIE(LG_TEXT("invalid free: "), LG_HEX(handle.ptr), LG_TEXT(" was never allocated"));
-    unsigned class_index = (unsigned)at.class_index;
+    unsigned class_index = at.class_index;
+    if (class_index >= LG_CLASS_COUNT)
+        LG_DIE(LG_TEXT("invalid free: "), LG_HEX(handle.ptr), LG_TEXT(" was never allocated, or was given back"));
     size_t size = lg_class_size(class_index);
-    if (at.within % size != 0)
+    if (at.within != 0)
         LG_DIE(LG_TEXT("invalid free: "), LG_HEX(handle.ptr), LG_TEXT(" points inside the region at "),
-               LG_HEX((uintptr_t)handle.ptr - at.within % size), LG_TEXT(" of "), LG_HEX(size), LG_TEXT(" bytes"));
+               LG_HEX((uintptr_t)handle.ptr - at.within), LG_TEXT(" of "), LG_HEX(size), LG_TEXT(" bytes"));
     if (handle.len != size)
         LG_DIE(LG_TEXT("invalid free: length "), LG_HEX(handle.len), LG_TEXT(" given for the region at "),
                LG_HEX(handle.ptr), LG_TEXT(" of "), LG_HEX(size), LG_TEXT(" bytes"));
@@ -80,8 +74,8 @@ static void explain_misuse(lgalloc_handle handle)
 
 void lg_region_explain(const void *ptr)
 {
-    uint64_t class_index = lg_class_of(ptr);
-    size_t len = lg_class_size((unsigned)(class_index % LG_CLASS_COUNT)); /* whatever it is, not the length is wrong */
+    unsigned class_index = lg_class_of(ptr);
+    size_t len = class_index < LG_CLASS_COUNT ? lg_class_size(class_index) : 1; /* whatever it is, not the length is wrong */
     explain_misuse((lgalloc_handle){(void *)(uintptr_t)ptr, len});
 }
 

@@ -2,7 +2,7 @@
 #ifndef LG_HANDLE_H
 #define LG_HANDLE_H
 
-#include "area.h"
+#include "backing.h"
 
 /* A handle that holds nothing, dangling but aligned. */
 LG_INLINE lgalloc_handle lg_empty_handle(size_t elem_align)

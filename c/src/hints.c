@@ -6,8 +6,8 @@
 typedef struct region_part {
     unsigned class_index;
     uint64_t region; /* its index */
-    uint64_t start;  /* bytes in the stripe, of the region */
-    lg_area area;
+    uint64_t start;  /* bytes in the arena, of the region */
+    enum lg_area_kind kind;
 } region_part;
 
 /* Checks the range and finds the region; leaves `out` as it is where there is nothing to do. */
@@ -20,8 +20,8 @@ static lgalloc_status locate(lgalloc_handle handle, size_t offset, size_t len, r
     if (!lg_handle_find(handle, &out->class_index, &out->region))
         return LGALLOC_STATUS_INVALID_ARGUMENT;
     out->start = out->region << (out->class_index + LG_CLASS_MIN);
-    return lg_area_next(out->class_index, out->start, &out->area) ? LGALLOC_STATUS_OK
-                                                                  : LGALLOC_STATUS_INVALID_ARGUMENT;
+    out->kind = lg_backing_kind(out->start);
+    return LGALLOC_STATUS_OK;
 }
 
 /* The whole pages inside a range. */
@@ -42,7 +42,7 @@ static lgalloc_status hint(enum lg_system_call advice, lgalloc_handle handle, si
     lg_os_round_outward(&offset, &len);
     int error = lg_os_advise(advice, (char *)handle.ptr + offset, len);
     /* Anonymous memory on a system without swap: there is nothing to bring in. */
-    if (error == EBADF && advice == LG_SYS_ADVISE_PREFETCH && part.area.kind == LG_AREA_ANONYMOUS)
+    if (error == EBADF && advice == LG_SYS_ADVISE_PREFETCH && part.kind == LG_AREA_ANONYMOUS)
         error = 0;
     if (error == 0)
         return LGALLOC_STATUS_OK;
@@ -76,7 +76,7 @@ LG_API lgalloc_status lgalloc_populate(lgalloc_handle handle, size_t offset, siz
         return status;
     lg_os_round_outward(&offset, &len);
     /* First the disk blocks: a full disk is found out here, not by the write that follows. */
-    int reserved = lg_area_reserve_blocks(part.class_index, &part.area, part.start + offset, len);
+    int reserved = lg_backing_reserve_blocks(part.start + offset, len);
     if (reserved != 0 && reserved != EOPNOTSUPP)
         return lg_io_error(reserved);
     int error = lg_os_advise(LG_SYS_ADVISE_POPULATE, (char *)handle.ptr + offset, len);
@@ -84,7 +84,7 @@ LG_API lgalloc_status lgalloc_populate(lgalloc_handle handle, size_t offset, siz
         touch((char *)handle.ptr + offset, len);
         error = 0;
     }
-    if (error == EFAULT && part.area.kind == LG_AREA_FILE)
+    if (error == EFAULT && part.kind == LG_AREA_FILE)
         error = ENOSPC; /* the fault would have been a SIGBUS */
     return error == 0 ? LGALLOC_STATUS_OK : lg_io_error(error);
 }
@@ -98,7 +98,7 @@ LG_API lgalloc_status lgalloc_discard(lgalloc_handle handle, size_t offset, size
     round_inward(&offset, &len);
     if (len == 0)
         return LGALLOC_STATUS_OK;
-    int error = lg_area_clear(part.class_index, &part.area, part.start + offset, len);
+    int error = lg_backing_clear(part.start + offset, len);
     lg_store_relaxed_32(&lg_region_at(part.class_index, part.region)->has_blocks, 0);
     if (error == 0)
         return LGALLOC_STATUS_OK;

@@ -45,7 +45,7 @@ LG_INLINE bool lg_hot_use(lg_region *region, const size_t *len, void **out_ptr, 
             return false;
         /* As lg_address_of(), but for a shift, for which the hot path would have to save a register. */
         unsigned class_index = lg_log2_floor(*len) - LG_CLASS_MIN;
-        *out_ptr = (void *)(lg_stripe_of(class_index)->base + lg_region_index(class_index, region) * *len);
+        *out_ptr = (void *)(lg_class_at(class_index)->base + lg_region_index(class_index, region) * *len);
         in_use = lg_state_in_use(*out_ptr);
     }
     lg_store_relaxed_64(&region->state, in_use);

@@ -10,10 +10,10 @@ int lg_init(void)
     lg_lock_acquire(&lg_init_lock);
     int error = 0;
     if (!lg_ready()) {
-        error = lg_stripe_init();
+        error = lg_arena_init();
         if (error == 0) {
             lg_pools_init();
-            lg_areas_init();
+            lg_chunks_init();
             lg_threads_init(lg_cache_at_exit);
             lg_barrier_init();
             lg_process_init();

@@ -14,8 +14,8 @@ enum lg_rank {
     LG_RANK_CONFIG = 1,  /* applying a configuration, starting and stopping the worker */
     LG_RANK_WORKER = 2,  /* the worker's orders and its condition variable */
     LG_RANK_ROOM = 3,    /* transit.c: shutting out all movers */
-    LG_RANK_CLASS = 4,   /* one per size class, smallest class first */
-    LG_RANK_PATH = 4 + LGALLOC_SIZE_CLASS_COUNT, /* the configured directory's name */
+    LG_RANK_ARENA = 4,   /* chunks: what they are, backing them, changing their class */
+    LG_RANK_PATH = 5,    /* the configured directory's name */
     LG_RANK_METADATA,    /* which pages of the metadata are writable */
     LG_RANK_COUNT
 };

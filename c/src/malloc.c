@@ -34,12 +34,12 @@ LG_INLINE void *hot_malloc(size_t size, bool lzcnt)
 
 LG_INLINE void hot_free(void *ptr)
 {
-    uint64_t class_index = lg_class_of(ptr);
-    if (LG_UNLIKELY(class_index >= LG_CLASS_COUNT)) {
+    uint64_t chunk = lg_chunk_of(ptr);
+    if (LG_UNLIKELY(chunk >= lg_load_relaxed_64(&lg_chunks_count))) {
         free_elsewhere(ptr);
         return;
     }
-    lg_bin *bin = &lg_hot_bins[64 - LG_CLASS_MIN] - class_index;
+    lg_bin *bin = (lg_bin *)((char *)lg_hot_bins + lg_chunk_bin_offset(lg_chunk_word(chunk)));
     LG_OPAQUE(bin);
     /* Without a class or a record this is a descriptor that no address is in. */
     lg_region *region = lg_bin_region(bin, (uintptr_t)ptr);
@@ -104,7 +104,7 @@ static void *malloc_refilled(size_t size)
     lg_thread *self = lg_self();
     unsigned class_index = lg_log2_ceil(size) - LG_CLASS_MIN;
     lg_region *region;
-    if (LG_UNLIKELY(self == NULL) || LG_UNLIKELY(class_index >= lg_layout_.stripes) ||
+    if (LG_UNLIKELY(self == NULL) || LG_UNLIKELY(class_index >= lg_layout_.classes) ||
         LG_UNLIKELY((region = lg_exchange_refill(self, class_index)) == NULL))
         return malloc_elsewhere(size);
     return take_over(lg_bin_of(self, class_index), region);
@@ -121,8 +121,9 @@ static void *die_taken_twice(const lg_region *region)
 
 static void free_elsewhere(void *ptr)
 {
-    if (ptr != NULL)
-        lg_handle_free((lgalloc_handle){ptr, lg_class_size((unsigned)(lg_class_of(ptr) % LG_CLASS_COUNT))});
+    unsigned class_index = lg_class_of(ptr);
+    if (ptr != NULL) /* no region has the length 1 */
+        lg_handle_free((lgalloc_handle){ptr, class_index < LG_CLASS_COUNT ? lg_class_size(class_index) : 1});
 }
 
 static void free_sized_elsewhere(void *ptr, size_t size)

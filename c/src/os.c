@@ -336,6 +336,24 @@ int lg_os_write(int fd, const char *text, size_t len)
     return 0;
 }
 
+int lg_os_next_data(int fd, uint64_t offset, uint64_t len, uint64_t *out_start, uint64_t *out_len)
+{
+    FAULT(LG_SYS_SEEK);
+    off_t start = 0, end = 0;
+    *out_len = 0;
+    int error = CALL((start = lseek(fd, (off_t)offset, SEEK_DATA)) >= 0);
+    if (error == ENXIO) /* nothing but holes up to the end */
+        return 0;
+    if (error != 0 || (uint64_t)start >= offset + len)
+        return error;
+    error = CALL((end = lseek(fd, start, SEEK_HOLE)) >= 0);
+    if (error != 0)
+        return error;
+    *out_start = (uint64_t)start;
+    *out_len = lg_min((uint64_t)end, offset + len) - (uint64_t)start;
+    return 0;
+}
+
 int lg_os_read_lines(const char *path, void (*line)(void *context, const char *text), void *context)
 {
     FAULT(LG_SYS_READ_MAPS);
@@ -382,6 +400,32 @@ int lg_os_absolute(const char *directory, char *out)
         return ENAMETOOLONG;
     memcpy(out + before, directory, len + 1);
     return 0;
+}
+
+int lg_os_present_pages(const void *addr, size_t len, uint64_t *out_pages)
+{
+    FAULT(LG_SYS_READ_MAPS);
+    int fd = -1;
+    size_t page = lg_os_page_size();
+    uint64_t words[512]; /* one for each page; the highest bit says that it is there */
+    *out_pages = 0;
+    int error = CALL((fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC)) >= 0);
+    if (error != 0)
+        return error;
+    uint64_t next = (uintptr_t)addr / page, end = next + len / page;
+    while (next < end && error == 0) {
+        ssize_t got = 0;
+        size_t wanted = lg_min(end - next, sizeof(words) / sizeof(*words)) * sizeof(*words);
+        error = CALL((got = pread(fd, words, wanted, (off_t)(next * sizeof(*words)))) > 0);
+        size_t n = error == 0 ? (size_t)got / sizeof(*words) : 0;
+        for (size_t i = 0; i < n; i++)
+            *out_pages += words[i] >> 63;
+        if (error == 0 && n == 0)
+            error = EIO;
+        next += n;
+    }
+    lg_os_close(fd);
+    return error;
 }
 
 /* ---- threads */

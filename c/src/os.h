@@ -26,6 +26,7 @@
     X(ALLOCATE)      /* fallocate: reserve disk blocks */                                                    \
     X(PUNCH)         /* fallocate: punch a hole */                                                           \
     X(FSTAT)         /* fstat: sizes */                                                                      \
+    X(SEEK)          /* lseek: where a file has data */                                                      \
     X(IDENTIFY)      /* fstat: which file it is */                                                           \
     X(OPEN_APPEND)   /* open of a file that the statistics go to */                                          \
     X(ADVISE_DISCARD)  /* madvise MADV_DONTNEED */                                                           \
@@ -76,6 +77,8 @@ LG_INLINE void lg_os_round_outward(size_t *start, size_t *len)
 
 /* ---- address space */
 
+/* How much more address space the process may have; SIZE_MAX: as much as there is. */
+LG_HIDDEN size_t lg_os_addresses_left(void);
 /* Reserves inaccessible addresses, anywhere, that cost no memory. */
 LG_HIDDEN int lg_os_reserve(size_t len, void **out);
 /* Reserves just these addresses. EEXIST where something else is there. */
@@ -139,12 +142,16 @@ LG_HIDDEN int lg_os_file_usage(int fd, uint64_t *out_size, uint64_t *out_allocat
 LG_HIDDEN int lg_os_open_append(const char *path, int *out_fd);
 /* Writes all of it, in one go if the system takes it so. */
 LG_HIDDEN int lg_os_write(int fd, const char *text, size_t len);
+/* The next piece of [offset, offset + len) that isn't a hole: its start and length; 0 if all is. */
+LG_HIDDEN int lg_os_next_data(int fd, uint64_t offset, uint64_t len, uint64_t *out_start, uint64_t *out_len);
 /* Calls `line` for each line of a text file of /proc, without the newline. */
 LG_HIDDEN int lg_os_read_lines(const char *path, void (*line)(void *context, const char *text), void *context);
 
 /* The directory's absolute name, PATH_MAX bytes at most with the terminating zero: where it is now, whatever directory
  * the program changes to. The directory need not exist yet. */
 LG_HIDDEN int lg_os_absolute(const char *directory, char *out);
+/* How many pages of a range are in memory and mapped. */
+LG_HIDDEN int lg_os_present_pages(const void *addr, size_t len, uint64_t *out_pages);
 
 /* ---- threads */
 

@@ -13,7 +13,9 @@
 #include "os_call.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -85,6 +87,22 @@ static void *copy_seed(void)
 }
 
 /* ---- reserving */
+
+static void note_pages(void *context, const char *text)
+{
+    *(size_t *)context = strtoull(text, NULL, 10); /* the first number of statm: pages of address space */
+}
+
+size_t lg_os_addresses_left(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return SIZE_MAX;
+    size_t pages = 0;
+    (void)lg_os_read_lines("/proc/self/statm", note_pages, &pages); /* without /proc: as if nothing were used yet */
+    size_t used = pages * lg_os_page_size();
+    return limit.rlim_cur > used ? limit.rlim_cur - used : 0;
+}
 
 int lg_os_reserve(size_t len, void **out)
 {
@@ -200,7 +218,11 @@ static int map_in_place(void *addr, size_t len, int flags, int fd, uint64_t offs
 int lg_os_commit(void *addr, size_t len)
 {
     FAULT(LG_SYS_COMMIT);
+#if LG_TSAN /* for which a mapping writes to all of it, and others may be reading the zeros */
+    return CALL(mprotect(addr, len, PROT_READ | PROT_WRITE) == 0);
+#else
     return map_in_place(addr, len, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+#endif
 }
 
 int lg_os_commit_readable(void *addr, size_t len)

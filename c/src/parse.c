@@ -103,6 +103,7 @@ bool lg_parse(enum lg_kind kind, const char *text, uint64_t *out_value)
     case LG_KIND_SWITCH: return read_switch(text, out_value);
     case LG_KIND_COUNT: return read_count(text, out_value);
     case LG_KIND_BYTES: return read_bytes(text, out_value);
+    case LG_KIND_ARENA: return read_bytes(text, out_value) && lg_value_fits(kind, *out_value);
     case LG_KIND_TIME: return read_time(text, out_value);
     case LG_KIND_BACKING: return read_backing(text, out_value);
     }
@@ -111,6 +112,8 @@ bool lg_parse(enum lg_kind kind, const char *text, uint64_t *out_value)
 
 bool lg_value_fits(enum lg_kind kind, uint64_t value)
 {
+    if (kind == LG_KIND_ARENA)
+        return value == 0 || ((value & (value - 1)) == 0 && value >= 32 * LG_MIB && value <= 4096 * LG_GIB);
     return (kind != LG_KIND_SWITCH && kind != LG_KIND_BACKING) || value <= 1;
 }
 
@@ -122,6 +125,7 @@ const char *lg_allowed(enum lg_kind kind)
     case LG_KIND_BYTES:
         return "bytes, a whole number below 2^64, alone or with K, M, G or T (KiB and KB mean the same: 1024), or "
                "unlimited";
+    case LG_KIND_ARENA: return "bytes, a power of two from 32M to 4T, or 0 for the most that the system grants";
     case LG_KIND_TIME:
         return "a time below 2^64 ns, a whole number with ns, us, ms, s, m or h; a number alone is nanoseconds";
     case LG_KIND_BACKING: return "file (LGALLOC_BACKING_FILE) or anonymous (LGALLOC_BACKING_ANONYMOUS; also anon)";
@@ -134,7 +138,8 @@ void lg_put_value(lg_text *text, enum lg_kind kind, uint64_t value)
     switch (kind) {
     case LG_KIND_SWITCH: lg_put(text, value != 0 ? "true" : "false"); return;
     case LG_KIND_COUNT: lg_put_number(text, value); return;
-    case LG_KIND_BYTES: lg_put_bytes(text, value); return;
+    case LG_KIND_BYTES:
+    case LG_KIND_ARENA: lg_put_bytes(text, value); return;
     case LG_KIND_TIME: lg_put_time(text, value); return;
     case LG_KIND_BACKING: lg_put(text, value == LGALLOC_BACKING_FILE ? "file" : "anonymous"); return;
     }

@@ -45,8 +45,8 @@ void lg_charge_reset(uint64_t bytes)
 
 void lg_pools_init(void)
 {
-    for (unsigned c = 0; c < lg_layout_.stripes; c++) {
-        size_t regions = lg_stripe_regions(c);
+    for (unsigned c = 0; c < lg_layout_.classes; c++) {
+        size_t regions = lg_class_regions(c);
         lg_a64 *words = lg_layout_.bitmap_words[c];
         lg_bitmap_init(&lg_dirty[c].regions, words, regions);
         lg_clean[c].side = 1;
@@ -61,14 +61,6 @@ void lg_pools_abandon(void)
     lg_charge_reset(0);
 }
 
-int lg_pools_commit(unsigned class_index)
-{
-    if (lg_load_relaxed_64(&lg_stripe_of(class_index)->limit) != 0)
-        return 0;
-    return lg_metadata_commit(lg_layout_.bitmap_words[class_index],
-                              2 * lg_bitmap_words(lg_stripe_regions(class_index)) * sizeof(lg_a64));
-}
-
 /* What was claimed, counted. */
 LG_INLINE lg_batch claimed(lg_thread *self, lg_pool *pool, unsigned class_index, lg_batch batch)
 {
@@ -79,8 +71,8 @@ LG_INLINE lg_batch claimed(lg_thread *self, lg_pool *pool, unsigned class_index,
 
 lg_batch lg_pool_claim(lg_thread *self, lg_pool *pool, unsigned class_index, unsigned most, bool scan)
 {
-    /* Before the first area the bitmap can't be written yet, but reads as empty. */
-    uint64_t limit = lg_load_relaxed_64(&lg_stripe_of(class_index)->limit);
+    /* Before the class has its first chunk the bitmap can't be written yet, but reads as empty. */
+    uint64_t limit = lg_load_relaxed_64(&lg_class_at(class_index)->limit);
     lg_batch batch = scan ? lg_bitmap_claim_scan(&pool->regions, most, limit)
                           : lg_bitmap_claim(&pool->regions, most);
     return claimed(self, pool, class_index, batch);
@@ -157,7 +149,7 @@ uint64_t lg_pool_dirty_bytes(void)
 {
     uint64_t bytes = 0, counts[LG_CLASS_COUNT];
     lg_pools_count(lg_dirty, counts);
-    for (unsigned c = 0; c < lg_layout_.stripes; c++)
+    for (unsigned c = 0; c < lg_layout_.classes; c++)
         bytes += counts[c] << (c + LG_CLASS_MIN);
     return bytes;
 }

@@ -31,13 +31,10 @@ LG_HIDDEN uint64_t lg_charged(void);
 /* In the child of a fork, where what the parent holds no longer counts. */
 LG_HIDDEN void lg_charge_reset(uint64_t bytes);
 
-/* After lg_stripe_init(). */
+/* After lg_arena_init(). */
 LG_HIDDEN void lg_pools_init(void);
 /* In a child that starts over: they are empty, and nothing is charged. */
 LG_HIDDEN void lg_pools_abandon(void);
-/* Makes the bitmaps of a class usable; once they are, again is harmless. Under the class's lock. */
-LG_HIDDEN int lg_pools_commit(unsigned class_index);
-
 /* In all of these `self` is the calling thread's record or NULL. Claims up to `most` (at least 1) regions. Clean ones
  * must have been charged before. `scan`: finds what is there all the time, also while other threads give and claim. */
 LG_HIDDEN lg_batch lg_pool_claim(lg_thread *self, lg_pool *pool, unsigned class_index, unsigned most, bool scan);
@@ -59,7 +56,7 @@ LG_HIDDEN void lg_pool_give(lg_thread *self, lg_pool *pool, unsigned class_index
 /* The same where it is known how many there are. */
 LG_HIDDEN void lg_pool_give_counted(lg_thread *self, lg_pool *pool, unsigned class_index, lg_batch batch,
                                     uint64_t count);
-/* Regions [first, first + count) of a new area go into the pool. */
+/* Regions [first, first + count) of a new mapping go into the pool. */
 LG_HIDDEN void lg_pool_give_range(lg_thread *self, lg_pool *pool, unsigned class_index, uint64_t first,
                                   uint64_t count);
 

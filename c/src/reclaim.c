@@ -18,7 +18,7 @@ static uint64_t clear_run(lg_thread *self, unsigned class_index, lg_area *area, 
     unsigned n = lg_batch_count(batch);
     for (uint64_t i = from; i < from + n; i++) /* also where clearing fails halfway */
         lg_store_relaxed_32(&lg_region_at(class_index, i)->has_blocks, 0);
-    int error = lg_area_clear(class_index, area, from << log2, (uint64_t)n << log2);
+    int error = lg_backing_clear(from << log2, (uint64_t)n << log2);
     LG_PROBE4(clear, lg_class_size(class_index), lg_region_address(class_index, from), (uint64_t)n << log2, error);
     if (error != 0) {
         lg_add_relaxed_64(&lg_clear_failures, 1);
@@ -72,7 +72,7 @@ uint64_t lg_reclaim_batch(lg_thread *self, unsigned class_index, lg_batch batch,
         uint64_t first = batch.word * 64 + (uint64_t)__builtin_ctzll(batch.mask);
         lg_area area;
         if (!lg_area_next(class_index, first << log2, &area))
-            LG_DIE(LG_TEXT("internal: a free region without an area at "),
+            LG_DIE(LG_TEXT("internal: a free region without a chunk at "),
                    LG_HEX(lg_region_address(class_index, first)));
         cleared += clear_in_area(self, class_index, &area, &batch, eager);
     }
@@ -155,43 +155,50 @@ void lg_reclaim_caches(lg_thread *self, unsigned class_index)
         lg_reclaim_cache(self, lg_thread_at(id), class_index);
 }
 
-/* ---- areas */
+/* ---- chunks */
 
-static uint64_t release(lg_thread *self, unsigned class_index, const lg_area *area)
+static uint64_t release(lg_thread *self, unsigned class_index, uint64_t first, uint64_t count)
 {
     uint64_t dirty_bytes;
     lg_transit_enter(self);
-    if (lg_area_release(class_index, area->start, &dirty_bytes))
+    if (lg_chunks_release(class_index, first, count, &dirty_bytes))
         LG_COUNT(self, class_index, clear_slow_total, dirty_bytes >> (class_index + LG_CLASS_MIN));
     lg_transit_leave(self);
     return dirty_bytes;
 }
 
-uint64_t lg_reclaim_areas(lg_thread *self, unsigned class_index)
+uint64_t lg_reclaim_chunks(lg_thread *self, unsigned class_index)
 {
-    uint64_t total = 0;
-    lg_area area;
-    for (uint64_t offset = 0; lg_area_next(class_index, offset, &area); offset = area.start + area.len)
-        if (lg_area_is_free(class_index, &area))
-            total += release(self, class_index, &area);
+    uint64_t total = 0, first, count;
+    for (uint64_t chunk = 0; lg_chunks_find_free(class_index, chunk, &first, &count); chunk = first + count)
+        total += release(self, class_index, first, count);
     return total;
 }
 
-void lg_reclaim_idle_areas(lg_thread *self, unsigned class_index, uint64_t ticks)
+/* Step by step first, so that unmapping has little left to do, under the lock. */
+static void clear_chunks(lg_thread *self, unsigned class_index, uint64_t first, uint64_t count)
 {
+    uint64_t regions = UINT64_MAX, bytes = UINT64_MAX;
     lg_area area;
-    for (uint64_t offset = 0; lg_area_next(class_index, offset, &area); offset = area.start + area.len) {
-        uint32_t before = area.idle_ticks;
-        area.idle_ticks = lg_area_is_free(class_index, &area) ? before + 1 : 0;
-        if (ticks != 0 && area.idle_ticks >= ticks) {
-            /* Step by step first, so that unmapping has little left to do. */
-            uint64_t regions = UINT64_MAX, bytes = UINT64_MAX;
-            (void)clear_area(self, class_index, &area, &regions, &bytes);
-            (void)release(self, class_index, &area);
-            area.idle_ticks = 0;
-        }
-        if (area.idle_ticks != before)
-            lg_area_note(class_index, &area);
+    if (lg_area_next(class_index, first << LG_CHUNK_LOG2, &area)) {
+        uint64_t end = lg_min((first + count) << LG_CHUNK_LOG2, area.start + area.len);
+        area.start = lg_max(area.start, first << LG_CHUNK_LOG2);
+        area.len = end > area.start ? end - area.start : 0;
+        (void)clear_area(self, class_index, &area, &regions, &bytes);
+    }
+}
+
+void lg_reclaim_idle_chunks(lg_thread *self, unsigned class_index, uint64_t ticks)
+{
+    uint64_t first, count;
+    if (lg_area_count(class_index) == 0)
+        return;
+    lg_chunks_tick(class_index);
+    if (ticks == 0)
+        return;
+    for (uint64_t chunk = 0; lg_chunks_find_idle(class_index, chunk, ticks, &first, &count); chunk = first + count) {
+        clear_chunks(self, class_index, first, count);
+        (void)release(self, class_index, first, count);
     }
 }
 
@@ -201,7 +208,7 @@ bool lg_reclaim_room(lg_thread *self, uint64_t bytes)
 {
     /* From the largest class down, so that few system calls make much room. */
     for (unsigned pass = 0; pass < 2; pass++) {
-        for (unsigned c = (unsigned)lg_layout_.stripes; c-- > 0;) {
+        for (unsigned c = (unsigned)lg_layout_.classes; c-- > 0;) {
             if (lg_charge(bytes))
                 return true;
             if (pass == 1)
@@ -218,12 +225,12 @@ bool lg_reclaim_room(lg_thread *self, uint64_t bytes)
 uint64_t lg_reclaim_all(lg_thread *self)
 {
     uint64_t total = 0;
-    for (unsigned c = 0; c < lg_layout_.stripes; c++) {
+    for (unsigned c = 0; c < lg_layout_.classes; c++) {
         if (lg_area_count(c) == 0)
             continue;
         lg_reclaim_caches(self, c);
         total += lg_reclaim_dirty(self, c, UINT64_MAX, UINT64_MAX, false);
-        total += lg_reclaim_areas(self, c);
+        total += lg_reclaim_chunks(self, c);
     }
     return total;
 }

@@ -1,12 +1,12 @@
 /*
- * Giving memory back: clearing dirty regions, draining caches, releasing areas. The worker, purges, full
+ * Giving memory back: clearing dirty regions, draining caches, releasing chunks. The worker, purges, full
  * caches and allocations that meet the limit all come here. None of these may be called in transit or with a
  * lock held, unless the text says otherwise.
  */
 #ifndef LG_RECLAIM_H
 #define LG_RECLAIM_H
 
-#include "area.h"
+#include "release.h"
 #include "transit.h"
 
 /* Clears dirty regions that are the caller's, who is in transit. They go to the pools: clean and discharged, or
@@ -23,11 +23,11 @@ LG_HIDDEN void lg_reclaim_cache(lg_thread *self, lg_thread *victim, unsigned cla
 /* The same for all threads. */
 LG_HIDDEN void lg_reclaim_caches(lg_thread *self, unsigned class_index);
 
-/* Releases areas without a region in use. Returns the dirty bytes among them. */
-LG_HIDDEN uint64_t lg_reclaim_areas(lg_thread *self, unsigned class_index);
+/* Releases chunks without a region in use. Returns the dirty bytes among them. */
+LG_HIDDEN uint64_t lg_reclaim_chunks(lg_thread *self, unsigned class_index);
 
-/* Counts a tick in which areas were free or were not, and releases those that were for `ticks` ticks. */
-LG_HIDDEN void lg_reclaim_idle_areas(lg_thread *self, unsigned class_index, uint64_t ticks);
+/* Counts a tick in which chunks were free or were not, and releases those that were for `ticks` ticks; 0: none. */
+LG_HIDDEN void lg_reclaim_idle_chunks(lg_thread *self, unsigned class_index, uint64_t ticks);
 
 /* Charges `bytes`, clearing as much as it takes: pools first, then caches. False: there is no room. */
 LG_HIDDEN LG_MUST_USE bool lg_reclaim_room(lg_thread *self, uint64_t bytes);

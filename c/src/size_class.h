@@ -44,4 +44,11 @@ LG_INLINE size_t lg_class_size(unsigned index)
     return (size_t)1 << (index + LG_CLASS_MIN);
 }
 
+/* Bytes, rounded up to whole regions; where that overflows, all that fit. */
+LG_INLINE size_t lg_whole_regions(unsigned index, size_t bytes)
+{
+    size_t below = lg_class_size(index) - 1;
+    return (bytes <= SIZE_MAX - below ? bytes + below : SIZE_MAX) & ~below;
+}
+
 #endif

@@ -75,7 +75,7 @@ static void collect(lgalloc_size_class_stats *out_stats, unsigned classes)
     uint64_t dirty[LG_CLASS_COUNT], clean[LG_CLASS_COUNT];
     lg_pools_count(lg_dirty, dirty);
     lg_pools_count(lg_clean, clean);
-    for (unsigned c = 0; c < lg_min(classes, lg_layout_.stripes); c++) {
+    for (unsigned c = 0; c < lg_min(classes, lg_layout_.classes); c++) {
         lgalloc_size_class_stats *stats = &out_stats[c];
         add_counters(stats, &lg_shared_hot[c], &lg_shared_rare[c]);
         stats->areas = lg_area_count(c);
@@ -111,7 +111,7 @@ LG_API void lgalloc_stats_global(lgalloc_global_stats *out_stats)
         out_stats->area_bytes += stats->area_total_bytes;
     }
     if (lg_ready())
-        out_stats->reserved_address_bytes = lg_layout_.reserved_bytes;
+        out_stats->reserved_address_bytes = lg_layout_.arena_bytes;
     out_stats->metadata_bytes = lg_load_relaxed_64(&lg_metadata_bytes);
     out_stats->limit_bytes = LG_OPTION(limit_bytes);
     out_stats->clear_failures = lg_load_relaxed_64(&lg_clear_failures);
@@ -130,9 +130,9 @@ LG_API lgalloc_status lgalloc_stats_files(lgalloc_file_stats *out_stats, size_t 
     if (out_stats == NULL && capacity != 0)
         return LGALLOC_STATUS_INVALID_ARGUMENT;
     size_t count = 0;
-    for (unsigned c = 0; lg_ready() && c < lg_layout_.stripes; c++) {
+    for (unsigned c = 0; lg_ready() && c < lg_layout_.classes; c++) {
         uint64_t files, size, allocated;
-        int error = lg_area_file_usage(c, &files, &size, &allocated);
+        int error = lg_backing_usage(c, &files, &size, &allocated);
         if (error != 0)
             return lg_io_error(error);
         if (files == 0)
@@ -145,15 +145,58 @@ LG_API lgalloc_status lgalloc_stats_files(lgalloc_file_stats *out_stats, size_t 
     return LGALLOC_STATUS_OK;
 }
 
+/* What the kernel says of a mapping, which may be of several size classes. */
 typedef struct map_totals {
     lgalloc_map_stats classes[LG_CLASS_COUNT];
-    int current; /* smaps: the class that the lines below the last header speak of; -1: none of ours */
+    uint64_t start, end; /* addresses of the mapping that the last lines spoke of; 0: none */
+    lgalloc_map_stats current;
 } map_totals;
 
-static int class_of_address(uint64_t address)
+/* The chunks of the class in a range of addresses: their pages that are in memory. */
+static uint64_t pages_of(unsigned class_index, uint64_t start, uint64_t end)
 {
-    uint64_t class_index = lg_class_of((const void *)(uintptr_t)address);
-    return class_index < LG_CLASS_COUNT ? (int)class_index : -1;
+    uint64_t pages = 0;
+    for (uint64_t at = start; at < end; at += LG_CHUNK) {
+        uint64_t present = 0;
+        if (lg_class_of((const void *)(uintptr_t)at) == class_index &&
+            lg_os_present_pages((void *)(uintptr_t)at, lg_min(LG_CHUNK, end - at), &present) == 0)
+            pages += present;
+    }
+    return pages;
+}
+
+/* The mapping's figures go to the classes of its chunks: by the pages that each has in memory. */
+static void close_mapping(map_totals *totals, uint64_t end)
+{
+    uint64_t base = (uint64_t)(uintptr_t)lg_arena_address(0);
+    uint64_t from = lg_max(totals->start, base);
+    end = lg_min(end, base + lg_layout_.arena_bytes);
+    uint32_t there = 0;
+    for (uint64_t at = from; at < end; at += LG_CHUNK) {
+        unsigned c = lg_class_of((const void *)(uintptr_t)at);
+        there |= c < LG_CLASS_COUNT ? (uint32_t)1 << c : 0;
+    }
+    uint64_t pages[LG_CLASS_COUNT] = {0}, all = 0;
+    bool several = (there & (there - 1)) != 0;
+    for (uint32_t left = there; left != 0;) {
+        unsigned c = lg_next_class(&left);
+        pages[c] = several ? pages_of(c, from, end) : 1;
+        all += pages[c];
+    }
+    for (uint32_t left = all != 0 ? there : 0; left != 0;) {
+        unsigned c = lg_next_class(&left);
+        totals->classes[c].mapped += totals->current.mapped * pages[c] / all;
+        totals->classes[c].active += totals->current.active * pages[c] / all;
+        totals->classes[c].dirty += totals->current.dirty * pages[c] / all;
+    }
+    memset(&totals->current, 0, sizeof(totals->current));
+}
+
+static void open_mapping(map_totals *totals, uint64_t start)
+{
+    close_mapping(totals, lg_min(start, totals->end));
+    totals->start = start;
+    totals->end = UINT64_MAX;
 }
 
 /* The number behind `key` in a line like "7f00 default mapped=3 dirty=1 kernelpagesize_kB=4"; 0 without. */
@@ -167,9 +210,7 @@ static uint64_t field(const char *line, const char *key)
 static void numa_line(void *context, const char *line)
 {
     map_totals *totals = context;
-    int c = class_of_address(strtoull(line, NULL, 16));
-    if (c < 0)
-        return;
+    open_mapping(totals, strtoull(line, NULL, 16));
     uint64_t page = field(line, "kernelpagesize_kB=") * 1024;
     /* "mapped" is left out where it equals another count, so add up the nodes' pages: " N0=12 N1=3". */
     uint64_t mapped = 0;
@@ -181,9 +222,9 @@ static void numa_line(void *context, const char *line)
     }
     /* "active" is left out where it equals "mapped". */
     uint64_t active = strstr(line, " active=") != NULL ? field(line, " active=") : mapped;
-    totals->classes[c].mapped += mapped * page;
-    totals->classes[c].active += active * page;
-    totals->classes[c].dirty += field(line, " dirty=") * page;
+    totals->current.mapped = mapped * page;
+    totals->current.active = active * page;
+    totals->current.dirty = field(line, " dirty=") * page;
 }
 
 /* smaps: a header "start-end perms …" for each mapping, then lines "Rss:  12 kB". */
@@ -193,19 +234,19 @@ static void smaps_line(void *context, const char *line)
     const char *dash = strchr(line, '-');
     const char *colon = strchr(line, ':');
     if (dash != NULL && (colon == NULL || dash < colon)) {
-        totals->current = class_of_address(strtoull(line, NULL, 16));
+        open_mapping(totals, strtoull(line, NULL, 16));
+        totals->end = strtoull(dash + 1, NULL, 16);
         return;
     }
-    if (totals->current < 0 || colon == NULL)
+    if (colon == NULL)
         return;
-    lgalloc_map_stats *stats = &totals->classes[totals->current];
     uint64_t bytes = strtoull(colon + 1, NULL, 10) * 1024;
     if (strncmp(line, "Rss:", 4) == 0)
-        stats->mapped += bytes;
+        totals->current.mapped += bytes;
     else if (strncmp(line, "Referenced:", 11) == 0)
-        stats->active += bytes;
+        totals->current.active += bytes;
     else if (strncmp(line, "Shared_Dirty:", 13) == 0 || strncmp(line, "Private_Dirty:", 14) == 0)
-        stats->dirty += bytes;
+        totals->current.dirty += bytes;
 }
 
 LG_API lgalloc_status lgalloc_stats_maps(lgalloc_map_stats *out_stats, size_t capacity, size_t *out_count)
@@ -222,13 +263,13 @@ LG_API lgalloc_status lgalloc_stats_maps(lgalloc_map_stats *out_stats, size_t ca
     int error = lg_os_read_lines("/proc/self/numa_maps", numa_line, &totals);
     if (error != 0) {
         memset(&totals, 0, sizeof(totals));
-        totals.current = -1;
         error = lg_os_read_lines("/proc/self/smaps", smaps_line, &totals);
     }
     if (error != 0)
         return lg_io_error(error);
+    close_mapping(&totals, totals.end);
     size_t count = 0;
-    for (unsigned c = 0; c < lg_layout_.stripes; c++) {
+    for (unsigned c = 0; c < lg_layout_.classes; c++) {
         if (lg_area_count(c) == 0)
             continue;
         totals.classes[c].size_class = lg_class_size(c);

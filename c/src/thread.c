@@ -83,13 +83,13 @@ static void fill(lg_thread *thread)
     thread->bins[LG_BINS - 2].len = thread->bins[LG_BINS - 1].len = LG_LAST_BINS_LEN;
     for (unsigned i = 0; i < LG_BINS; i++)
         thread->bins[i].regions = &lg_no_region;
-    for (unsigned c = 0; c < lg_layout_.stripes; c++) {
+    for (unsigned c = 0; c < lg_layout_.classes; c++) {
         lg_bin *bin = lg_bin_of(thread, c);
         bin->len = lg_class_size(c);
         bin->deque.ring = thread->rings[c];
-        bin->regions = lg_stripe_of(c)->regions;
-        LG_ASSERT(lg_stripe_regions(c) - 1 <= UINT32_MAX >> LG_REGION_LOG2);
-        bin->offset_mask = (uint32_t)((lg_stripe_regions(c) - 1) << LG_REGION_LOG2);
+        bin->regions = lg_class_at(c)->regions;
+        LG_ASSERT(lg_class_regions(c) - 1 <= UINT32_MAX >> LG_REGION_LOG2);
+        bin->offset_mask = (uint32_t)((lg_class_regions(c) - 1) << LG_REGION_LOG2);
         bin->shift = c + LG_CLASS_MIN - LG_REGION_LOG2;
     }
 }
@@ -322,7 +322,7 @@ uint64_t lg_threads_steal(const lg_thread *self, unsigned class_index, uint64_t 
 void lg_threads_set_capacity(uint64_t local_buffer_bytes)
 {
     for (unsigned c = 0; c < LG_CLASS_COUNT; c++)
-        lg_store_seq_cst_64(&lg_stripe_of(c)->cache_capacity,
+        lg_store_seq_cst_64(&lg_class_at(c)->cache_capacity,
                             lg_min(local_buffer_bytes / lg_class_size(c), LG_DEQUE_ITEMS));
     /* Owners look again: see lg_deque_make_room(). In sequential consistency, since a record that is announced after
      * this look must find the new capacity. */

@@ -13,7 +13,7 @@
 #include "counters.h"
 #include "deque.h"
 #include "os.h"
-#include "stripe.h"
+#include "arena.h"
 
 /* A thread's cache of one size class: a deque of regions' descriptors, as words. */
 typedef struct LG_CACHE_ALIGNED lg_bin {
@@ -58,6 +58,7 @@ typedef struct LG_CACHE_ALIGNED lg_dealings {
     uint64_t home_left;     /* and what it left there; see lg_exchange_refill() */
     uint64_t refilled_at;   /* deallocations at its last refill, */
     uint64_t overflowed_at; /* and allocations at its last overflow */
+    uint64_t active_at;     /* both together when it last looked beyond the pools, for whatever class */
     bool takes_long;        /* its last run of refills, and of overflows, was a long one; see lg_exchange_size() */
     bool gives_long;
 } lg_dealings;
@@ -92,7 +93,7 @@ LG_INLINE lg_region *lg_item_region(uint64_t item)
 /* The descriptor that belongs to an address of the bin's class: of its own region, if that is what it is. */
 LG_INLINE lg_region *lg_bin_region(const lg_bin *bin, uint64_t address)
 {
-    /* The mask takes off what is below the index, and the stripe's number above. */
+    /* The mask takes off what is below the index, and what the arena's address is above. */
     return (lg_region *)((char *)bin->regions + ((uint32_t)(address >> bin->shift) & bin->offset_mask));
 }
 
@@ -116,7 +117,7 @@ LG_INLINE lg_thread *lg_self(void)
 extern LG_HIDDEN lg_hot_counters lg_shared_hot[LG_CLASS_COUNT];
 extern LG_HIDDEN lg_rare_counters lg_shared_rare[LG_CLASS_COUNT];
 
-/* After lg_stripe_init(). `at_exit` is called with the record when its thread ends. Where the system has no
+/* After lg_arena_init(). `at_exit` is called with the record when its thread ends. Where the system has no
  * more thread-specific keys no thread gets a record. */
 LG_HIDDEN void lg_threads_init(void (*at_exit)(void *record));
 

@@ -1,7 +1,7 @@
 /*
  * Taking and giving regions through the calling thread's cache: what the hot path (hot.h) leaves to
- * rarer days. The order of search: own cache, shared dirty pool, shared clean pool, other threads' caches,
- * a new area; and before an allocation is refused, again with movers shut out, as long as others take or free.
+ * rarer days. The order of search: own cache, shared dirty pool, what other classes left warm, shared clean pool, other
+ * threads' caches, other classes' chunks, a new mapping; and before an allocation is refused, again with movers shut out, as long as others take or free.
  */
 #ifndef LG_THREAD_CACHE_H
 #define LG_THREAD_CACHE_H
@@ -9,14 +9,14 @@
 #include "exchange.h"
 
 /* Takes a charged free region, whose state says whether it is clean. For when the own cache is empty; `self`
- * may be NULL. Returns OK, OUT_OF_MEMORY, or IO with the errno in *out_error. */
-LG_HIDDEN LG_WARM lgalloc_status lg_cache_refill(lg_thread *self, unsigned class_index, lg_region **out_region,
-                                                 int *out_error);
+ * may be NULL; `bytes` are what was asked for. Returns OK, OUT_OF_MEMORY, or IO with the errno in *out_error. */
+LG_HIDDEN LG_WARM lgalloc_status lg_cache_refill(lg_thread *self, unsigned class_index, size_t bytes,
+                                                 lg_region **out_region, int *out_error);
 
 /* The search's last part: again with movers shut out, until a look finds a region or nobody has taken or freed any
  * meanwhile. Not in transit. OUT_OF_MEMORY with *out_no_room: the limit was in the way. */
-LG_HIDDEN LG_COLD lgalloc_status lg_cache_search_alone(lg_thread *self, unsigned class_index, lg_region **out_region,
-                                                       int *out_error, bool *out_no_room);
+LG_HIDDEN LG_COLD lgalloc_status lg_cache_search_alone(lg_thread *self, unsigned class_index, size_t bytes,
+                                                        lg_region **out_region, int *out_error, bool *out_no_room);
 
 /* Gives and counts a region that the caller has just freed: to the own cache, or where that is full to the shared pool,
  * together with as much of the cache as lg_exchange_size() says, or all of it if the thread only frees. `self` may be

@@ -66,7 +66,7 @@ static const char *count_pool(unsigned c, const lg_pool *pools, unsigned char wh
     }
     if (counts[c] != *out_count)
         return "a pool's count is wrong";
-    return lg_bitmap_sound(&pool->regions, lg_stripe_regions(c)) ? NULL : "a bitmap's summary hides a region";
+    return lg_bitmap_sound(&pool->regions, lg_class_regions(c)) ? NULL : "a bitmap's summary hides a region";
 }
 
 static bool holds_memory(void *addr, size_t len)
@@ -84,6 +84,20 @@ static bool holds_memory(void *addr, size_t len)
     return false;
 }
 
+static const char *count_region(unsigned c, uint64_t i, bool contents, census *seen, uint64_t *placed)
+{
+    uint64_t state = lg_load_relaxed_64(&lg_region_at(c, i)->state);
+    if (state == lg_state_in_use(lg_region_address(c, i)) && seen->place[i] == NOWHERE)
+        seen->in_use++;
+    else if (seen->place[i] == NOWHERE)
+        return "a free region is in no place";
+    else if (contents && seen->place[i] == IN_CLEAN && holds_memory(lg_region_address(c, i), lg_class_size(c)))
+        return "a clean region holds memory";
+    if (seen->place[i] != NOWHERE)
+        *placed += 1;
+    return NULL;
+}
+
 static const char *count_areas(unsigned c, bool contents, census *seen)
 {
     unsigned log2 = c + LG_CLASS_MIN;
@@ -93,25 +107,23 @@ static const char *count_areas(unsigned c, bool contents, census *seen)
         if (area.start < end || area.len == 0)
             return "areas overlap or are not sorted";
         end = area.start + area.len;
-        if (end > lg_layout_.stripe_bytes || end >> log2 > seen->limit)
-            return "an area lies beyond its stripe or its descriptors";
+        if (((area.start | area.len) & (lg_max(lg_class_size(c), LG_CHUNK) - 1)) != 0)
+            return "an area is not of whole regions and chunks";
+        if (end > lg_layout_.arena_bytes || end >> log2 > seen->limit)
+            return "an area lies beyond the arena or its descriptors";
         areas++;
         bytes += area.len;
-        for (uint64_t i = area.start >> log2; i < end >> log2; i++) {
-            uint64_t state = lg_load_relaxed_64(&lg_region_at(c, i)->state);
-            if (state == lg_state_in_use(lg_region_address(c, i)) && seen->place[i] == NOWHERE)
-                seen->in_use++;
-            else if (seen->place[i] == NOWHERE)
-                return "a free region is in no place";
-            else if (contents && seen->place[i] == IN_CLEAN &&
-                     holds_memory(lg_region_address(c, i), lg_class_size(c)))
-                return "a clean region holds memory";
-            if (seen->place[i] != NOWHERE)
-                placed++;
-        }
+        const char *wrong = NULL;
+        for (uint64_t i = area.start >> log2; i < end >> log2 && wrong == NULL; i++)
+            wrong = count_region(c, i, contents, seen, &placed);
+        for (uint64_t at = area.start; at < end && wrong == NULL; at += LG_CHUNK)
+            if (lg_backing_kind(at) != area.kind)
+                wrong = "an area's chunks are of different kinds";
+        if (wrong != NULL)
+            return wrong;
     }
     if (placed != seen->cached + seen->dirty + seen->clean)
-        return "a cache or pool holds a region outside of the areas";
+        return "a cache or pool holds a region outside of the class's chunks";
     if (areas != lg_area_count(c) || bytes != lg_area_bytes(c))
         return "the count or the bytes of the areas are wrong";
     if (bytes != (placed + seen->in_use) << log2)
@@ -119,9 +131,43 @@ static const char *count_areas(unsigned c, bool contents, census *seen)
     return NULL;
 }
 
+/* Descriptors of a class are vacant where the memory isn't its own. */
+static const char *count_strangers(unsigned c, uint64_t limit)
+{
+    uint64_t chunks = lg_class_chunks(c);
+    for (uint64_t chunk = 0; chunk < lg_chunks_high(); chunk += chunks) {
+        uint32_t word = lg_chunk_word(chunk);
+        if (lg_chunk_class(word) == c)
+            continue;
+        uint64_t first = lg_chunk_first_region(c, chunk);
+        for (uint64_t i = first; i < lg_min(first + lg_chunk_regions(c), limit); i++)
+            if (lg_load_relaxed_64(&lg_region_at(c, i)->state) != LG_CLEAN ||
+                lg_load_relaxed_32(&lg_region_at(c, i)->has_blocks) != 0)
+                return "a descriptor of another class is not vacant";
+    }
+    return NULL;
+}
+
+static const char *verify_chunks(void)
+{
+    for (uint64_t chunk = 0; chunk < lg_chunks_high(); chunk++) {
+        uint32_t word = lg_chunk_word(chunk);
+        bool mapped = lg_chunk_kind(word) == LG_AREA_FILE || lg_chunk_kind(word) == LG_AREA_ANONYMOUS;
+        unsigned c = lg_chunk_class(word);
+        if (mapped != (c < LG_CLASS_COUNT) && lg_chunk_kind(word) != LG_AREA_LOST)
+            return "a chunk is mapped without a class, or has one and is not";
+        if (c >= LG_CLASS_COUNT || lg_class_chunks(c) == 1)
+            continue;
+        uint64_t first = chunk & ~(lg_class_chunks(c) - 1);
+        if (lg_chunk_class(lg_chunk_word(first)) != c || lg_chunk_kind(lg_chunk_word(first)) != lg_chunk_kind(word))
+            return "a part of a region's chunks is missing";
+    }
+    return NULL;
+}
+
 static const char *verify_class(unsigned c, bool contents, uint64_t *charge)
 {
-    census seen = {.limit = lg_load_relaxed_64(&lg_stripe_of(c)->limit)};
+    census seen = {.limit = lg_load_relaxed_64(&lg_class_at(c)->limit)};
     if (seen.limit == 0)
         return lg_area_count(c) == 0 ? NULL : "areas without descriptors";
     seen.place = calloc(seen.limit, 1);
@@ -134,6 +180,8 @@ static const char *verify_class(unsigned c, bool contents, uint64_t *charge)
         wrong = count_pool(c, lg_clean, IN_CLEAN, &seen, &seen.clean);
     if (wrong == NULL)
         wrong = count_areas(c, contents, &seen);
+    if (wrong == NULL)
+        wrong = count_strangers(c, seen.limit);
     free(seen.place);
     if (wrong != NULL)
         return wrong;
@@ -154,8 +202,11 @@ const char *lg_verify(bool contents, unsigned *out_class_index)
         return NULL;
     if (!lg_threads_sound())
         return "a bitmap's summary hides a free thread record";
+    const char *chunks = verify_chunks();
+    if (chunks != NULL)
+        return chunks;
     uint64_t charge = 0;
-    for (unsigned c = 0; c < lg_layout_.stripes; c++) {
+    for (unsigned c = 0; c < lg_layout_.classes; c++) {
         const char *wrong = verify_class(c, contents, &charge);
         if (wrong != NULL) {
             *out_class_index = c;

@@ -45,13 +45,13 @@ void lg_worker_tick(lg_thread *self)
     uint64_t bytes = LG_OPTION(clear_bytes);
     /* What was drained has left a cache too: more than may stay dirty is cleared whatever the budget. */
     uint64_t bound = LG_OPTION(eager_return) != 0 ? 0 : LG_OPTION(idle_bytes);
-    for (unsigned c = 0; c < lg_layout_.stripes; c++) {
+    for (unsigned c = 0; c < lg_layout_.classes; c++) {
         uint64_t dirty = bound != UINT64_MAX ? lg_pool_dirty_bytes() : 0;
         if (dirty > bound)
-            (void)lg_reclaim_dirty(self, c, UINT64_MAX, dirty - bound, true);
+            (void)lg_reclaim_dirty(self, c, UINT64_MAX, lg_whole_regions(c, dirty - bound), true);
         else
             (void)lg_reclaim_dirty(self, c, batch != 0 ? batch : UINT64_MAX, bytes != 0 ? bytes : UINT64_MAX, true);
-        lg_reclaim_idle_areas(self, c, LG_OPTION(release_ticks));
+        lg_reclaim_idle_chunks(self, c, LG_OPTION(release_ticks));
     }
 }
 

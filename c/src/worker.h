@@ -1,6 +1,6 @@
 /*
  * The background worker: one thread, lgalloc-0, that wakes by interval, clears dirty regions within its
- * budget, drains the caches of threads that did nothing since its last tick, and releases unused areas.
+ * budget, drains the caches of threads that did nothing since its last tick, and releases unused chunks.
  */
 #ifndef LG_WORKER_H
 #define LG_WORKER_H

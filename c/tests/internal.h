@@ -14,14 +14,14 @@
 #include <stdatomic.h>
 
 #include "handle.h"
-#include "area.h"
 #include "bitmap.h"
 #include "config.h"
 #include "init.h"
 #include "os.h"
 #include "pool.h"
 #include "reclaim.h"
-#include "stripe.h"
+#include "supply.h"
+#include "arena.h"
 #include "thread.h"
 #include "thread_cache.h"
 #include "transit.h"
@@ -228,17 +228,17 @@ static inline uint64_t unit_state(unsigned class_index, uint64_t index)
     return lg_load_relaxed_64(&lg_region_at(class_index, index)->state);
 }
 
-/* Maps another area, whose regions go to the clean pool, as a refill does. */
+/* Maps another area, whose regions go to the clean pool, as a refill does that finds nothing else. */
 static inline int unit_map_area(unsigned class_index, lg_area *out)
 {
     uint64_t first = 0;
     uint64_t count = 0;
-    lg_lock_acquire(lg_class_lock(class_index));
-    int error = lg_area_map(class_index, &first, &count);
+    lg_lock_acquire(&lg_arena_lock);
+    int error = lg_supply_mapped(class_index, &first, &count);
     if (error == 0) {
         lg_pool_give_range(lg_self(), &lg_clean[class_index], class_index, first, count);
     }
-    lg_lock_release(lg_class_lock(class_index));
+    lg_lock_release(&lg_arena_lock);
     if (error == 0 && out != NULL) {
         TEST_REQUIRE(lg_area_next(class_index, first << (class_index + LG_CLASS_MIN), out));
         TEST_REQUIRE(out->len == count << (class_index + LG_CLASS_MIN));

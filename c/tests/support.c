@@ -215,7 +215,7 @@ size_t test_class_room(size_t bytes)
         lgalloc_deallocate(test_take(64 * KIB)); /* the first allocation reserves the addresses */
         (void)lgalloc_purge();
     }
-    return test_global().reserved_address_bytes / LGALLOC_SIZE_CLASS_COUNT / bytes;
+    return test_global().reserved_address_bytes / bytes;
 }
 
 #define EQUATION(condition) \

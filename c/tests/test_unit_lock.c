@@ -10,9 +10,9 @@ static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 
 static int setup(void **state)
 {
-    lg_lock_init(&low, LG_RANK_CLASS);
-    lg_lock_init(&same, LG_RANK_CLASS);
-    lg_lock_init(&high, LG_RANK_CLASS + 1);
+    lg_lock_init(&low, LG_RANK_ARENA);
+    lg_lock_init(&same, LG_RANK_ARENA);
+    lg_lock_init(&high, LG_RANK_PATH);
     return 0;
 }
 
@@ -20,14 +20,14 @@ static void takes_them_in_order(void *arg)
 {
     for (int i = 0; i < 2; i++) {
         lg_lock_acquire(&low);
-        TEST_REQUIRE(lg_lock_held(LG_RANK_CLASS) && !lg_lock_held(LG_RANK_CLASS + 1));
+        TEST_REQUIRE(lg_lock_held(LG_RANK_ARENA) && !lg_lock_held(LG_RANK_PATH));
         lg_lock_acquire(&high);
-        TEST_REQUIRE(lg_lock_held(LG_RANK_CLASS) && lg_lock_held(LG_RANK_CLASS + 1));
+        TEST_REQUIRE(lg_lock_held(LG_RANK_ARENA) && lg_lock_held(LG_RANK_PATH));
         /* Released in any order. */
         lg_lock_release(i == 0 ? &low : &high);
-        TEST_REQUIRE(lg_lock_held(LG_RANK_CLASS) == (i == 1));
+        TEST_REQUIRE(lg_lock_held(LG_RANK_ARENA) == (i == 1));
         lg_lock_release(i == 0 ? &high : &low);
-        TEST_REQUIRE(!lg_lock_held(LG_RANK_CLASS) && !lg_lock_held(LG_RANK_CLASS + 1));
+        TEST_REQUIRE(!lg_lock_held(LG_RANK_ARENA) && !lg_lock_held(LG_RANK_PATH));
     }
 }
 
@@ -66,27 +66,23 @@ static void ranks_out_of_order_abort(void **state)
     }
 }
 
-static void every_class_has_its_own_rank(void **state)
+static void the_arena_is_below_the_path(void **state)
 {
-    /* A configured path is looked up with a class's lock held. */
-    assert_true(LG_RANK_PATH == LG_RANK_CLASS + LGALLOC_SIZE_CLASS_COUNT);
-    assert_true(LG_RANK_METADATA == LG_RANK_PATH + 1);
-    assert_true(LG_RANK_COUNT == LG_RANK_METADATA + 1);
+    /* A configured path is looked up with the arena's lock held. */
+    assert_true(LG_RANK_PATH > LG_RANK_ARENA);
+    assert_true(LG_RANK_METADATA > LG_RANK_PATH);
     assert_true(LG_RANK_COUNT <= 64);
     assert_int_equal(lg_init(), 0);
-    for (unsigned c = 0; c < LG_CLASS_COUNT; c++) {
-        lg_lock_acquire(lg_class_lock(c));
-    }
-    for (unsigned c = 0; c < LG_CLASS_COUNT; c++) {
-        assert_true(lg_lock_held(LG_RANK_CLASS + c));
-        lg_lock_release(lg_class_lock(c));
-    }
+    lg_lock_acquire(&lg_arena_lock);
+    assert_true(lg_lock_held(LG_RANK_ARENA));
+    lg_lock_release(&lg_arena_lock);
+    assert_false(lg_lock_held(LG_RANK_ARENA));
 }
 
 static void *takes_the_low_one(void *arg)
 {
     lg_lock_acquire(&low);
-    TEST_REQUIRE(lg_lock_held(LG_RANK_CLASS) && !lg_lock_held(LG_RANK_CLASS + 1));
+    TEST_REQUIRE(lg_lock_held(LG_RANK_ARENA) && !lg_lock_held(LG_RANK_PATH));
     lg_lock_release(&low);
     return NULL;
 }
@@ -97,7 +93,7 @@ static void ranks_are_each_threads_own(void **state)
     pthread_t thread;
     test_spawn(&thread, takes_the_low_one, NULL);
     test_join(thread);
-    assert_true(lg_lock_held(LG_RANK_CLASS + 1));
+    assert_true(lg_lock_held(LG_RANK_PATH));
     lg_lock_release(&high);
 }
 
@@ -112,7 +108,7 @@ static void waiting_ends_in_time(void **state)
     lg_lock_acquire(&low);
     do { /* it may wake early */
         lg_lock_wait(&low, &changed, &deadline);
-        assert_true(lg_lock_held(LG_RANK_CLASS));
+        assert_true(lg_lock_held(LG_RANK_ARENA));
         clock_gettime(CLOCK_MONOTONIC, &now);
     } while (now.tv_sec < deadline.tv_sec || (now.tv_sec == deadline.tv_sec && now.tv_nsec < deadline.tv_nsec));
     lg_lock_release(&low);
@@ -163,7 +159,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(ranks_out_of_order_abort, setup),
-        cmocka_unit_test_setup(every_class_has_its_own_rank, setup),
+        cmocka_unit_test_setup(the_arena_is_below_the_path, setup),
         cmocka_unit_test_setup(ranks_are_each_threads_own, setup),
         cmocka_unit_test_setup(waiting_ends_in_time, setup),
         cmocka_unit_test_setup(moments_ahead, setup),

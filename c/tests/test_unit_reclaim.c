@@ -78,7 +78,7 @@ static void neighbours_in_one_call(void **state)
 static void in_steps(void **state)
 {
     (void)unit_self();
-    if (unit_class(256 * MIB) >= lg_layout_.stripes) {
+    if (unit_class(256 * MIB) >= lg_layout_.classes) {
         TEST_SKIP("too little address space for large regions");
     }
     static const struct {
@@ -98,7 +98,7 @@ static void not_across_areas(void **state)
 {
     unsigned c = unit_class(2 * MIB);
     (void)unit_self();
-    if (lg_stripe_regions(c) < 64) {
+    if (lg_class_regions(c) < 64) {
         TEST_SKIP("too little address space for several areas");
     }
     unit_make_dirty(40, 2 * MIB); /* 16 regions in the first area, 32 in the second */
@@ -132,7 +132,7 @@ static void leaves_nothing_in_memory(void **state)
     assert_int_equal(after.clear_eager_total, before.clear_eager_total);
     if (test_backing(state) == LGALLOC_BACKING_FILE) {
         uint64_t files, size, allocated;
-        assert_int_equal(lg_area_file_usage(c, &files, &size, &allocated), 0);
+        assert_int_equal(lg_backing_usage(c, &files, &size, &allocated), 0);
         assert_int_equal(allocated, 0);
     } else {
         unit_assert_sound(true);
@@ -273,7 +273,7 @@ static void areas_idle_for_some_ticks(void **state)
     unit_make_dirty(4, MIB);
     for (unsigned tick = 1; tick <= 3; tick++) {
         assert_int_equal(lg_area_count(c), 1);
-        lg_reclaim_idle_areas(lg_self(), c, 3);
+        lg_reclaim_idle_chunks(lg_self(), c, 3);
     }
     assert_int_equal(lg_area_count(c), 0);
     assert_int_equal(lg_area_released(c), released + 1);
@@ -282,29 +282,29 @@ static void areas_idle_for_some_ticks(void **state)
 
     /* Use starts the count again, also if it was over when the tick came. */
     unit_make_dirty(4, MIB);
-    lg_reclaim_idle_areas(lg_self(), c, 3);
-    lg_reclaim_idle_areas(lg_self(), c, 3);
+    lg_reclaim_idle_chunks(lg_self(), c, 3);
+    lg_reclaim_idle_chunks(lg_self(), c, 3);
     lgalloc_handle handle = test_take(MIB);
-    lg_reclaim_idle_areas(lg_self(), c, 3);
+    lg_reclaim_idle_chunks(lg_self(), c, 3);
     lgalloc_deallocate(handle);
     lgalloc_thread_flush();
-    lg_reclaim_idle_areas(lg_self(), c, 3);
-    lg_reclaim_idle_areas(lg_self(), c, 3);
+    lg_reclaim_idle_chunks(lg_self(), c, 3);
+    lg_reclaim_idle_chunks(lg_self(), c, 3);
     assert_int_equal(lg_area_count(c), 1);
-    lg_reclaim_idle_areas(lg_self(), c, 3);
+    lg_reclaim_idle_chunks(lg_self(), c, 3);
     assert_int_equal(lg_area_count(c), 0);
 
     /* Never, if so told. */
     unit_make_dirty(4, MIB);
     for (unsigned tick = 0; tick < 40; tick++) {
-        lg_reclaim_idle_areas(lg_self(), c, 0);
+        lg_reclaim_idle_chunks(lg_self(), c, 0);
     }
     assert_int_equal(lg_area_count(c), 1);
 
     /* An area in use stays, whatever its neighbours do. */
     handle = test_take(MIB);
     for (unsigned tick = 0; tick < 40; tick++) {
-        lg_reclaim_idle_areas(lg_self(), c, 2);
+        lg_reclaim_idle_chunks(lg_self(), c, 2);
     }
     assert_int_equal(lg_area_count(c), 1);
     test_mark(handle, 3);
@@ -316,7 +316,7 @@ static void only_the_free_areas(void **state)
 {
     unsigned c = unit_class(2 * MIB);
     (void)unit_self();
-    if (lg_stripe_regions(c) < 200) {
+    if (lg_class_regions(c) < 200) {
         TEST_SKIP("too little address space for several areas");
     }
     lgalloc_handle handles[100]; /* of three areas: 16, 32 and 64 regions */
@@ -333,7 +333,7 @@ static void only_the_free_areas(void **state)
     }
     assert_int_not_equal(kept.len, 0);
     lgalloc_thread_flush();
-    (void)lg_reclaim_areas(lg_self(), c);
+    (void)lg_reclaim_chunks(lg_self(), c);
     assert_int_equal(lg_area_count(c), 1);
     lg_area area;
     assert_true(lg_area_next(c, 0, &area));
@@ -353,8 +353,8 @@ static void clears_to_make_room(void **state)
     (void)unit_self();
     test_actor_start(&actor);
     test_actor_call(&actor, caches_some, &count); /* dirty, in another thread's cache */
-    unit_make_dirty(2, 2 * MIB);                  /* dirty, in another class's pool */
     lgalloc_handle used = test_take(4 * MIB);
+    unit_make_dirty(2, 2 * MIB);                  /* dirty, in another class's pool */
     lgalloc_thread_flush();
     uint64_t charged = lg_charged();
     test_set_limit(charged + MIB);

@@ -119,7 +119,7 @@ static void many_threads(void **state)
     assert_int_equal(after.in_use_regions, 0);
     for (uint32_t id = 0; id < high; id++) {
         if (lg_thread_at(id) != lg_self()) {
-            for (unsigned c = 0; c < lg_layout_.stripes; c++) {
+            for (unsigned c = 0; c < lg_layout_.classes; c++) {
                 assert_int_equal(unit_cached(lg_thread_at(id), c), 0);
             }
         }

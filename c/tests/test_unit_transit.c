@@ -166,7 +166,7 @@ static void every_region_is_somewhere(void **state)
     for (size_t round = 0; round < test_scale(1000, 30); round++) {
         lg_transit_shut();
         uint64_t pooled = 0;
-        uint64_t limit = lg_load_relaxed_64(&lg_stripe_of(c)->limit);
+        uint64_t limit = lg_load_relaxed_64(&lg_class_at(c)->limit);
         for (uint64_t word = 0; word < (limit + 63) / 64; word++) {
             pooled += (uint64_t)__builtin_popcountll(lg_bitmap_word(&lg_dirty[c].regions, word));
             pooled += (uint64_t)__builtin_popcountll(lg_bitmap_word(&lg_clean[c].regions, word));

@@ -88,6 +88,7 @@ static void clears_within_its_budget(void **state)
         size_t batch, bytes, cleared;
     } cases[] = {{3, 0, 3}, {0, 5 * MIB, 5}, {0, 1, 1}, {4, 2 * MIB, 2}, {2, 4 * MIB, 2}, {0, 0, 20}};
     for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        lgalloc_handle used = test_take(MIB); /* keeps what is dirty of this size */
         unit_make_dirty(20, MIB);
         unit_make_dirty(2, 2 * MIB);
         test_set_background(0, cases[i].batch, cases[i].bytes);
@@ -99,6 +100,7 @@ static void clears_within_its_budget(void **state)
         /* The budget is each class's own. */
         assert_true(unit_dirty(unit_class(2 * MIB)) < other);
         unit_assert_sound(false);
+        lgalloc_deallocate(used);
         (void)lgalloc_purge();
     }
 }
@@ -109,8 +111,8 @@ static void releases_what_stays_unused(void **state)
     lgalloc_config *config = test_config();
     lgalloc_config_release_ticks(config, 4);
     test_apply(config);
-    unit_make_dirty(10, MIB);
     lgalloc_handle used = test_take(2 * MIB);
+    unit_make_dirty(10, MIB);
     uint64_t released = test_class(MIB).areas_released;
     for (unsigned i = 0; i < 4; i++) {
         assert_int_equal(lg_area_count(c), 1);

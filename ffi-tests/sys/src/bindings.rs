@@ -298,6 +298,9 @@ extern "C" {
     pub fn lgalloc_config_reserve_blocks(config: *mut lgalloc_config, reserve_blocks: bool);
 }
 extern "C" {
+    pub fn lgalloc_config_arena_bytes(config: *mut lgalloc_config, bytes: usize);
+}
+extern "C" {
     pub fn lgalloc_config_release_ticks(config: *mut lgalloc_config, ticks: usize);
 }
 extern "C" {

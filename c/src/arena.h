@@ -1,14 +1,17 @@
 /*
- * One reservation of addresses holds everything: the library's own metadata, then a stripe of equal size
- * for each size class, aligned to that size. So a pointer alone says, with shifts and without a search,
- * whether it is ours, which class it belongs to, which region it is in and whether it is its start.
+ * One reservation of addresses holds everything: the library's own metadata, then the arena, which all regions of all
+ * size classes are in, aligned to its own size. So a pointer alone says, with shifts and without a search, whether it
+ * is ours and where in the arena it is; the chunk there (chunk.h) says of which class, and that which region.
  *
- * Metadata is reserved like the stripes, but readable: what is not in use yet reads as zero, and the hot
+ * Each class numbers its regions over the whole arena: an offset, shifted by the class's size, is the index of the
+ * region's descriptor and of its bit in the pools, whatever class the memory there belongs to at the moment.
+ *
+ * Metadata is reserved like the arena, but readable: what is not in use yet reads as zero, and the hot
  * path needs no bounds check before it looks. It is made writable piece by piece, so it never comes from malloc
  * and costs what is used.
  */
-#ifndef LG_STRIPE_H
-#define LG_STRIPE_H
+#ifndef LG_ARENA_H
+#define LG_ARENA_H
 
 #include "atomic.h"
 #include "bitmap.h"
@@ -68,73 +71,80 @@ LG_INLINE bool lg_state_is_of(uint64_t state, const void *ptr)
 #define LG_REGION_LOG2 6
 _Static_assert(sizeof(lg_region) == (size_t)1 << LG_REGION_LOG2, "a shift finds a descriptor");
 
-typedef struct lg_stripe {
-    uintptr_t base;        /* const after init: address of region 0 */
-    lg_region *regions;    /* const after init: descriptors by index */
-    lg_a64 limit;          /* regions [0, limit) have descriptors; grows, under the class's lock */
+/* What is known of a size class beyond what chunks, pools and threads know. */
+typedef struct lg_class {
+    uintptr_t base;        /* const after init: the arena's, where the hot path finds it together with the next */
+    lg_region *regions;    /* const after init: descriptors by index, for the whole arena */
+    lg_a64 limit;          /* regions [0, limit) have descriptors; grows, under the arena's lock */
     lg_a64 cache_capacity; /* regions that a thread's cache may hold; written by the configuration */
-} lg_stripe;
+} lg_class;
 
-extern LG_HIDDEN lg_stripe lg_stripes[LG_CLASS_COUNT];
+extern LG_HIDDEN lg_class lg_classes[LG_CLASS_COUNT];
+
+/*
+ * Memory is backed, changes its class and is released in chunks. Larger ones leave more of a class's memory unused,
+ * and are seldom free as a whole; smaller ones make the table longer, and a change of class more frequent.
+ */
+#define LG_CHUNK_LOG2 25
+#define LG_CHUNK ((size_t)1 << LG_CHUNK_LOG2)
+
+/* ThreadSanitizer allows little more than 1 TiB of addresses in all. */
+#define LG_ARENA_LOG2_MAX (LG_TSAN ? 38 : 42)
+#define LG_ARENA_LOG2_MIN LG_CHUNK_LOG2
 
 /* Const after init. */
 typedef struct lg_layout {
-    size_t stripe_bytes;
-    size_t stripes;          /* stripes that regions can be in: larger classes don't fit a small stripe */
-    size_t reserved_bytes;   /* of all stripes */
+    size_t arena_bytes;
+    size_t chunks;           /* in the arena */
+    size_t classes;          /* that fit in it */
     lg_a64 *bitmap_words[LG_CLASS_COUNT]; /* not writable yet: room for a dirty and a clean bitmap */
-    void *areas[LG_CLASS_COUNT];          /* not writable yet: room for areas_max records */
-    size_t areas_max[LG_CLASS_COUNT];
+    void *notes;             /* not writable yet: room for a record of LG_NOTE_BYTES per chunk */
     void *threads;           /* not writable yet: room for threads_max records */
     size_t threads_max;
 } lg_layout;
 extern LG_HIDDEN lg_layout lg_layout_;
 
 /* Room for one record in the layout; the owners of the records assert that theirs fit. */
-#define LG_AREA_BYTES 64
+#define LG_NOTE_BYTES 32
 #define LG_THREAD_BYTES ((size_t)3 * 64 * LG_KIB) /* whole pages of any size in use: it is committed by itself */
 
 /* Reserves the addresses and fills the above. Called once it succeeds, under the init lock. */
-LG_HIDDEN int lg_stripe_init(void);
+LG_HIDDEN int lg_arena_init(void);
 
 /* In a child that starts over: the reservation is left to what the parent's threads and this one have in it, and there
  * is none any more. Nothing of it is unmapped, since regions of anonymous memory may be in use. */
-LG_HIDDEN void lg_stripes_abandon(void);
+LG_HIDDEN void lg_arena_abandon(void);
 /* Whether an address lies in a reservation that was left so: freeing it does nothing. */
-LG_HIDDEN bool lg_stripes_abandoned(const void *address);
+LG_HIDDEN bool lg_arena_abandoned(const void *address);
 
-/* Makes the descriptors of regions [0, limit) of a class usable. Under the class's lock. */
-LG_HIDDEN int lg_stripe_extend(unsigned class_index, uint64_t limit);
+/* Makes the descriptors and the pools' bits of regions [first, first + count) of a class usable. Under the arena's
+ * lock. */
+LG_HIDDEN int lg_class_extend(unsigned class_index, uint64_t first, uint64_t count);
+/* Brings their descriptors in at once; only a matter of speed. */
+LG_HIDDEN void lg_class_populate(unsigned class_index, uint64_t first, uint64_t count);
 
-LG_INLINE lg_stripe *lg_stripe_of(unsigned class_index)
+LG_INLINE lg_class *lg_class_at(unsigned class_index)
 {
-    return &lg_stripes[class_index];
+    return &lg_classes[class_index];
 }
 
-/* Where stripe 0 begins, and the size of each; const after init. Atomic, since freeing NULL may be all that a thread
- * does, while another sets the library up. */
-extern LG_HIDDEN lg_a64 lg_stripes_base;
-extern LG_HIDDEN lg_a64 lg_stripes_log2;
-
-/* The class in whose stripe an address is; any number, if it is in none. */
-LG_INLINE uint64_t lg_class_of(const void *address)
-{
-    return ((uintptr_t)address - lg_load_relaxed_64(&lg_stripes_base)) >> lg_load_relaxed_64(&lg_stripes_log2);
-}
+/* Where the arena begins; const after init. Atomic, since freeing NULL may be all that a thread does, while another
+ * sets the library up. */
+extern LG_HIDDEN lg_a64 lg_arena_base;
 
 LG_INLINE lg_region *lg_region_at(unsigned class_index, uint64_t index)
 {
-    return &lg_stripe_of(class_index)->regions[index];
+    return &lg_class_at(class_index)->regions[index];
 }
 
 LG_INLINE void *lg_region_address(unsigned class_index, uint64_t index)
 {
-    return (void *)(lg_stripe_of(class_index)->base + (index << (class_index + LG_CLASS_MIN)));
+    return (void *)(lg_load_relaxed_64(&lg_arena_base) + (index << (class_index + LG_CLASS_MIN)));
 }
 
 LG_INLINE uint64_t lg_region_index(unsigned class_index, const lg_region *region)
 {
-    return (uint64_t)(region - lg_stripe_of(class_index)->regions);
+    return (uint64_t)(region - lg_class_at(class_index)->regions);
 }
 
 LG_INLINE void *lg_address_of(unsigned class_index, const lg_region *region)
@@ -142,10 +152,16 @@ LG_INLINE void *lg_address_of(unsigned class_index, const lg_region *region)
     return lg_region_address(class_index, lg_region_index(class_index, region));
 }
 
-/* Regions that the addresses of a class have room for. */
-LG_INLINE uint64_t lg_stripe_regions(unsigned class_index)
+/* A place in the arena, by the bytes before it. */
+LG_INLINE char *lg_arena_address(uint64_t offset)
 {
-    return lg_layout_.stripe_bytes >> (class_index + LG_CLASS_MIN);
+    return (char *)lg_load_relaxed_64(&lg_arena_base) + offset;
+}
+
+/* Regions of a class that there is room for. */
+LG_INLINE uint64_t lg_class_regions(unsigned class_index)
+{
+    return lg_layout_.arena_bytes >> (class_index + LG_CLASS_MIN);
 }
 
 #if LG_ASAN

@@ -9,54 +9,50 @@
 
 struct refusal {
     long times;   /* so many reservations are refused */
-    size_t bytes; /* of a stripe, that is got in the end */
+    size_t bytes; /* of an arena, that is got in the end */
 };
 
 static void lays_out(void)
 {
-    size_t stripe = lg_layout_.stripe_bytes;
-    TEST_REQUIRE(stripe != 0 && (stripe & (stripe - 1)) == 0);
-    TEST_REQUIRE(lg_layout_.reserved_bytes == LG_CLASS_COUNT * stripe);
-    TEST_REQUIRE(lg_layout_.stripes != 0 && lg_layout_.stripes <= LG_CLASS_COUNT);
-    uintptr_t base = lg_stripe_of(0)->base;
+    size_t arena = lg_layout_.arena_bytes;
+    uintptr_t base = (uintptr_t)lg_arena_address(0);
+    TEST_REQUIRE(arena != 0 && (arena & (arena - 1)) == 0 && base % arena == 0);
+    TEST_REQUIRE(lg_layout_.chunks == arena / LG_CHUNK && lg_load_relaxed_64(&lg_chunks_count) == lg_layout_.chunks);
+    TEST_REQUIRE(lg_layout_.classes != 0 && lg_layout_.classes <= LG_CLASS_COUNT);
     for (unsigned c = 0; c < LG_CLASS_COUNT; c++) {
-        TEST_REQUIRE((c < lg_layout_.stripes) == (lg_class_size(c) <= stripe));
-        if (c >= lg_layout_.stripes) {
-            TEST_REQUIRE(lg_load_relaxed_64(&lg_stripe_of(c)->limit) == 0);
+        TEST_REQUIRE((c < lg_layout_.classes) == (lg_class_size(c) <= arena));
+        if (c >= lg_layout_.classes) {
+            TEST_REQUIRE(lg_load_relaxed_64(&lg_class_at(c)->limit) == 0);
             continue;
         }
-        /* Stripes are neighbours, aligned to their size. */
-        TEST_REQUIRE(lg_stripe_of(c)->base == base + c * stripe);
-        TEST_REQUIRE(lg_stripe_of(c)->base % stripe == 0);
-        uint64_t regions = lg_stripe_regions(c);
-        TEST_REQUIRE(regions == stripe / lg_class_size(c) && regions != 0);
-        TEST_REQUIRE(lg_region_address(c, 0) == (void *)lg_stripe_of(c)->base);
-        TEST_REQUIRE((uintptr_t)lg_region_address(c, regions - 1) ==
-                     lg_stripe_of(c)->base + stripe - lg_class_size(c));
+        /* Each class numbers its regions over the whole arena. */
+        uint64_t regions = lg_class_regions(c);
+        TEST_REQUIRE(regions == arena / lg_class_size(c) && regions != 0);
+        TEST_REQUIRE((uintptr_t)lg_region_address(c, 0) == base);
+        TEST_REQUIRE((uintptr_t)lg_region_address(c, regions - 1) == base + arena - lg_class_size(c));
         /* A descriptor has a cache line of its own. */
         TEST_REQUIRE((uintptr_t)lg_region_at(c, 0) % 64 == 0);
         TEST_REQUIRE((char *)lg_region_at(c, 1) - (char *)lg_region_at(c, 0) >= 64);
-        TEST_REQUIRE(lg_layout_.areas_max[c] != 0);
+        TEST_REQUIRE(lg_chunk_regions(c) * lg_class_size(c) == lg_class_chunks(c) * LG_CHUNK);
     }
     TEST_REQUIRE(lg_layout_.threads_max >= 64);
 }
 
-/* Metadata of different kinds must not overlap, and ends where the stripes begin. */
+/* Metadata of different kinds must not overlap, and ends where the arena begins. */
 static void metadata_is_apart(void)
 {
     uintptr_t at = 0;
-    for (unsigned c = 0; c < lg_layout_.stripes; c++) {
+    for (unsigned c = 0; c < lg_layout_.classes; c++) {
         uintptr_t words = (uintptr_t)lg_layout_.bitmap_words[c];
-        uintptr_t areas = (uintptr_t)lg_layout_.areas[c];
         uintptr_t regions = (uintptr_t)lg_region_at(c, 0);
         TEST_REQUIRE(words >= at);
-        TEST_REQUIRE(areas >= words + 2 * lg_bitmap_words(lg_stripe_regions(c)) * sizeof(lg_a64));
-        TEST_REQUIRE(regions >= areas + lg_layout_.areas_max[c] * sizeof(lg_area));
-        at = (uintptr_t)lg_region_at(c, lg_stripe_regions(c));
+        TEST_REQUIRE(regions >= words + 2 * lg_bitmap_words(lg_class_regions(c)) * sizeof(lg_a64));
+        at = (uintptr_t)lg_region_at(c, lg_class_regions(c));
     }
-    TEST_REQUIRE((uintptr_t)lg_layout_.threads >= at);
+    TEST_REQUIRE((uintptr_t)lg_layout_.notes >= at);
+    TEST_REQUIRE((uintptr_t)lg_layout_.threads >= (uintptr_t)lg_layout_.notes + lg_layout_.chunks * LG_NOTE_BYTES);
     uintptr_t end = (uintptr_t)lg_layout_.threads + lg_layout_.threads_max * LG_THREAD_BYTES;
-    TEST_REQUIRE(end <= lg_stripe_of(0)->base);
+    TEST_REQUIRE(end <= (uintptr_t)lg_arena_address(0));
 }
 
 static void enable(void)
@@ -70,14 +66,14 @@ static void every_class_answers(void)
     for (unsigned c = 0; c < LG_CLASS_COUNT; c++) {
         lgalloc_handle handle;
         lgalloc_status status = lgalloc_allocate(lg_class_size(c), 1, 1, NULL, NULL, &handle);
-        if (c >= lg_layout_.stripes) {
+        if (c >= lg_layout_.classes) {
             TEST_REQUIRE(status == LGALLOC_STATUS_OUT_OF_MEMORY && handle.len == 0);
             continue;
         }
         TEST_REQUIRE(status == LGALLOC_STATUS_OK);
         TEST_REQUIRE(handle.len == lg_class_size(c));
         TEST_REQUIRE((uintptr_t)handle.ptr % handle.len == 0);
-        TEST_REQUIRE((uintptr_t)handle.ptr - lg_stripe_of(c)->base < lg_layout_.stripe_bytes);
+        TEST_REQUIRE((size_t)((char *)handle.ptr - lg_arena_address(0)) < lg_layout_.arena_bytes);
         TEST_REQUIRE(lg_region_address(c, unit_index(handle)) == handle.ptr);
         test_mark(handle, c);
         TEST_REQUIRE(test_marked(handle, c));
@@ -104,10 +100,10 @@ static void with_refusals(void *arg)
         unit_require_sound(true);
         unit_fault_off();
         status = lgalloc_allocate(64 * KIB, 1, 1, NULL, NULL, &handle);
-        TEST_REQUIRE(lg_layout_.stripe_bytes > 1 * GIB);
+        TEST_REQUIRE(lg_layout_.arena_bytes > 1 * GIB);
     } else {
         /* Under a tool the system refuses more than it is told to here. */
-        TEST_REQUIRE(lg_layout_.stripe_bytes == refusal->bytes || test_slow_tool());
+        TEST_REQUIRE(lg_layout_.arena_bytes == refusal->bytes || test_slow_tool());
     }
     TEST_REQUIRE(status == LGALLOC_STATUS_OK);
     lgalloc_deallocate(handle);
@@ -119,8 +115,8 @@ static void with_refusals(void *arg)
 /* What this system grants, as a child tells by its exit status. */
 static void tells_largest(void *arg)
 {
-    TEST_REQUIRE(lg_stripe_init() == 0);
-    _exit(__builtin_ctzl(lg_layout_.stripe_bytes));
+    TEST_REQUIRE(lg_arena_init() == 0);
+    _exit(__builtin_ctzl(lg_layout_.arena_bytes));
 }
 
 static int largest_log2;
@@ -143,12 +139,12 @@ static void halved_until_it_fits(void **state)
     if (test_slow_tool()) {
         TEST_SKIP("what the tool leaves of the address space is not known");
     }
-    /* The smallest stripe still holds regions of 2 MiB. */
+    /* The smallest arena is one chunk. */
     int step = 1;
-    for (int log2 = largest_log2 - 1; log2 >= 21; log2 -= step) {
+    for (int log2 = largest_log2 - 1; log2 >= 25; log2 -= step) {
         struct refusal some = {largest_log2 - log2, (size_t)1 << log2};
         test_child_succeeds(with_refusals, &some);
-        step = log2 > 36 || log2 < 24 ? 1 : 3;
+        step = log2 > 36 || log2 < 29 ? 1 : 3;
     }
 }
 
@@ -166,43 +162,44 @@ static void refused_altogether(void **state)
 
 /* ---------------------------------------------------------------- metadata */
 
-/* Of so many descriptors, which begin at a page. */
-static uint64_t pages_of(uint64_t regions)
-{
-    size_t start = 0, len = regions * sizeof(lg_region);
-    lg_os_round_outward(&start, &len);
-    return len;
-}
-
 static void grows_by_need(void *arg)
 {
     enable();
     (void)unit_self();
     unsigned c = unit_class(2 * MIB);
-    TEST_REQUIRE(lg_load_relaxed_64(&lg_stripe_of(c)->limit) == 0);
+    TEST_REQUIRE(lg_load_relaxed_64(&lg_class_at(c)->limit) == 0);
     uint64_t before = lg_load_relaxed_64(&lg_metadata_bytes);
 
+    lg_lock_acquire(&lg_arena_lock);
+    /* The bitmaps of both pools, their upper levels, the descriptors: what was done stays done. */
+    unsigned refused = 0;
     unit_fault_arm(UNIT_CALL(COMMIT), 0, 1, ENOMEM);
-    lg_lock_acquire(lg_class_lock(c));
-    TEST_REQUIRE(lg_stripe_extend(c, 100) == ENOMEM);
-    TEST_REQUIRE(lg_load_relaxed_64(&lg_stripe_of(c)->limit) == 0);
-    TEST_REQUIRE(lg_load_relaxed_64(&lg_metadata_bytes) == before);
-    TEST_REQUIRE(lg_stripe_extend(c, 100) == 0);
-    TEST_REQUIRE(lg_load_relaxed_64(&lg_stripe_of(c)->limit) == 100);
-    TEST_REQUIRE(lg_load_relaxed_64(&lg_metadata_bytes) == before + pages_of(100));
+    while (lg_class_extend(c, 0, 100) != 0) {
+        TEST_REQUIRE(lg_load_relaxed_64(&lg_class_at(c)->limit) == 0);
+        refused++;
+        unit_fault_arm(UNIT_CALL(COMMIT), 1, 1, ENOMEM);
+    }
+    unit_fault_off();
+    TEST_REQUIRE(refused >= 2);
+    TEST_REQUIRE(lg_load_relaxed_64(&lg_class_at(c)->limit) == 100);
+    TEST_REQUIRE(lg_load_relaxed_64(&lg_metadata_bytes) >= before + 100 * sizeof(lg_region));
     for (uint64_t i = 0; i < 100; i++) {
         TEST_REQUIRE(unit_state(c, i) == LG_CLEAN);
         lg_store_relaxed_32(&lg_region_at(c, i)->has_blocks, (uint32_t)i);
     }
+    before = lg_load_relaxed_64(&lg_metadata_bytes);
     /* Never shrinks, and what is there stays. */
-    TEST_REQUIRE(lg_stripe_extend(c, 50) == 0);
-    TEST_REQUIRE(lg_load_relaxed_64(&lg_stripe_of(c)->limit) == 100);
-    TEST_REQUIRE(lg_stripe_extend(c, 5000) == 0);
-    for (uint64_t i = 0; i < 5000; i++) {
+    TEST_REQUIRE(lg_class_extend(c, 20, 30) == 0);
+    TEST_REQUIRE(lg_load_relaxed_64(&lg_class_at(c)->limit) == 100);
+    uint64_t most = lg_min(5000, lg_class_regions(c));
+    TEST_REQUIRE(lg_class_extend(c, most - 50, 50) == 0);
+    TEST_REQUIRE(lg_load_relaxed_64(&lg_class_at(c)->limit) == most);
+    for (uint64_t i = 0; i < most; i++) {
         TEST_REQUIRE(lg_load_relaxed_32(&lg_region_at(c, i)->has_blocks) == (i < 100 ? i : 0));
+        lg_store_relaxed_32(&lg_region_at(c, i)->has_blocks, 0);
     }
-    lg_lock_release(lg_class_lock(c));
-    TEST_REQUIRE(test_global().metadata_bytes == before + pages_of(5000));
+    lg_lock_release(&lg_arena_lock);
+    TEST_REQUIRE(test_global().metadata_bytes >= before + (most - 100) * sizeof(lg_region));
 }
 
 static void descriptors_come_as_needed(void **state)
@@ -228,16 +225,16 @@ static void pointers_speak_for_themselves(void *arg)
         TEST_REQUIRE(!lg_handle_find((lgalloc_handle){start + 1, handle.len}, &class_index, &index));
         TEST_REQUIRE(!lg_handle_find((lgalloc_handle){start + handle.len / 2, handle.len}, &class_index, &index));
         TEST_REQUIRE(!lg_handle_find((lgalloc_handle){start + handle.len, handle.len}, &class_index, &index));
-        void *last = lg_region_address(c, lg_stripe_regions(c) - 1);
+        void *last = lg_region_address(c, lg_class_regions(c) - 1);
         TEST_REQUIRE(!lg_handle_find((lgalloc_handle){last, handle.len}, &class_index, &index));
         lgalloc_deallocate(handle);
         TEST_REQUIRE(!lg_handle_find(handle, &class_index, &index));
     }
-    uintptr_t base = lg_stripe_of(0)->base;
+    uintptr_t base = (uintptr_t)lg_arena_address(0);
     unsigned class_index;
     uint64_t index;
     TEST_REQUIRE(!lg_handle_find((lgalloc_handle){(void *)(base - 64 * KIB), 64 * KIB}, &class_index, &index));
-    TEST_REQUIRE(!lg_handle_find((lgalloc_handle){(void *)(base + lg_layout_.reserved_bytes), 64 * KIB},
+    TEST_REQUIRE(!lg_handle_find((lgalloc_handle){(void *)(base + lg_layout_.arena_bytes), 64 * KIB},
                                  &class_index, &index));
     TEST_REQUIRE(!lg_handle_find((lgalloc_handle){NULL, 64 * KIB}, &class_index, &index));
     TEST_REQUIRE(!lg_handle_find((lgalloc_handle){&base, 64 * KIB}, &class_index, &index));
