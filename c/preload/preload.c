@@ -155,11 +155,9 @@ EXPORT int posix_memalign(void **out, size_t align, size_t size)
 {
     if (size < LG_ANY_FROM || !is_power(align) || align % sizeof(void *) != 0)
         return next_posix_memalign(out, align, size);
-    int before = errno;
     void *block = lgalloc_any_aligned(align, size);
     if (block != NULL)
         *out = block;
-    errno = before;
     return block != NULL ? 0 : ENOMEM;
 }
 

@@ -40,7 +40,7 @@ bare() {
 
 # ---- the object
 
-listed=$(sed -n 's/^ *\([a-z_]*\);$/\1/p' "$c/preload/preload.map" | sort)
+listed=$(sed -n 's/^ *\([A-Za-z0-9_]*\);$/\1/p' "$c/preload/preload.map" | sort)
 same "exports the functions of malloc and nothing else" "$listed" "$(nm -D --defined-only "$library" | awk '{print $NF}' | sort)"
 dynamic=$(readelf -dW "$library")
 # Before glibc 2.34 threads and dlsym were libraries of their own.
@@ -53,7 +53,9 @@ same "no call to find thread-local data" "" "$(nm -D --undefined-only "$library"
 # ---- what programs see
 
 "$cc" -O2 -Wall -Wextra -fno-builtin -o "$work/semantics" "$c/tests/preload/semantics.c" -pthread
-"$cxx" -std=c++17 -O2 -Wall -Wextra -o "$work/operators" "$c/tests/preload/operators.cpp"
+for program in operators replaced; do
+  "$cxx" -std=c++17 -O2 -Wall -Wextra -Wno-sized-deallocation -o "$work/$program" "$c/tests/preload/$program.cpp"
+done
 mkdir "$work/files"
 mib=1048576
 expected=$(bare "$work/semantics")
@@ -69,11 +71,13 @@ same "… where files can't be made: the heap's" "$expected" \
   "$(preloaded LGALLOC_BACKING=file LGALLOC_PATH=/nowhere/at/all "$work/semantics")"
 same "… with few addresses" "$expected" "$(ulimit -v 4000000 && preloaded "$work/semantics" $mib)"
 same "C++" "$(bare "$work/operators")" "$(preloaded "$work/operators")"
-# What these do differs in places; that all goes well is enough. C++ programs they give operators of their own.
+same "C++ with a delete of its own" "$(bare "$work/replaced")" "$(preloaded "$work/replaced")"
+# What these do differs in places; that all goes well is enough. They have operators for C++ of their own.
 mapfile -t others < <(PATH=$PATH:/sbin:/usr/sbin ldconfig -p |
   sed -n 's/.* => \(.*lib\(jemalloc\|mimalloc\|tcmalloc_minimal\)\.so[^ ]*\)$/\1/p' | sort -u)
 for next in "${others[@]}"; do
   same "below the threshold ${next##*/}" "0 failures exit 0" "$(preloaded "$work/semantics" $mib | tail -n 2 | paste -sd ' ')"
+  same "… C++" "$(bare env "LD_PRELOAD=$next" "$work/operators")" "$(preloaded "$work/operators")"
 done
 next=""
 

@@ -109,8 +109,8 @@ static void resizing(void)
         hidden = realloc(block, huge);
         say("realloc", huge, hidden, errno);
         errno = 0;
-        hidden = reallocarray(block, huge, 16);
-        say("reallocarray", huge, hidden, errno);
+        hidden = reallocarray(block, huge + 3, 2); /* 4, modulo what a size can be */
+        say("reallocarray", huge + 3, hidden, errno);
         CHECK(filled(block, both[i]));
         block = reallocarray(block, both[i], 2);
         CHECK(filled(block, both[i]));
@@ -158,8 +158,9 @@ static void aligning(void)
             }
         }
     }
-    void *ptr = NULL;
-    printf("posix_memalign of all: %s\n", strerror(posix_memalign(&ptr, 64, huge)));
+    void *ptr = &failures;
+    printf("posix_memalign of all: %s, ", strerror(posix_memalign(&ptr, 64, huge)));
+    printf("the pointer %s\n", ptr == &failures ? "stays" : "changes");
     errno = 0;
     hidden = pvalloc(SIZE_MAX);
     say("pvalloc", SIZE_MAX, hidden, errno);
