@@ -6,6 +6,7 @@
  *     refill(region bytes, regions)                     a thread claimed regions from a shared pool
  *     steal(region bytes, regions)                      a thread took regions from others' caches
  *     area_map(region bytes, address, bytes, error)     an area was mapped; error 0, or an errno, or -1: no addresses
+ *     chunk_change(region bytes, address, bytes, held)  free chunks became ones of this class; held: with their memory
  *     area_release(region bytes, address, bytes, dirty) an area was given back; dirty: bytes that may have held memory
  *     clear(region bytes, address, bytes, error)        free neighbours were cleared; error 0, or an errno
  *     refuse(bytes asked for, status, errno)            an allocation was refused; errno is 0 but with LGALLOC_STATUS_IO

@@ -554,6 +554,8 @@ bool lg_supply_changed(unsigned class_index, size_t bytes, bool held, uint64_t *
                                               : change_run(class_index, bytes, &best, hand)) {
             *out_first = lg_chunk_first_region(class_index, best.first);
             *out_count = lg_chunk_regions(class_index);
+            LG_PROBE4(chunk_change, lg_class_size(class_index), lg_arena_address(best.first << LG_CHUNK_LOG2),
+                      (uint64_t)lg_class_chunks(class_index) << LG_CHUNK_LOG2, held);
             return true;
         }
     }
