@@ -128,6 +128,19 @@ static void deque_runs(unsigned id)
     push(1);
 }
 
+/* As an overflow takes from a cache, a run leaves what was pushed before it; one more comes afterwards. */
+static void deque_pop_run(unsigned id)
+{
+    if (id != 0) {
+        steal(ITEMS, true);
+        return;
+    }
+    push(2);
+    if (lg_deque_pop_run(&deque, client_fences, 1))
+        take(lg_load_relaxed_64(lg_deque_slot(&deque, lg_load_relaxed_64(&deque.bottom))));
+    push(1);
+}
+
 /* A ring that wraps: slots are written again while a thief reads. */
 static void deque_setup_wrapped(void)
 {
@@ -270,6 +283,8 @@ const client clients_parts[] = {
      deque_two_thieves, deque_check, {3, 2, ALL}, true, true},
     {"deque-runs", "owner pushes two, pops, pops, pushes; thieves take half and all", 3, deque_setup_two, deque_runs,
      deque_check, {2, 2, ALL}, true, true},
+    {"deque-pop-run", "owner pushes two, pops the last as a run, pushes; a thief takes all", 2, deque_setup_two, deque_pop_run,
+     deque_check, {4, 2, ALL}, true, true},
     {"deque-wrap", "owner fills a full deque again; a thief takes all", 2, deque_setup_wrapped, deque_wrap,
      deque_check, {9, 3, ALL}, true, true},
     {"bitmap-two-claimers", "a giver; two claimers; three levels", 3, bitmap_setup_one, bitmap_give_claim,

@@ -81,8 +81,8 @@ static void run(const client *c, bool fences, enum xp_memory memory)
         return;
     }
     xp_bounds bounds = c->bounds;
-    if (memory == XP_WEAK && bounds.preemptions > 4)
-        bounds.preemptions = 4; /* old values are what it is about */
+    if (memory == XP_WEAK && bounds.preemptions > 3)
+        bounds.preemptions = 3; /* old values are what it is about */
     if (options.preemptions >= 0)
         bounds.preemptions = (unsigned)options.preemptions;
     if (options.late >= 0)
