@@ -727,7 +727,8 @@ void lgalloc_config_core_dump(lgalloc_config *config, bool core_dump);
 
 /*
  * File backing: whether disk blocks are reserved before a region is handed out, so that a full disk is
- * IO with ENOSPC and never SIGBUS. Default: false. Where the file system would take new blocks for later
+ * IO with ENOSPC and never SIGBUS. Before that is the answer, regions that have their blocks are used, and all that is
+ * free and dirty is cleared. Default: false. Where the file system would take new blocks for later
  * writes all the same, allocating is IO with EOPNOTSUPP: on ZFS, bcachefs and file systems that can't
  * reserve, and on btrfs before Linux 6.16. From then on it works there, also on compressed mounts and below
  * an overlay, since area files are made no-copy-on-write (chattr +C: no checksums, no compression); it does

@@ -127,7 +127,7 @@ static int reserve_blocks(unsigned class_index, lg_region *region)
 }
 
 /* A free region from wherever there is one. */
-static lgalloc_status find_region(lg_thread *self, unsigned class_index, size_t bytes, lg_region **out_region, int *out_error)
+static lgalloc_status find_any(lg_thread *self, unsigned class_index, size_t bytes, lg_region **out_region, int *out_error)
 {
     uint64_t flags = lg_load_relaxed_64(&lg_hot_flags);
     lg_bin *bin = self != NULL ? lg_bin_of(self, class_index) : NULL;
@@ -136,17 +136,47 @@ static lgalloc_status find_region(lg_thread *self, unsigned class_index, size_t 
     if (LG_UNLIKELY(flags != 0) && bin != NULL && lg_deque_pop(&bin->deque, (flags & LG_HOT_FENCE) != 0, &item)) {
         *out_region = lg_item_region(item);
     } else {
-        lgalloc_status status = lg_cache_refill(self, class_index, bytes, out_region, out_error);
-        if (status != LGALLOC_STATUS_OK)
-            return status;
-    }
-    /* Meanwhile the region is as good as in use: an allocation that is refused for lack of it came later than this one,
-     * even if this one will fail. */
-    if ((flags & LG_HOT_RESERVE_BLOCKS) != 0 && (*out_error = reserve_blocks(class_index, *out_region)) != 0) {
-        lg_cache_reject(self, class_index, *out_region);
-        return LGALLOC_STATUS_IO;
+        return lg_cache_refill(self, class_index, bytes, out_region, out_error);
     }
     return LGALLOC_STATUS_OK;
+}
+
+/* Regions whose blocks can't be had are tried so often, one after the other. */
+#define BLOCKS_TRIES 64
+
+/* The same, with its disk blocks where they are to be there. Before a full disk is the answer, what has its blocks is
+ * used: that may be behind clean regions which the own cache got first. Then all that is dirty elsewhere is cleared. */
+static lgalloc_status find_region(lg_thread *self, unsigned class_index, size_t bytes, lg_region **out_region, int *out_error)
+{
+    bool flushed = false, cleared = false;
+    lgalloc_status status = LGALLOC_STATUS_IO;
+    for (unsigned tries = 0; tries < BLOCKS_TRIES; tries++) {
+        lgalloc_status found = find_any(self, class_index, bytes, out_region, out_error);
+        if (found != LGALLOC_STATUS_OK)
+            return tries == 0 ? found : status;
+        /* Meanwhile the region is as good as in use: an allocation that is refused for lack of it came later than this
+         * one, even if this one will fail. */
+        if ((lg_load_relaxed_64(&lg_hot_flags) & LG_HOT_RESERVE_BLOCKS) == 0)
+            return LGALLOC_STATUS_OK;
+        bool clean = lg_load_relaxed_64(&(*out_region)->state) == LG_CLEAN;
+        int error = reserve_blocks(class_index, *out_region);
+        if (error == 0)
+            return LGALLOC_STATUS_OK;
+        lg_cache_reject(self, class_index, *out_region);
+        *out_error = error;
+        if (error != ENOSPC && error != EDQUOT)
+            return LGALLOC_STATUS_IO;
+        if (clean && flushed) {
+            if (cleared)
+                return LGALLOC_STATUS_IO;
+            lg_cache_clear_all(self);
+            cleared = true;
+        }
+        if (!flushed && self != NULL)
+            lg_cache_flush(self);
+        flushed = true;
+    }
+    return status;
 }
 
 static void set_nothing(size_t elem_align, void **out_ptr, size_t *out_capacity, lgalloc_handle *out_handle)

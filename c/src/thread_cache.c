@@ -179,9 +179,7 @@ static lgalloc_status search(lg_thread *self, unsigned class_index, size_t bytes
     return take_locked(self, class_index, bytes, many, 0, out_region, out_error, out_no_room);
 }
 
-/* There is no room in the arena: what other classes hold in caches is in the way, and what of it the limit keeps from becoming a
- * part of something larger as long as it is dirty. */
-static void free_chunks(lg_thread *self)
+void lg_cache_clear_all(lg_thread *self)
 {
     for (unsigned c = 0; c < lg_layout_.classes; c++) {
         lg_reclaim_caches(self, c);
@@ -202,8 +200,10 @@ static lgalloc_status look_everywhere(lg_thread *self, unsigned class_index, siz
         return LGALLOC_STATUS_OK;
     lgalloc_status status = LGALLOC_STATUS_OUT_OF_MEMORY;
     for (unsigned pass = 0; pass < 2 && status == LGALLOC_STATUS_OUT_OF_MEMORY; pass++) {
+        /* There is no room in the arena: what other classes hold in caches is in the way, and what the limit keeps from
+         * becoming a part of something larger as long as it is dirty. */
         if (pass == 1)
-            free_chunks(self);
+            lg_cache_clear_all(self);
         if (!lg_reclaim_room(self, lg_class_size(class_index))) {
             *out_no_room = true;
             return status;

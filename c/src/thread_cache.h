@@ -29,6 +29,9 @@ LG_HIDDEN LG_WARM void lg_cache_give_address(void *ptr);
 /* Gives a region whose disk blocks could not be reserved: it is cleared and goes to the shared pool. */
 LG_HIDDEN LG_COLD void lg_cache_reject(lg_thread *self, unsigned class_index, lg_region *region);
 
+/* Empties all threads' caches of all size classes into the shared pools, and clears what is dirty there. */
+LG_HIDDEN LG_COLD void lg_cache_clear_all(lg_thread *self);
+
 /* Empties the calling thread's cache into the shared pools. */
 LG_HIDDEN void lg_cache_flush(lg_thread *self);
 

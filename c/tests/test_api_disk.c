@@ -136,6 +136,32 @@ static void reserves_blocks(void *arg)
     test_require_quiet(false);
 }
 
+/* All that is free has its blocks; what the own cache would begin with hasn't. */
+static void takes_it_all_again(void *arg)
+{
+    test_use_directory(arg, true);
+    for (size_t round = 0; round < 3; round++) {
+        lgalloc_handle handles[32];
+        test_take_all(handles, TEST_COUNT(handles), 2 * MIB);
+        for (size_t i = 0; i < TEST_COUNT(handles); i++) {
+            memset(handles[i].ptr, (int)i, handles[i].len);
+        }
+        test_require_refused(2 * MIB, ENOSPC);
+        test_free_all(handles, TEST_COUNT(handles));
+    }
+    /* Another size has none of them, unless they are cleared. */
+    lgalloc_handle other[4];
+    test_take_all(other, TEST_COUNT(other), MIB);
+    test_free_all(other, TEST_COUNT(other));
+    test_require_quiet(false);
+}
+
+static void full_disk_that_is_free_again(void **state)
+{
+    (void)state;
+    on_file_system("tmpfs", 0, "size=64m", takes_it_all_again);
+}
+
 static void full_disk_with_reserved_blocks(void **state)
 {
     (void)state;
@@ -342,6 +368,7 @@ static void without_tmpfile(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(full_disk_that_is_free_again),
         cmocka_unit_test(full_disk_with_reserved_blocks),
         cmocka_unit_test(full_disk_when_populating),
         cmocka_unit_test(full_disk_falls_back_to_the_heap),

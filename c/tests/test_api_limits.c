@@ -6,6 +6,7 @@
 #include "support.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,6 +158,87 @@ static void little_address_space(void *arg)
     test_require_quiet(false);
 }
 
+static void *returns_its_argument(void *arg)
+{
+    return arg;
+}
+
+/* Half of what the limit leaves is the program's, who has use for it. */
+static void leaves_half(void *arg)
+{
+    size_t limit = *(const size_t *)arg;
+    set_soft(RLIMIT_AS, limit);
+    test_configure(LGALLOC_BACKING_ANONYMOUS);
+    test_require_works(64 * KIB);
+    TEST_REQUIRE(test_global().reserved_address_bytes <= limit / 2);
+    void *heap = malloc(limit / 10);
+    TEST_REQUIRE(heap != NULL);
+    pthread_t threads[8];
+    for (size_t i = 0; i < TEST_COUNT(threads); i++) {
+        test_spawn(&threads[i], returns_its_argument, NULL);
+    }
+    for (size_t i = 0; i < TEST_COUNT(threads); i++) {
+        test_join(threads[i]);
+    }
+    free(heap);
+    test_require_quiet(false);
+}
+
+static lgalloc_status set_arena(size_t bytes)
+{
+    lgalloc_config *config = test_config();
+    lgalloc_config_arena_bytes(config, bytes);
+    lgalloc_status status = lgalloc_set_config(config);
+    TEST_REQUIRE((lgalloc_config_error(config)[0] == '\0') == (status == LGALLOC_STATUS_OK));
+    lgalloc_config_free(config);
+    return status;
+}
+
+/* The addresses that a program wants reserved: before the first use, and of sizes that there are. */
+static void small_arena(void *arg)
+{
+    (void)arg;
+    static const size_t wrong[] = {1, 16 * MIB, 33 * MIB, GIB + 1, 8192 * GIB, SIZE_MAX};
+    test_configure(LGALLOC_BACKING_ANONYMOUS);
+    for (size_t i = 0; i < TEST_COUNT(wrong); i++) {
+        TEST_REQUIRE(set_arena(wrong[i]) == LGALLOC_STATUS_INVALID_ARGUMENT);
+    }
+    TEST_REQUIRE(set_arena(64 * MIB) == LGALLOC_STATUS_OK && set_arena(128 * MIB) == LGALLOC_STATUS_OK);
+    test_require_works(64 * KIB);
+    TEST_REQUIRE(test_global().reserved_address_bytes == 128 * MIB);
+    TEST_REQUIRE(set_arena(256 * MIB) == LGALLOC_STATUS_INVALID_ARGUMENT);
+    TEST_REQUIRE(set_arena(0) == LGALLOC_STATUS_INVALID_ARGUMENT);
+    TEST_REQUIRE(set_arena(128 * MIB) == LGALLOC_STATUS_OK);
+    lgalloc_handle all = test_take(128 * MIB); /* whatever had its chunks before */
+    lgalloc_handle more;
+    TEST_REQUIRE(lgalloc_allocate(64 * KIB, 1, 1, NULL, NULL, &more) == LGALLOC_STATUS_OUT_OF_MEMORY);
+    TEST_REQUIRE(lgalloc_allocate(256 * MIB, 1, 1, NULL, NULL, &more) == LGALLOC_STATUS_OUT_OF_MEMORY);
+    lgalloc_deallocate(all);
+    test_require_works(64 * KIB);
+    test_require_quiet(false);
+}
+
+static void arena_of_a_size(void **state)
+{
+    (void)state;
+    test_child_succeeds(small_arena, NULL);
+}
+
+static void limits_leave_half(void **state)
+{
+    (void)state;
+    if (test_slow_tool()) {
+        TEST_SKIP("the tool needs the address space for itself");
+    }
+    /* 170 of them, from 1 to 64 GiB, each 2.5 percent above the last. */
+    size_t limit = GIB;
+    for (size_t i = 0; i < 170; i++) {
+        test_child_succeeds(leaves_half, &limit);
+        limit += limit / 40;
+    }
+    assert_true(limit >= 64 * GIB);
+}
+
 /* None left once the library has its own: whatever fails is a status. */
 static void no_more_address_space(void *arg)
 {
@@ -266,6 +348,8 @@ int main(void)
         cmocka_unit_test(file_size_limit),
         cmocka_unit_test(descriptor_limit),
         cmocka_unit_test(address_space_limit),
+        cmocka_unit_test(limits_leave_half),
+        cmocka_unit_test(arena_of_a_size),
         cmocka_unit_test(locked_regions),
     };
     (void)test_dir(); /* made by this process, so that it is removed by it */
