@@ -56,7 +56,7 @@
  * - mlockall(): areas count as locked memory while they are mapped, a page is locked when it is touched
  *   (lgalloc_populate() touches ahead), and addresses that are only reserved are neither locked nor
  *   counted; before Linux 6.11 MCL_CURRENT counts them, though no memory comes of it. Where
- *   RLIMIT_MEMLOCK allows no more, allocating is IO with EAGAIN. A process that is held to such a limit
+ *   RLIMIT_MEMLOCK allows no more, allocating is IO with EAGAIN; the first area takes 32 MiB. A process that is held to such a limit
  *   calls mlockall() before its first allocation: the kernel compares the limit with all addresses that
  *   are reserved, and refuses MCL_CURRENT with ENOMEM later.
  * - Pointers must not be NULL where the text does not allow it. A NULL out pointer of a function that

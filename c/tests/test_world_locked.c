@@ -157,7 +157,7 @@ static void clears_what_is_locked(void)
 /* Memory is refused with a status where the limit is reached, and what was had stays. */
 static void within_the_limit(void)
 {
-    enum { MOST = 1024 };
+    enum { MOST = 2048 };
     static lgalloc_handle handles[MOST];
     need_locks();
     struct rlimit limit;
@@ -165,7 +165,9 @@ static void within_the_limit(void)
     if (limit.rlim_max < 8 * MIB) {
         world_skip("this process may not lock even 8 MiB");
     }
-    limit.rlim_cur = limit.rlim_max = 8 * MIB;
+    /* Room for two chunks of the arena; where not even one may be locked, nothing is to be had, and that is said. */
+    size_t most = limit.rlim_max < 80 * MIB ? limit.rlim_max : 80 * MIB;
+    limit.rlim_cur = limit.rlim_max = most;
     TEST_REQUIRE(setrlimit(RLIMIT_MEMLOCK, &limit) == 0);
     world_become_ordinary();
     test_configure(LGALLOC_BACKING_ANONYMOUS);
@@ -182,15 +184,17 @@ static void within_the_limit(void)
         }
     }
     TEST_REQUIRE(status == LGALLOC_STATUS_IO && errno == EAGAIN);
-    TEST_REQUIRE(count >= 32);
-    TEST_REQUIRE(world_status("VmLck:") <= 8 * MIB);
+    TEST_REQUIRE(count >= (most >= 40 * MIB ? 32 * MIB / (64 * KIB) : 0));
+    TEST_REQUIRE(world_status("VmLck:") <= most);
     for (size_t i = 0; i < count; i++) {
         TEST_REQUIRE(test_marked(handles[i], i));
     }
     test_free_all(handles, count);
     test_require_quiet(false);
     TEST_REQUIRE(world_status("VmLck:") <= test_global().metadata_bytes + MIB);
-    test_require_works(64 * KIB);
+    if (count != 0) {
+        test_require_works(64 * KIB);
+    }
 }
 
 int main(void)
