@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The C programs in README.md compile without a warning and end well; its table of options has all of them, and the
-# header all variables that the library reads.
+# header all variables that the library reads. Links between the documents lead somewhere, c/README.md names no file and
+# no function that isn't there, and fuzz/README.md has all mutants.
 #   check-readme.sh DIRECTORY-OF-LIBRARY CC...
 set -euo pipefail
 libraries=$1
@@ -68,6 +69,45 @@ done < <(sed -nE 's/^ +X\([a-z_]+, ([A-Z]+), (.*), "([A-Z_]+)"\).*/\3 \1 \2/p; s
 while read -r variable; do
   has "other variable LGALLOC_$variable" "$root/include/lgalloc.h" "LGALLOC_${variable/\*/…}[, .;)]"
 done < <(sed -n '/^#define LG_VARIABLES_OF_OTHERS/,/^$/p' "$root/c/src/config.h" | grep -oE '"[A-Z_*]+"' | tr -d '"')
+
+# is FAILS-BECAUSE COMMAND...
+is() {
+  count=$((count + 1))
+  if ! "${@:2}"; then
+    echo "failed: $1"
+    failed=$((failed + 1))
+  fi
+}
+# A heading's anchor, as web pages of repositories make it.
+anchors() {
+  sed -nE 's/^#+ +//p' "$1" | tr '[:upper:]' '[:lower:]' | sed -E 's/[^a-z0-9 _-]//g; s/ /-/g'
+}
+has_anchor() { anchors "$1" | grep -qxF -- "$2"; }
+documents=("$root"/README.md "$root"/.github/*.md "$root"/c/*.md "$root"/c/{tests,bench,packaging}/*.md
+  "$root"/c/examples/adapters/*.md "$root"/fuzz/*.md "$root"/ffi-tests/README.md)
+for document in "${documents[@]}"; do
+  [[ -e $document ]] || continue
+  while read -r target; do
+    file=$document
+    [[ -z ${target%%#*} ]] || file=$(dirname "$document")/${target%%#*}
+    is "${document#"$root/"} links to $target" test -e "$file"
+    if [[ $target == *.md#* || $target == \#* ]]; then
+      is "${document#"$root/"} links to $target" has_anchor "$file" "${target#*#}"
+    fi
+  done < <(grep -oE '\]\([^)]+\)' "$document" | sed -E 's/^\]\(//; s/\)$//' | grep -vE '^[a-z]+:' | sort -u)
+done
+# The house: files of c/src, and what is named lg_... or LG_... there.
+while read -r file; do
+  is "c/README.md names $file" test -e "$root/c/src/$file" -o -e "$root/c/tests/$file"
+done < <(grep -oE '\b[a-z_]+\.[ch]\b' "$root/c/README.md" |
+  grep -vxE 'lgalloc\.[ch]|sdt\.h|program\.c|explore_os\.c|test_\.c|clients_\.c' | sort -u)
+while read -r name; do
+  is "c/README.md names $name" grep -qrw -- "$name" "$root/c/src"
+done < <(grep -oE '\b(lg|LG)_[A-Za-z0-9_]+' "$root/c/README.md" | sort -u)
+for patch in "$root"/fuzz/mutants/*.patch; do
+  name=$(basename "$patch" .patch)
+  is "fuzz/README.md lacks mutant $name" grep -q "^| \`$name\` |" "$root/fuzz/README.md"
+done
 
 echo "readme: $((count - failed)) passed, $failed failed"
 ((failed == 0 && count > 0))
