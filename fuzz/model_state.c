@@ -264,7 +264,7 @@ void model_statistics(model *m, input *in)
 
 static unsigned reservations;
 
-/* The first reservations are refused, so that stripes get small: verifying is quick, and classes run out. */
+/* The first reservations are refused, so that the arena gets small: verifying is quick, and classes run out. */
 static int refuse_large_reservations(enum lg_system_call call)
 {
     return call == LG_SYS_RESERVE && reservations++ < 8 ? ENOMEM : 0;
