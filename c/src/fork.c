@@ -149,7 +149,7 @@ static void start_over(void)
     lg_backing_abandon();
     lg_chunks_abandon();
     lg_arena_abandon();
-    lg_store_relaxed_32(&lg_was_up, 0);
+    lg_store_release_32(&lg_was_up, 0); /* Release: all of the above. Partner: the acquire in lg_ready() */
     lg_hot_refresh();
 }
 
@@ -160,9 +160,9 @@ bool lg_child_notices(void)
         return true;
     }
     /* One thread does it, should the child have more by now. Release and acquire: the others go on with what it has
-     * reset. `noticing` was wiped, as `up` was. */
+     * reset. `noticing` was wiped, as `up` was. Relaxed: nothing comes with the 1, and who loses waits for the 2. */
     uint64_t nobody = 0;
-    if (lg_cas_seq_cst_64(&lg_this_process.noticing, &nobody, 1)) {
+    if (lg_cas_relaxed_64(&lg_this_process.noticing, &nobody, 1)) {
         start_over();
         lg_store_release_64(&lg_this_process.noticing, 2);
         return false;

@@ -17,7 +17,10 @@ int lg_init(void)
             lg_threads_init(lg_cache_at_exit);
             lg_barrier_init();
             lg_process_init();
-            lg_store_relaxed_32(&lg_was_up, 1);
+            /* Whoever has found `up` 0 before, and finds now that it was up, is not in the child of a fork. In a child this
+             * is wiped. */
+            lg_store_relaxed_64(&lg_this_process.noticing, 2);
+            lg_store_release_32(&lg_was_up, 1); /* Release: of `noticing`. Partner: the acquire in lg_ready(). */
             /* Release: publishes all of the above. Partner: the acquire in lg_ready(). */
             lg_store_release_32(&lg_this_process.up, 1);
         }

@@ -24,7 +24,8 @@ typedef struct lg_process {
     lg_a64 usual; /* 1: the hot path may be taken; written by lg_hot_set() and fork.c */
     lg_a32 up;    /* 1: the allocator is up; written by lg_init() and fork.c */
     uint32_t unused;
-    lg_a64 noticing; /* in a child that ran no handlers: 1 while a thread makes it start over, then 2; see fork.c */
+    lg_a64 noticing; /* in a child that ran no handlers: 1 while a thread makes it start over, then 2; see fork.c. 2 also in
+                        a process that has come up by itself: it is no child */
     char rest[LG_PAGE_MAX - 24];
 } lg_process;
 extern LG_HIDDEN lg_process lg_this_process;
@@ -69,7 +70,9 @@ LG_INLINE bool lg_ready(void)
     /* Acquire: everything that is const after init. Partner: the release in lg_init(). */
     if (LG_LIKELY(lg_load_acquire_32(&lg_this_process.up) != 0))
         return true;
-    return LG_UNLIKELY(lg_load_relaxed_32(&lg_was_up) != 0) && lg_child_notices();
+    /* Acquire: from 0, that the child has started over, by another thread; from 1, that this process has come up, if another
+     * thread brings it up between these two looks. Partners: the releases in start_over() and lg_init(). */
+    return LG_UNLIKELY(lg_load_acquire_32(&lg_was_up) != 0) && lg_child_notices();
 }
 
 #endif
