@@ -63,11 +63,12 @@ static void give_id(uint64_t id)
 
 static bool new_id(uint64_t *out)
 {
-    uint64_t id = lg_load_acquire_64(&high_id);
+    uint64_t id = lg_load_relaxed_64(&high_id); /* it commits its record itself */
     for (;;) {
         if (id >= lg_layout_.threads_max)
             return false;
-        /* Committed before it is announced below `high_id`. Two threads may commit the same one: harmless. */
+        /* Committed before it is announced below `high_id`. Two threads may commit the same one: harmless. In sequential
+         * consistency: see lg_threads_set_capacity(). */
         if (lg_metadata_commit(lg_thread_at((uint32_t)id), LG_THREAD_BYTES) != 0)
             return false;
         if (lg_cas_seq_cst_64(&high_id, &id, id + 1)) {

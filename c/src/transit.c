@@ -54,14 +54,14 @@ bool lg_transit_inside(void)
 
 void lg_transit_forked(void)
 {
-    lg_store_release_32(&lg_movers_without_record, 0);
+    lg_store_relaxed_32(&lg_movers_without_record, 0);
 }
 
 void lg_transit_abandon(void)
 {
     is_shutter = false;
     lg_moves_without_record = false;
-    lg_store_release_32(&lg_movers_without_record, 0);
-    lg_store_release_32(&lg_movers_shut, 0);
+    lg_store_relaxed_32(&lg_movers_without_record, 0); /* other threads wait until all is reset: see lg_child_notices() */
+    lg_store_relaxed_32(&lg_movers_shut, 0);
     lg_lock_init(&lg_room_lock, LG_RANK_ROOM);
 }
