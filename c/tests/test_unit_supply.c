@@ -121,6 +121,31 @@ static void stays_while_one_is_missing(void **state)
     assert_true(change_held(8 * MIB, &first, &count));
 }
 
+/* All of a chunk's regions are claimed or none, also where they are in several words of the bitmaps. */
+static void claims_are_whole(void **state)
+{
+    enum { SMALL = 512 };
+    static lgalloc_handle handles[SMALL];
+    unsigned c = unit_class(64 * KIB);
+    uint64_t dirty;
+    start();
+    take_chunk(handles, 64 * KIB);
+    lgalloc_handle keep = handles[SMALL / 2];
+    handles[SMALL / 2] = (lgalloc_handle){NULL, 0};
+    test_free_all(handles, SMALL);
+    lgalloc_thread_flush();
+    assert_false(lg_supply_claim(c, 0, SMALL, &dirty));
+    assert_int_equal(unit_dirty(c), SMALL - 1);
+    unit_assert_sound(false);
+    lgalloc_deallocate(keep);
+    lgalloc_thread_flush();
+    assert_true(lg_supply_claim(c, 0, SMALL, &dirty));
+    assert_int_equal(dirty, SMALL);
+    assert_int_equal(unit_dirty(c), 0);
+    lg_supply_give(c, 0, SMALL);
+    unit_assert_sound(false);
+}
+
 /* A region that was dirty in part is dirty, and charged, as a whole. */
 static void more_becomes_dirty(void **state)
 {
@@ -434,6 +459,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         UNIT_BOTH(comes_with_what_it_holds),
         UNIT_BOTH(stays_while_one_is_missing),
+        UNIT_BOTH(claims_are_whole),
         UNIT_BOTH(more_becomes_dirty),
         UNIT_BOTH(clean_is_to_be_paid),
         UNIT_BOTH(blocks_follow),
