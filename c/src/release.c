@@ -19,6 +19,13 @@ static void keep_rest_of_region(unsigned class_index, uint64_t chunk, uint64_t e
     lg_supply_give(LG_CHUNK_CLASS, chunk, end - chunk);
 }
 
+/* What was to be unmapped may have been emptied before that failed: its disk blocks aren't known to be there. */
+static void forget_blocks(unsigned class_index, uint64_t first, uint64_t count)
+{
+    for (uint64_t i = first; i < first + count; i++)
+        lg_store_relaxed_32(&lg_region_at(class_index, i)->has_blocks, 0);
+}
+
 /* Claimed chunks go, as many as can, from the first on. Returns the dirty bytes of those that went. */
 static uint64_t take_down(unsigned class_index, uint64_t first, uint64_t count, bool dirty)
 {
@@ -34,6 +41,7 @@ static uint64_t take_down(unsigned class_index, uint64_t first, uint64_t count, 
     uint64_t dirty_bytes = lg_supply_vacate(class_index, lg_chunk_first_region(class_index, first),
                                             lg_regions_in(class_index, whole - first));
     lg_discharge(dirty_bytes);
+    forget_blocks(class_index, lg_chunk_first_region(class_index, next), lg_regions_in(class_index, end - next));
     if (gone != whole)
         keep_rest_of_region(class_index, gone, next);
     lg_supply_give(class_index, lg_chunk_first_region(class_index, next), lg_regions_in(class_index, end - next));

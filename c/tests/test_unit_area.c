@@ -643,6 +643,18 @@ static void blocks_are_there_when_handed_out(void **state)
         unit_fault_off();
         handle = test_take(sizes[i]);
         assert_true(has_its_blocks(handle));
+
+        /* Its chunk was emptied, and couldn't be unmapped. */
+        lgalloc_deallocate(handle);
+        lgalloc_thread_flush();
+        lg_area area;
+        uint64_t dirty_bytes;
+        assert_true(lg_area_next(unit_class(sizes[i]), 0, &area));
+        unit_fault_arm(UNIT_CALL(UNMAP), 0, UNIT_FOREVER, ENOMEM);
+        assert_false(try_release(unit_class(sizes[i]), area.start, area.len, &dirty_bytes));
+        unit_fault_off();
+        handle = test_take(sizes[i]);
+        assert_true(has_its_blocks(handle));
         lgalloc_deallocate(handle);
         (void)lgalloc_purge();
     }
