@@ -306,6 +306,23 @@ static void the_worker_starts_again(void **state)
     assert_true(test_eventually(worker_is_there, NULL));
 }
 
+/* ---------------------------------------------------------------- no child at all */
+
+/* A thread reads that the allocator isn't up; another brings it up; the first reads that it was. It is no child, whichever
+ * of its two looks came when. */
+static void brought_up_between_two_looks(void **state)
+{
+    lgalloc_handle handle = test_take(MIB);
+    test_mark(handle, 1);
+    assert_true(lg_child_notices());
+    lg_store_relaxed_32(&lg_this_process.up, 0);
+    assert_false(lg_child_notices()); /* it will wait for the init lock */
+    lg_store_relaxed_32(&lg_this_process.up, 1);
+    assert_true(test_marked(handle, 1));
+    lgalloc_deallocate(handle);
+    unit_assert_sound(false);
+}
+
 /* ---------------------------------------------------------------- when the system refuses */
 
 static void lives_with_failures(void *arg)
@@ -348,6 +365,7 @@ int main(void)
         UNIT_BOTH(in_the_middle_of_a_pop),
         UNIT_BOTH(with_threads_inside),
         UNIT_BOTH(the_worker_starts_again),
+        UNIT_BOTH(brought_up_between_two_looks),
         UNIT_BOTH(refused_in_the_child),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
