@@ -57,7 +57,7 @@ enum contestant_id {
 #define SET_PEERS (SET(PEER_FIRST) | SET(PEER_FIRST + 1) | SET(PEER_FIRST + 2) | SET(PEER_LAST))
 #define SET_USUAL (SET_LGALLOC | SET(FLOOR) | SET_MALLOC | SET(MMAP) | SET_PEERS)
 
-/* Sizes are powers of two from 64 KiB. Only `start` may be NULL besides what says so. */
+/* Sizes are 64 KiB at least, and powers of two where a workload doesn't say otherwise. Only `start` may be NULL besides what says so. */
 struct contestant {
     const char *name;
     /* In the child, before anything else; ends it through give_up() where the contestant is missing. */
@@ -162,6 +162,10 @@ void run_latency(const struct workload *, const struct contestant *, struct samp
 void run_memory_over_time(const struct workload *, const struct contestant *, struct sample *);
 void run_vector(const struct workload *, const struct contestant *, struct sample *);
 void run_arrays(const struct workload *, const struct contestant *, struct sample *);
+void run_phases(const struct workload *, const struct contestant *, struct sample *);
+void run_class_walk(const struct workload *, const struct contestant *, struct sample *);
+void run_mix(const struct workload *, const struct contestant *, struct sample *);
+void run_class_change(const struct workload *, const struct contestant *, struct sample *);
 void run_sort(const struct workload *, const struct contestant *, struct sample *);
 
 /* Bucket of a latency in nanoseconds in a sample's series, and the least latency of a bucket. */

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static int compare_doubles(const void *a, const void *b)
@@ -205,7 +207,28 @@ struct footprint measure_footprint(void)
     return footprint;
 }
 
+size_t resident_at_most(void)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    return (size_t)usage.ru_maxrss * KIB;
+}
+
 size_t available_memory(void)
 {
     return proc_bytes("/proc/meminfo", "MemAvailable");
+}
+
+void have_memory(size_t size)
+{
+    if (available_memory() / 3 < size)
+        return;
+    const pid_t pid = fork();
+    if (pid == 0) {
+        write_pages(hand_map_anonymous(2 * size, 2 * MIB, true), 2 * size, PAGE);
+        _exit(EXIT_SUCCESS);
+    }
+    if (pid > 0)
+        waitpid(pid, NULL, 0);
 }

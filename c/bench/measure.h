@@ -65,6 +65,16 @@ struct footprint measure_footprint(void);
 /* Bytes that the system could give to programs now. */
 size_t available_memory(void);
 
+/* Bytes of this process that were ever resident at the same time. */
+size_t resident_at_most(void);
+
+/*
+ * A virtual machine gives free memory back to its host, and who takes it next waits until the host has found
+ * some: 300 ms or 3 s for the same GiB, whoever's turn it is. So twice as much is written and given back just
+ * before, by another process, and everybody finds memory that the machine really has.
+ */
+void have_memory(size_t size);
+
 /* A small generator of numbers, the same for everybody. */
 static inline uint64_t next_random(uint64_t *state)
 {

@@ -25,7 +25,8 @@ static const struct { const char *name; double cost; } costs[] = {
     {"clear-steps-2m", 150}, {"clear-steps-64m", 200}, {"clear-faults-64k", 260}, {"clear-faults-2m", 200},
     {"clear-faults-64m", 210}, {"clear-faults-tmpfs", 470}, {"zeroed", 610}, {"zeroed-tmpfs", 1360},
     {"zeroed-only", 790}, {"zeroed-only-tmpfs", 1280}, {"stats", 12}, {"instructions", 550},
-    {"system-calls-stats", 1}, {"latency", 120}, {"resident", 1500}, {"vector", 450}, {"arrays", 130},
+    {"system-calls-stats", 1}, {"latency", 120}, {"resident", 1500}, {"vector", 450}, {"phases", 330},
+    {"class-walk", 900}, {"mix", 300}, {"mix-2", 300}, {"class-change", 250}, {"arrays", 130},
     {"arrays-64m", 890}, {"sort", 740},
 };
 enum { USUAL_COST = 40 };

@@ -7,7 +7,6 @@
 #include "lgalloc.h"
 
 #include <stdlib.h>
-#include <sys/mman.h>
 
 static void *must_allocate(const struct contestant *contestant, size_t size)
 {
@@ -50,20 +49,6 @@ void run_written(const struct workload *workload, const struct contestant *conte
 }
 
 /* ---------------------------------------------------------------- the first touch */
-
-/*
- * A virtual machine gives free memory back to its host, and who takes it next waits until the host has found
- * some: 300 ms or 3 s for the same GiB, whoever's turn it is. So twice as much is written and given back just
- * before, and everybody finds memory that the machine really has.
- */
-static void have_memory(size_t size)
-{
-    if (available_memory() / 3 < size)
-        return;
-    void *memory = hand_map_anonymous(2 * size, 2 * MIB, true);
-    write_pages(memory, 2 * size, PAGE);
-    munmap(memory, 2 * size);
-}
 
 void run_first_touch(const struct workload *workload, const struct contestant *contestant, struct sample *out)
 {

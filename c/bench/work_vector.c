@@ -8,15 +8,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-
-static size_t resident_at_most(void)
-{
-    struct rusage usage;
-
-    getrusage(RUSAGE_SELF, &usage);
-    return (size_t)usage.ru_maxrss * KIB;
-}
 
 /* By realloc where that is the contestant's. */
 static void *grow(const struct contestant *contestant, void *ptr, size_t size)
