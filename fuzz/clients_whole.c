@@ -343,6 +343,60 @@ static void clear_last(unsigned id)
         drop(world_take(ONE));
 }
 
+static void setup_clone(void)
+{
+    setup();
+    hold(TWO, 2);
+}
+
+/* A sandbox takes membarrier away, and a purge empties a cache that its owner goes on with. */
+static int no_barrier(unsigned call)
+{
+    return call == LG_SYS_BARRIER ? EPERM : 0;
+}
+
+static void setup_refused_barrier(void)
+{
+    setup();
+    world_cache_regions(FOUR, 4);
+    hold(FOUR, 2);
+    world_fault_plan = no_barrier;
+}
+
+static void drain_without_barrier(unsigned id)
+{
+    if (id == 0) {
+        (void)lgalloc_purge();
+    } else {
+        drop(handles[0]);
+        drop(handles[1]);
+        lgalloc_handle a = world_take(FOUR);
+        lgalloc_handle b = world_take(FOUR);
+        drop(a);
+        drop(b);
+    }
+}
+
+/* A child that runs no handlers, whatever the others were doing: its first step may be any. */
+static void clone_child(unsigned id)
+{
+    lgalloc_handle a;
+    if (id == 0) {
+        drop(handles[0]);
+        world_clone();
+        drop(handles[1]);
+        a = world_take(TWO);
+        drop(world_take(ONE));
+        drop(a);
+        (void)lgalloc_purge();
+    } else {
+        a = world_take(TWO);
+        drop(a);
+        lgalloc_thread_flush();
+        (void)lgalloc_purge();
+    }
+}
+
 /* A thread that vanishes may have had a lock though it was moving nothing. */
 static void fork_reader(unsigned id)
 {
@@ -572,6 +626,10 @@ const client clients_whole[] = {
      world_check_end, {3, 2, 2 * MOST}, true, true},
     {"refused-last", "a region is freed, and another taken, behind the last look before a refusal", 3, setup_one_free,
      refused_last, world_check_end, {3, 1, 15 * MOST}, true, true},
+    {"drain-no-barrier", "a purge empties a cache that is in use, and membarrier is refused", 2, setup_refused_barrier,
+     drain_without_barrier, world_check_end, {2, 1, MOST}, false, false},
+    {"clone-child", "a child that runs no fork handlers: it starts over, whatever the other held", 2, setup_clone,
+     clone_child, world_check_end, {3, 1, MOST}, true, false},
     {"fork-child", "the child of a fork: what the other thread held is found", 2, setup, fork_child,
      world_check_end, {3, 1, MOST}, true, false},
 };

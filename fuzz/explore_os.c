@@ -5,6 +5,7 @@
 #include "src/os.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 
 #include "src/lock.h"
@@ -45,15 +46,33 @@ size_t lg_os_addresses_left(void)
     return SIZE_MAX;
 }
 
+/* In their order: those of the library coming up, then those of a child that starts over, which every execution gets
+ * again. The variables here go back to what they were when the library was up, what they point to doesn't. */
+#define RESERVATIONS 8
+static struct reservation {
+    void *start;
+    size_t len;
+} *reservations;
+static unsigned reserved;
+
 int lg_os_reserve(size_t len, void **out)
 {
     FAULT(LG_SYS_RESERVE);
     if (len > WORLD_ADDRESSES) /* an arena of WORLD_ARENA bytes */
         return ENOMEM;
-    void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p == MAP_FAILED)
-        return ENOMEM;
-    *out = p;
+    if (reservations == NULL)
+        reservations = calloc(RESERVATIONS, sizeof(*reservations));
+    if (reservations == NULL || reserved == RESERVATIONS)
+        xp_fail("explore_os.c: too many reservations", NULL);
+    if (reservations[reserved].start == NULL) {
+        void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (p == MAP_FAILED)
+            return ENOMEM;
+        reservations[reserved].start = p;
+        reservations[reserved].len = len;
+    }
+    XP_CHECK(reservations[reserved].len == len);
+    *out = reservations[reserved++].start;
     return 0;
 }
 
@@ -390,6 +409,13 @@ int lg_os_absolute(const char *directory, char *out)
 {
     memcpy(out, directory, strlen(directory) + 1);
     return 0;
+}
+
+void world_clone(void)
+{
+    xp_vanish_others();
+    memset(wiped, 0, wiped_len);
+    world_starts_over();
 }
 
 void lg_os_monotonic_after(uint64_t nanoseconds, struct timespec *out)

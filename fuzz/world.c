@@ -46,6 +46,7 @@ static struct {
     size_t worst_bytes[XP_THREADS + 1];   /* not available to it at the worst moment */
     size_t limit;
     bool forked;
+    const void *gone; /* the arena that a child that starts over leaves behind */
 } world;
 
 int (*world_fault_plan)(unsigned call);
@@ -205,6 +206,17 @@ void world_forked(void)
     /* What a vanished thread was about to take or free belongs to nobody who could tell. */
     for (unsigned t = 0; t <= XP_THREADS; t++)
         world.taking[t] = 0;
+}
+
+/* The regions of before are where no map leads: in another reservation. */
+void world_starts_over(void)
+{
+    world_forked();
+    world.gone = lg_arena_address(0);
+    memset(world.owner, NOBODY, sizeof(world.owner));
+    memset(world.mapped, 0, sizeof(world.mapped));
+    memset(world.holds, 0, sizeof(world.holds));
+    memset(world.owned, 0, sizeof(world.owned));
 }
 
 /* ---- taking and freeing */
@@ -377,7 +389,8 @@ lgalloc_handle world_take_last(unsigned class_index)
 
 void world_free(lgalloc_handle handle)
 {
-    if (handle.len == 0) {
+    bool gone = world.gone != NULL && (uintptr_t)handle.ptr - (uintptr_t)world.gone < WORLD_ARENA;
+    if (handle.len == 0 || gone) {
         lgalloc_deallocate(handle);
         return;
     }

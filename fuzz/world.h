@@ -32,6 +32,8 @@ void world_free(lgalloc_handle handle);
 void world_thread_ends(void);
 /* A fork, seen from the parent or from the child. */
 void world_fork(bool as_child);
+/* The calling thread goes on as the child of a fork that ran no handlers. */
+void world_clone(void);
 
 /* All that must be true while no thread runs. */
 void world_check(void);
@@ -59,5 +61,6 @@ void world_truncated(int fd, uint64_t size);
 void world_punched(int fd, uint64_t offset, uint64_t len);
 void world_clear_metadata(void);
 void world_forked(void);
+void world_starts_over(void);
 
 #endif
