@@ -267,7 +267,7 @@ static void while_others_work(void)
     for (size_t i = 0; i < TEST_COUNT(others); i++) {
         test_spawn(&others[i], never_stops, (void *)(uintptr_t)(i + 1));
     }
-    for (size_t i = 0; i < test_scale(30, 6); i++) {
+    for (size_t i = 0; i < test_scale(12, 6); i++) {
         pid_t child = by_clone();
         if (child == 0) {
             lives();
@@ -393,7 +393,7 @@ static void handlers_while_others_work(void)
     pthread_t other;
     begin(LGALLOC_BACKING_ANONYMOUS);
     test_spawn(&other, never_stops, (void *)(uintptr_t)7);
-    for (size_t i = 0; i < test_scale(40, 4); i++) {
+    for (size_t i = 0; i < test_scale(15, 4); i++) {
         handlers_allocate = true;
         pid_t child = fork();
         handlers_allocate = false;
@@ -442,7 +442,7 @@ static void forks_by_signal(void)
     test_set_local_buffer(MIB); /* much goes through the pools */
     TEST_REQUIRE(sigaction(SIGPROF, &action, NULL) == 0);
     tick(1500);
-    int wanted = (int)test_scale(400, 40);
+    int wanted = (int)test_scale(120, 40);
     for (uint64_t seed = 1; forks < wanted;) {
         lgalloc_handle some[32];
         for (size_t i = 0; i < TEST_COUNT(some); i++) {
