@@ -218,8 +218,14 @@ static int map_in_place(void *addr, size_t len, int flags, int fd, uint64_t offs
 int lg_os_commit(void *addr, size_t len)
 {
     FAULT(LG_SYS_COMMIT);
-#if LG_TSAN /* for which a mapping writes to all of it, and others may be reading the zeros */
-    return CALL(mprotect(addr, len, PROT_READ | PROT_WRITE) == 0);
+#if LG_TSAN
+    /* Not by mmap(), which ThreadSanitizer takes for a write to all of it, while others may be reading the zeros. Nor by
+     * mprotect(): what is reserved may be droppable, and a child of a fork would find nothing in it. */
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+    int error = CALL(syscall(SYS_mmap, addr, len, PROT_READ | PROT_WRITE, flags, -1, 0) == (long)addr);
+    if (error != 0)
+        (void)reserve_again(addr, len);
+    return error;
 #else
     return map_in_place(addr, len, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 #endif
