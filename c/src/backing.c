@@ -349,13 +349,23 @@ static int punch(uint64_t offset, uint64_t len)
     return error;
 }
 
+/* How much of a range is of its beginning's kind. */
+static uint64_t of_one_kind(uint64_t offset, uint64_t len)
+{
+    uint64_t end = offset + len, at = (offset | (LG_CHUNK - 1)) + 1;
+    while (at < end && lg_backing_kind(at) == lg_backing_kind(offset))
+        at += LG_CHUNK;
+    return lg_min(at, end) - offset;
+}
+
 int lg_backing_clear(uint64_t offset, uint64_t len)
 {
-    enum lg_area_kind kind = lg_backing_kind(offset);
-    enum lg_system_call advice = kind == LG_AREA_FILE ? LG_SYS_ADVISE_REMOVE : LG_SYS_ADVISE_DISCARD;
-    uint64_t most = kind == LG_AREA_FILE ? CLEAR_STEP_FILE : CLEAR_STEP_ANONYMOUS;
     while (len != 0) {
-        uint64_t step = lg_min(len, most);
+        /* Neighbouring regions may be of two kinds: the backing was configured anew since whoever clears them looked. */
+        enum lg_area_kind kind = lg_backing_kind(offset);
+        enum lg_system_call advice = kind == LG_AREA_FILE ? LG_SYS_ADVISE_REMOVE : LG_SYS_ADVISE_DISCARD;
+        uint64_t most = kind == LG_AREA_FILE ? CLEAR_STEP_FILE : CLEAR_STEP_ANONYMOUS;
+        uint64_t step = of_one_kind(offset, lg_min(len, most));
         int error = lg_os_advise(advice, lg_arena_address(offset), step);
         /* So memory that the process has locked is refused; the file itself may still be punched. */
         if (error == EINVAL && kind == LG_AREA_FILE)

@@ -310,6 +310,40 @@ static void comes_back_as_zeros_whatever_fails(void **state)
     lgalloc_deallocate(keep);
 }
 
+static void set_backing(lgalloc_backing backing)
+{
+    lgalloc_config *config = test_config();
+    lgalloc_config_with_backing(config, backing);
+    test_apply(config);
+}
+
+/* Neighbours are cleared in one go, each in the way of what is behind it. */
+static void neighbours_of_two_kinds(void **state)
+{
+    enum { CHUNK_OF = LG_CHUNK / MIB };
+    lgalloc_handle handles[2 * CHUNK_OF];
+    test_set_local_buffer(0);
+    for (int order = 0; order < 2; order++) {
+        set_backing(order == 0 ? LGALLOC_BACKING_FILE : LGALLOC_BACKING_ANONYMOUS);
+        test_take_all(handles, CHUNK_OF, MIB);
+        set_backing(order == 0 ? LGALLOC_BACKING_ANONYMOUS : LGALLOC_BACKING_FILE);
+        test_take_all(handles + CHUNK_OF, CHUNK_OF, MIB);
+        char *from = handles[0].ptr;
+        for (size_t i = 0; i < TEST_COUNT(handles); i++) {
+            assert_ptr_equal(handles[i].ptr, from + i * MIB);
+            memset(handles[i].ptr, 0xcd, MIB);
+        }
+        uint64_t offset = (uint64_t)(from - lg_arena_address(0));
+        assert_int_not_equal(lg_backing_kind(offset), lg_backing_kind(offset + LG_CHUNK));
+        assert_int_equal(lg_backing_clear(offset + LG_CHUNK - MIB, 2 * MIB), 0);
+        assert_true(test_filled(from + LG_CHUNK - MIB, 2 * MIB, 0));
+        assert_true(test_filled(from + LG_CHUNK - 2 * MIB, MIB, 0xcd));
+        assert_true(test_filled(from + LG_CHUNK + MIB, MIB, 0xcd));
+        test_free_all(handles, TEST_COUNT(handles));
+        (void)lgalloc_purge();
+    }
+}
+
 /* What can't be unmapped stays, with all its regions. */
 static void stays_where_unmapping_fails(void **state)
 {
@@ -708,6 +742,7 @@ int main(void)
         UNIT_BOTH(comes_back_as_zeros),
         UNIT_BOTH(comes_back_as_zeros_whatever_fails),
         UNIT_BOTH(stays_where_unmapping_fails),
+        UNIT_FILE(neighbours_of_two_kinds),
         UNIT_FILE(offsets_are_those_of_the_arena),
         UNIT_FILE(a_file_for_each_directory),
         UNIT_FILE(files_shrink_and_lose_their_blocks),
