@@ -377,40 +377,6 @@ static void drain_without_barrier(unsigned id)
     }
 }
 
-static void setup_clone(void)
-{
-    setup();
-    hold(TWO, 2);
-}
-
-/* A sandbox takes membarrier away, and a purge empties a cache that its owner goes on with. */
-static int no_barrier(unsigned call)
-{
-    return call == LG_SYS_BARRIER ? EPERM : 0;
-}
-
-static void setup_refused_barrier(void)
-{
-    setup();
-    world_cache_regions(FOUR, 4);
-    hold(FOUR, 2);
-    world_fault_plan = no_barrier;
-}
-
-static void drain_without_barrier(unsigned id)
-{
-    if (id == 0) {
-        (void)lgalloc_purge();
-    } else {
-        drop(handles[0]);
-        drop(handles[1]);
-        lgalloc_handle a = world_take(FOUR);
-        lgalloc_handle b = world_take(FOUR);
-        drop(a);
-        drop(b);
-    }
-}
-
 /* A child that runs no handlers, whatever the others were doing: its first step may be any. */
 static void clone_child(unsigned id)
 {
