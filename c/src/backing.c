@@ -416,7 +416,7 @@ void lg_backing_forked(void)
 void lg_backing_abandon(void)
 {
     for (uint64_t chunk = 0; chunk < lg_chunks_high(); chunk++)
-        if (lg_chunk_kind(lg_chunk_word(chunk)) == LG_AREA_FILE && !lg_chunk_note(chunk)->inherited)
+        if (lg_chunk_kind(lg_chunk_word(chunk)) == LG_AREA_FILE)
             (void)lg_backing_close_hole(chunk, 1);
     memset(files, 0, sizeof(files));
 }
