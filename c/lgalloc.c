@@ -22,6 +22,7 @@
 #include "src/pool.c"
 #include "src/chunk.c"
 #include "src/backing.c"
+#include "src/zero.c"
 #include "src/supply.c"
 #include "src/release.c"
 #include "src/chunk_fork.c"

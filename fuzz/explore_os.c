@@ -227,6 +227,12 @@ int lg_os_write_in_place(int fd)
     return 0;
 }
 
+bool lg_os_tells_holes(int fd)
+{
+    (void)fd;
+    return false;
+}
+
 void lg_os_close(int fd)
 {
     world_close(fd);
@@ -295,6 +301,14 @@ int lg_os_read_lines(const char *path, void (*line)(void *context, const char *t
     (void)line;
     (void)context;
     return ENOENT;
+}
+
+int lg_os_in_memory(void *addr, size_t len, unsigned char *out_pages)
+{
+    (void)addr;
+    (void)len;
+    (void)out_pages;
+    return ENOSYS;
 }
 
 int lg_os_present_pages(const void *addr, size_t len, uint64_t *out_pages)

@@ -276,7 +276,8 @@ typedef struct lgalloc_global_stats {
     size_t metadata_bytes;
     /* The configured bound on in_use_bytes + dirty_bytes; 0: none. */
     size_t limit_bytes;
-    /* Clearing a free region, or discarding part of one in use, failed; it stays usable. */
+    /* Clearing a free region, discarding part of one in use, or giving back part of one to be zeroed failed; it stays
+     * usable. */
     uint64_t clear_failures;
     /* The system refused advice (huge pages, fork, prefetch, cold); nothing else happened. */
     uint64_t advise_failures;
@@ -471,8 +472,10 @@ lgalloc_status lgalloc_allocate(size_t capacity, size_t elem_size, size_t elem_a
                                 size_t *out_capacity, lgalloc_handle *out_handle);
 
 /*
- * As lgalloc_allocate(), and every byte of the region is zero. What is known to be zero is not
- * written again.
+ * As lgalloc_allocate(), and every byte of the region is zero. That costs what the region's last users
+ * used: pages and disk blocks that were never touched are neither written nor brought in. The library
+ * raises no SIGBUS where it can't have a disk block for its zeros: that is IO with ENOSPC, and the
+ * region stays free.
  */
 LGALLOC_NOPLT
 lgalloc_status lgalloc_allocate_zeroed(size_t capacity, size_t elem_size, size_t elem_align, void **out_ptr,
@@ -502,7 +505,7 @@ LGALLOC_NOPLT
 void *lgalloc_malloc(size_t size);
 
 /*
- * As lgalloc_malloc(), and every byte is zero. What is known to be zero is not written again.
+ * As lgalloc_malloc(), and every byte is zero, as with lgalloc_allocate_zeroed().
  *
  * count: elements.
  * size:  bytes per element; the product is more than 32 KiB and at most 64 GiB.

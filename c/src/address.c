@@ -74,6 +74,7 @@ static void move_contents(const leaving *old, void *ptr)
     size_t len = lg_region_find(ptr, &class_index, &index) ? lg_min(size, lg_class_size(class_index)) : 0;
     if (len >= MOVE_FROM && is_anonymous(old->class_index, old->index) && is_anonymous(class_index, index)) {
         lg_thread *self = lg_self() != NULL ? lg_self() : lg_thread_attach();
+        lg_store_relaxed_32(&lg_region_at(old->class_index, old->index)->has_blocks, 0);
         if (move_pages(self, old->ptr, ptr, len) && len == size) {
             free_clean(self, old);
             return;

@@ -34,10 +34,17 @@ enum lg_state {
     LG_LOST = 2   /* in the child of a fork: was in use, and its file-backed memory stayed with the parent */
 };
 
+/* What a descriptor knows of its region's memory, together; 0 after any of it went. */
+enum {
+    LG_BLOCKS_RESERVED = 1, /* file backing: it has all its disk blocks */
+    LG_BLOCKS_WRITTEN = 2   /* all of it was there when it was zeroed last, so that memset neither needs a block nor brings
+                               in a page; of anonymous memory a guess, since it may be swapped out */
+};
+
 /* A descriptor has a cache line of its own: neighbouring regions may belong to different threads. */
 typedef struct LG_CACHE_ALIGNED lg_region {
     lg_a64 state;
-    lg_a32 has_blocks; /* file backing: 1 if its disk blocks are known to be reserved; the owner's, as state */
+    lg_a32 has_blocks; /* what is known of its memory, LG_BLOCKS_...; the owner's, as state */
 } lg_region;
 
 LG_INLINE uint64_t lg_state_dirty(const void *address)

@@ -14,6 +14,7 @@ int lg_file_open(const char *directory, lg_file *out)
     if (error != 0)
         return error;
     file.no_blocks = lg_os_write_in_place(fd);
+    file.tells_holes = lg_os_tells_holes(fd);
     *out = file;
     return 0;
 }

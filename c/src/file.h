@@ -19,6 +19,7 @@ typedef struct lg_file {
     int32_t fd; /* above 2; -1: none */
     int32_t no_blocks; /* what reserving blocks is answered with, where the file system wouldn't keep them; else 0 */
     lg_identity identity;
+    bool tells_holes; /* whether lg_file_next_data() knows of writes to mappings */
 } lg_file;
 
 #define LG_NO_FILE ((lg_file){.fd = -1})

@@ -216,6 +216,10 @@ int lg_os_identify(int fd, lg_identity *out)
 #define TYPE_BTRFS 0x9123683eu
 #define TYPE_ZFS 0x2fc12fc1u
 #define TYPE_BCACHEFS 0xca451a4eu
+#define TYPE_EXT4 0xef53u
+#define TYPE_XFS 0x58465342u
+#define TYPE_TMPFS 0x01021994u
+#define TYPE_OVERLAY 0x794c7630u
 
 static bool kernel_at_least(unsigned long major, unsigned long minor)
 {
@@ -244,6 +248,17 @@ int lg_os_write_in_place(int fd)
         return 0;
     unsigned type = (unsigned)file_system.f_type;
     return type == TYPE_BTRFS || type == TYPE_ZFS || type == TYPE_BCACHEFS ? EOPNOTSUPP : 0;
+}
+
+/* These ask the page cache too, or have a block reserved as soon as a mapping is written to. FUSE asks its server, which
+ * hasn't heard of it yet. */
+bool lg_os_tells_holes(int fd)
+{
+    struct statfs file_system;
+    if (CALL(fstatfs(fd, &file_system) == 0) != 0)
+        return false;
+    unsigned type = (unsigned)file_system.f_type;
+    return type == TYPE_EXT4 || type == TYPE_XFS || type == TYPE_TMPFS || type == TYPE_BTRFS || type == TYPE_OVERLAY;
 }
 
 void lg_os_close(int fd)

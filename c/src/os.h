@@ -45,7 +45,7 @@
     X(KEY)             /* pthread_key_create */                                                              \
     X(KEY_SET)         /* pthread_setspecific */                                                             \
     X(ATFORK)          /* pthread_atfork */                                                                  \
-    X(READ_MAPS)       /* open and read of /proc/self/... */
+    X(READ_MAPS)       /* open and read of /proc/self/..., mincore */
 
 enum lg_system_call {
 #define X(name) LG_SYS_##name,
@@ -126,6 +126,8 @@ LG_HIDDEN int lg_os_open_unlinked(const char *directory, int *out_fd);
 /* Has an empty file's blocks written in place where the file system would else copy them on every write. Returns 0 if
  * blocks that are reserved stay its own, or EOPNOTSUPP where a later write may need new ones. */
 LG_HIDDEN int lg_os_write_in_place(int fd);
+/* Whether lg_os_next_data() finds what was just written to a mapping. Where it isn't known: false. */
+LG_HIDDEN bool lg_os_tells_holes(int fd);
 /* What a descriptor refers to at this moment. */
 LG_HIDDEN int lg_os_identify(int fd, lg_identity *out);
 LG_HIDDEN void lg_os_close(int fd);
@@ -152,6 +154,9 @@ LG_HIDDEN int lg_os_read_lines(const char *path, void (*line)(void *context, con
 LG_HIDDEN int lg_os_absolute(const char *directory, char *out);
 /* How many pages of a range are in memory and mapped. */
 LG_HIDDEN int lg_os_present_pages(const void *addr, size_t len, uint64_t *out_pages);
+
+/* Which of a range's pages are in memory: the lowest bit of a byte for each. What isn't may be swapped out. */
+LG_HIDDEN int lg_os_in_memory(void *addr, size_t len, unsigned char *out_pages);
 
 /* ---- threads */
 

@@ -316,6 +316,14 @@ int lg_os_move(void *from, void *to, size_t len)
     return error;
 }
 
+/* ---- what is there */
+
+int lg_os_in_memory(void *addr, size_t len, unsigned char *out_pages)
+{
+    FAULT(LG_SYS_READ_MAPS);
+    return CALL(mincore(addr, len, out_pages) == 0);
+}
+
 /* ---- core files */
 
 int lg_os_core_dump(void *addr, size_t len, bool included)

@@ -115,7 +115,7 @@ static void look_at(unsigned class_index, uint64_t chunk, contents *out)
         const lg_region *region = lg_region_at(class_index, first + i);
         if (lg_load_relaxed_64(&region->state) != LG_CLEAN)
             mark(out->dirty, i * units, units);
-        if (lg_load_relaxed_32(&region->has_blocks) != 0)
+        if ((lg_load_relaxed_32(&region->has_blocks) & LG_BLOCKS_RESERVED) != 0)
             mark(out->blocks, i * units, units);
     }
 }
@@ -125,7 +125,7 @@ static void set_region(unsigned class_index, uint64_t index, bool dirty, bool bl
     lg_region *region = lg_region_at(class_index, index);
     void *address = lg_region_address(class_index, index);
     lg_store_relaxed_64(&region->state, dirty ? lg_state_dirty(address) : LG_CLEAN);
-    lg_store_relaxed_32(&region->has_blocks, blocks);
+    lg_store_relaxed_32(&region->has_blocks, blocks ? LG_BLOCKS_RESERVED : 0);
     lg_poison(address, lg_class_size(class_index));
 }
 
@@ -411,7 +411,7 @@ static bool take_out(part p, uint64_t first, uint64_t end, bool *out_blocks)
     }
     const lg_region *region = lg_region_at(p.class_index, lg_chunk_first_region(p.class_index, p.first));
     dirty = lg_load_relaxed_64(&region->state) != LG_CLEAN;
-    *out_blocks = lg_load_relaxed_32(&region->has_blocks) != 0;
+    *out_blocks = (lg_load_relaxed_32(&region->has_blocks) & LG_BLOCKS_RESERVED) != 0;
     lg_supply_dissolve(p.class_index, p.first, p.end - p.first);
     leave_rest(p.first, lg_max(p.first, lg_min(first, p.end)), dirty);
     leave_rest(lg_min(p.end, lg_max(end, p.first)), p.end, dirty);

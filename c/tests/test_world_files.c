@@ -149,13 +149,61 @@ static void no_promise(void)
     test_require_quiet(false);
 }
 
+/* ---------------------------------------------------------------- zeros */
+
+/* Much more is asked for than the file system has, and one page at a time is used. */
+static void zeros_on(const char *type, size_t megabytes)
+{
+    char path[WORLD_PATH];
+    world_mount(type, megabytes, path);
+    test_use_directory(path, false);
+    for (size_t bytes = 64 * KIB; bytes <= 2048 * MIB; bytes *= 4) {
+        for (size_t round = 0; round < 4; round++) {
+            lgalloc_handle handle;
+            TEST_REQUIRE(lgalloc_allocate_zeroed(bytes, 1, 1, NULL, NULL, &handle) == LGALLOC_STATUS_OK);
+            unsigned char *page = (unsigned char *)handle.ptr + (bytes / 2);
+            TEST_REQUIRE(test_filled(page, 4 * KIB, 0));
+            memset(page, 0xff, 4 * KIB);
+            lgalloc_deallocate(handle);
+        }
+        (void)lgalloc_purge();
+    }
+    test_require_quiet(false);
+}
+
+static void zeros_on_ext4(void)
+{
+    zeros_on("ext4", 32);
+}
+
+static void zeros_on_xfs(void)
+{
+    zeros_on("xfs", 300);
+}
+
+static void zeros_on_btrfs(void)
+{
+    zeros_on("btrfs", 120);
+}
+
+static void zeros_on_tmpfs(void)
+{
+    zeros_on("tmpfs", 16);
+}
+
+static void zeros_on_overlay(void)
+{
+    zeros_on("overlay", 16);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         WORLD_TEST(on_ext4), WORLD_TEST(on_xfs), WORLD_TEST(on_btrfs), WORLD_TEST(on_tmpfs), WORLD_TEST(on_overlay),
         WORLD_TEST(promise_on_ext4), WORLD_TEST(promise_on_xfs), WORLD_TEST(promise_on_btrfs),
         WORLD_TEST(promise_on_compressed_btrfs), WORLD_TEST(promise_on_tmpfs), WORLD_TEST(promise_on_overlay),
-        WORLD_TEST(no_promise),
+        WORLD_TEST(no_promise), WORLD_TEST(zeros_on_ext4), WORLD_TEST(zeros_on_xfs), WORLD_TEST(zeros_on_btrfs),
+        WORLD_TEST(zeros_on_tmpfs), WORLD_TEST(zeros_on_overlay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
