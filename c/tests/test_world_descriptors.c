@@ -20,6 +20,7 @@ enum { KEPT = 6, TEXT = 64 * 1024 };
 
 static lgalloc_handle kept[KEPT];
 static char text[TEXT];
+static bool worker_moves; /* then the equations need not hold at any moment */
 
 /* File backing in a directory of this program, and regions of several classes that are in use. */
 static void begin(bool reserve_blocks)
@@ -89,7 +90,7 @@ static void use_everything(void)
         TEST_REQUIRE(lgalloc_populate(kept[i], 0, kept[i].len) == LGALLOC_STATUS_OK);
         TEST_REQUIRE(test_marked(kept[i], i));
     }
-    const char *wrong = test_equations(false);
+    const char *wrong = worker_moves ? NULL : test_equations(false);
     TEST_REQUIRE(wrong == NULL);
 }
 
@@ -165,6 +166,7 @@ static void the_worker_goes_on(void)
         open_own(fd);
     }
     test_set_background(1000 * 1000, 0, 0);
+    worker_moves = true;
     use_everything();
     test_free_all(kept, KEPT);
     TEST_REQUIRE(test_eventually(nothing_dirty, NULL));
