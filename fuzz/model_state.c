@@ -44,6 +44,16 @@ static lgalloc_size_class_stats stats_of(unsigned class_index)
     return stats[class_index];
 }
 
+static bool free_somewhere(void)
+{
+    lgalloc_size_class_stats stats[CLASSES];
+    (void)lgalloc_stats(stats, CLASSES);
+    for (unsigned c = 0; c < CLASSES; c++)
+        if (stats[c].free_regions != 0)
+            return true;
+    return false;
+}
+
 unsigned model_expected(const model *m, size_t capacity, size_t elem_size, size_t elem_align)
 {
     size_t bytes;
@@ -68,6 +78,8 @@ unsigned model_expected(const model *m, size_t capacity, size_t elem_size, size_
     unsigned more = 0;
     if (m->lenient || size_of(c) >= GIB) /* the system may not grant so much */
         more = BIT(LGALLOC_STATUS_IO);
+    if (m->lenient && size_of(c) >= GIB) /* in an arena that was granted smaller others may have a part of each place */
+        more |= BIT(LGALLOC_STATUS_OUT_OF_MEMORY);
     if (m->limit != 0) {
         size_t used = in_use_bytes(m);
         if (used > m->limit || size_of(c) > m->limit - used) {
@@ -79,9 +91,10 @@ unsigned model_expected(const model *m, size_t capacity, size_t elem_size, size_
         if (m->lenient) /* what can't be cleared stays charged */
             more |= BIT(LGALLOC_STATUS_OUT_OF_MEMORY);
     }
-    /* Blocks for what is free already need the path no more, but a disk that has them. */
+    /* Blocks for what is free already need the path no more, but a disk that has them. What is free in other size classes
+     * may serve, where a whole chunk of it is free. */
     if (m->backing == LGALLOC_BACKING_FILE && !(m->path_known && m->path_good) && stats_of(c).free_regions == 0)
-        return BIT(LGALLOC_STATUS_IO);
+        return BIT(LGALLOC_STATUS_IO) | (free_somewhere() ? BIT(LGALLOC_STATUS_OK) | more : 0);
     return BIT(LGALLOC_STATUS_OK) | more;
 }
 

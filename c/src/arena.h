@@ -162,7 +162,7 @@ LG_INLINE void *lg_address_of(unsigned class_index, const lg_region *region)
 /* A place in the arena, by the bytes before it. */
 LG_INLINE char *lg_arena_address(uint64_t offset)
 {
-    return (char *)lg_load_relaxed_64(&lg_arena_base) + offset;
+    return (char *)(uintptr_t)(lg_load_relaxed_64(&lg_arena_base) + offset); /* in numbers: the base may be none */
 }
 
 /* Regions of a class that there is room for. */
