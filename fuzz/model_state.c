@@ -78,7 +78,7 @@ unsigned model_expected(const model *m, size_t capacity, size_t elem_size, size_
     unsigned more = 0;
     if (m->lenient || size_of(c) >= GIB) /* the system may not grant so much */
         more = BIT(LGALLOC_STATUS_IO);
-    if (m->lenient && size_of(c) >= GIB) /* in an arena that was granted smaller others may have a part of each place */
+    if (size_of(c) >= GIB) /* in an arena that is small others may have a part of each place */
         more |= BIT(LGALLOC_STATUS_OUT_OF_MEMORY);
     if (m->limit != 0) {
         size_t used = in_use_bytes(m);

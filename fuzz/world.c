@@ -341,8 +341,8 @@ static lgalloc_handle take(unsigned class_index, lgalloc_status (*how)(unsigned,
     note_usage();
     xp_say("takes a region of class", class_index, 0);
     lgalloc_status status = how(class_index, &handle);
-    world.taking[self] = 0;
     if (status != LGALLOC_STATUS_OK) {
+        world.taking[self] = 0;
         xp_say("is refused: class, status", class_index, (uint64_t)status);
         if (how != allocate_cached)
             check_refusal(self, status);
@@ -360,6 +360,7 @@ static lgalloc_handle take(unsigned class_index, lgalloc_status (*how)(unsigned,
     }
     set_owner(s, (uint8_t)(self + 1));
     xp_say("has taken class, unit", class_index, s.first);
+    world.taking[self] = 0; /* only now: to find where it is others may have gone first */
     world.owned[class_index]++;
     note_busy(class_index, s, true);
     note_usage();
