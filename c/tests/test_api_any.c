@@ -1,3 +1,4 @@
+/* ctest-labels: novalgrind */ /* whose own heap crashes when it is asked for nearly all addresses */
 /* One allocator for all sizes: which side a block comes from, and that both sides free, resize and measure alike. */
 
 #include "support.h"

@@ -33,7 +33,7 @@ static void purge_releases_areas(void **state)
         assert_true(test_class(MIB).areas_released > released);
         assert_true(full > before);
         mappings[round] = test_mapping_count();
-        assert_true(mappings[round] < full);
+        assert_true(test_on_valgrind() || mappings[round] < full); /* which maps for itself all the time */
         assert_int_equal(lgalloc_purge(), 0); /* nothing is left to give */
     }
     /* The first round may have left bookkeeping; the second leaves nothing more, but for what the C

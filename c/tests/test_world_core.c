@@ -1,3 +1,4 @@
+/* ctest-labels: novalgrind */
 /*
  * Core files: what the kernel writes when a process dumps core, and what gdb writes of one that lives. They are about as
  * large as what is in use, whatever is reserved; the library's bookkeeping is in them, and regions are where that was
