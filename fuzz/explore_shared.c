@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#define SLOTS 8192
+#define SLOTS 32768
 
 typedef struct access {
     const void *at;
@@ -22,7 +22,7 @@ static bool grown;
 
 static access *find(const void *at)
 {
-    size_t slot = ((uintptr_t)at >> 2) * 0x9e3779b97f4a7c15u >> 51;
+    size_t slot = ((uintptr_t)at >> 2) * 0x9e3779b97f4a7c15u >> 49;
     for (unsigned tries = 0; accesses[slot].at != NULL && accesses[slot].at != at; tries++) {
         if (tries == SLOTS)
             xp_fail("explore_shared.c: too many addresses", NULL);
