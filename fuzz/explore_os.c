@@ -47,12 +47,12 @@ size_t lg_os_addresses_left(void)
 }
 
 /* In their order: those of the library coming up, then those of a child that starts over, which every execution gets
- * again. The variables here go back to what they were when the library was up, what they point to doesn't. */
+ * again. Other variables here go back to what they were when the library was up; a section of their own keeps these. */
 #define RESERVATIONS 8
 static struct reservation {
     void *start;
     size_t len;
-} *reservations;
+} reservations[RESERVATIONS] __attribute__((section("world_lasting")));
 static unsigned reserved;
 
 int lg_os_reserve(size_t len, void **out)
@@ -60,9 +60,7 @@ int lg_os_reserve(size_t len, void **out)
     FAULT(LG_SYS_RESERVE);
     if (len > WORLD_ADDRESSES) /* an arena of WORLD_ARENA bytes */
         return ENOMEM;
-    if (reservations == NULL)
-        reservations = calloc(RESERVATIONS, sizeof(*reservations));
-    if (reservations == NULL || reserved == RESERVATIONS)
+    if (reserved == RESERVATIONS)
         xp_fail("explore_os.c: too many reservations", NULL);
     if (reservations[reserved].start == NULL) {
         void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
