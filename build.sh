@@ -520,7 +520,7 @@ step_fuzz() {
     words="20000 inputs or 15 s each"
   fi
   build_variant clang-fuzz
-  for source in "$root"/fuzz/fuzz_*.c; do
+  for source in "$root"/fuzz/harnesses/fuzz_*.c; do
     name=${source##*/}
     name=${name%.c}
     [[ -x $build/clang-fuzz/$name ]] || continue

@@ -2,51 +2,70 @@
  * The whole library in one translation unit. Compile this file with -Iinclude and -pthread, and nothing else.
  * The order is that of the layers: a file uses only what stands above it here, but for config.h and init.h, whose
  * values (the options in force, whether the allocator is up) anybody may read.
+ *
+ * Each folder is a layer of files that belong together. Its door is the headers that files of other folders include.
  */
-#include "src/lock.c"
+
+/* base: what all stand on. The seams to the compiler and the system, and small tools. */
+/* door: base.h atomic.h cpu.h probe.h lock.h os.h file.h format.h parse.h process.h metadata.h */
+#include "src/base/lock.c"
 #ifndef LG_EXPLORE
-#include "src/os.c"
-#include "src/os_memory.c"
+#include "src/base/os.c"
+#include "src/base/os_memory.c"
 #else
-#include "explore_os.c" /* from fuzz/: a system whose calls cost nothing */
+#include "world/os.c" /* from fuzz/: a system whose calls cost nothing */
 #endif
-#include "src/file.c"
-#include "src/format.c"
-#include "src/parse.c"
-#include "src/process.c"
-#include "src/metadata.c"
-#include "src/bitmap.c"
-#include "src/arena.c"
-#include "src/thread.c"
-#include "src/transit.c"
-#include "src/pool.c"
-#include "src/chunk.c"
-#include "src/backing.c"
-#include "src/zero.c"
-#include "src/supply.c"
-#include "src/release.c"
-#include "src/chunk_fork.c"
-#include "src/reclaim.c"
-#include "src/worker.c"
-#include "src/exchange.c"
-#include "src/thread_cache.c"
-#include "src/handle.c"
-#include "src/allocate.c"
-#include "src/malloc.c"
-#include "src/address.c"
-#include "src/any.c"
-#include "src/hints.c"
-#include "src/region.c"
-#include "src/purge.c"
-#include "src/stats.c"
-#include "src/config.c"
-#include "src/snapshot.c"
-#include "src/print_text.c"
-#include "src/print_json.c"
-#include "src/print_prometheus.c"
-#include "src/print.c"
-#include "src/fork.c"
-#include "src/init.c"
+#include "src/base/file.c"
+#include "src/base/format.c"
+#include "src/base/parse.c"
+#include "src/base/process.c"
+#include "src/base/metadata.c"
+
+/* regions: where a region can be. The arena with its descriptors, the threads' caches, the shared pools. */
+/* door: size_class.h arena.h thread.h transit.h pool.h */
+#include "src/regions/bitmap.c"
+#include "src/regions/arena.c"
+#include "src/regions/thread.c"
+#include "src/regions/transit.c"
+#include "src/regions/pool.c"
+
+/* chunks: where memory comes from and goes to. */
+/* door: chunk.h backing.h zero.h supply.h release.h */
+#include "src/chunks/chunk.c"
+#include "src/chunks/backing.c"
+#include "src/chunks/zero.c"
+#include "src/chunks/supply.c"
+#include "src/chunks/release.c"
+#include "src/chunks/chunk_fork.c"
+
+/* flow: how free regions move between caches and pools, and lose their memory there. */
+/* door: reclaim.h worker.h exchange.h thread_cache.h */
+#include "src/flow/reclaim.c"
+#include "src/flow/worker.c"
+#include "src/flow/exchange.c"
+#include "src/flow/thread_cache.c"
+
+/* api: what the header declares, and the allocator from its first call to its last. */
+/* door: handle.h config.h init.h */
+#include "src/api/handle.c"
+#include "src/api/allocate.c"
+#include "src/api/malloc.c"
+#include "src/api/address.c"
+#include "src/api/any.c"
+#include "src/api/hints.c"
+#include "src/api/region.c"
+#include "src/api/purge.c"
+#include "src/api/config.c"
+#include "src/api/fork.c"
+#include "src/api/init.c"
+
+/* observe: what can be known of it all. Statistics, also as text, and the verifier for tests and fuzzers. */
+#include "src/observe/stats.c"
+#include "src/observe/snapshot.c"
+#include "src/observe/print_text.c"
+#include "src/observe/print_json.c"
+#include "src/observe/print_prometheus.c"
+#include "src/observe/print.c"
 #ifdef LG_TESTING
-#include "src/verify.c"
+#include "src/observe/verify.c"
 #endif

@@ -17,7 +17,7 @@ if [[ ${1:-} == --keep ]]; then
   shift
 fi
 harnesses=()
-for source in "$root"/fuzz/fuzz_*.c; do
+for source in "$root"/fuzz/harnesses/fuzz_*.c; do
   name=${source##*/}
   harnesses+=("${name%.c}")
 done

@@ -24,7 +24,7 @@
 /* Regions begin here. Nothing is one before the options are in force. */
 #define LG_ANY_FROM lg_load_relaxed_64(&threshold)
 
-#include "../src/atomic.h"
+#include "../src/base/atomic.h"
 
 static lg_a64 threshold = {UINT64_MAX};
 

@@ -13,20 +13,20 @@
 #include <limits.h>
 #include <stdatomic.h>
 
-#include "handle.h"
-#include "bitmap.h"
-#include "config.h"
-#include "init.h"
-#include "os.h"
-#include "pool.h"
-#include "reclaim.h"
-#include "supply.h"
-#include "arena.h"
-#include "thread.h"
-#include "thread_cache.h"
-#include "transit.h"
-#include "verify.h"
-#include "worker.h"
+#include "api/handle.h"
+#include "regions/bitmap.h"
+#include "api/config.h"
+#include "api/init.h"
+#include "base/os.h"
+#include "regions/pool.h"
+#include "flow/reclaim.h"
+#include "chunks/supply.h"
+#include "regions/arena.h"
+#include "regions/thread.h"
+#include "flow/thread_cache.h"
+#include "regions/transit.h"
+#include "observe/verify.h"
+#include "flow/worker.h"
 
 /* The index of the class whose regions have so many bytes. */
 static inline unsigned unit_class(size_t bytes)

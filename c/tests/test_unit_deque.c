@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "deque.h"
-#include "os.h"
+#include "regions/deque.h"
+#include "base/os.h"
 
 struct fixture {
     lg_deque deque;

@@ -1,7 +1,7 @@
 /* Text that is put together without an allocation, and options' values as text. */
 #include "internal.h"
 
-#include "parse.h"
+#include "base/parse.h"
 
 struct sink {
     char text[512];

@@ -1,7 +1,7 @@
 /* Printing where the system doesn't say what it is asked for. */
 #include "internal.h"
 
-#include "snapshot.h"
+#include "observe/snapshot.h"
 
 #include <limits.h>
 #include <stdio.h>

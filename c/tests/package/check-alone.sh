@@ -25,7 +25,7 @@ try() {
 }
 
 for cc in "$@"; do
-  for file in "$c"/src/*.[ch]; do
+  for file in "$c"/src/*/*.[ch]; do
     try "$file" "$cc" -Wshadow
     try "$file" "$cc" -Wshadow -DLG_DEBUG=1 -DLG_TESTING=1
   done
@@ -35,8 +35,8 @@ done
 count=$((count + 1))
 if ! (
   cd "$c/src"
-  for file in *.h; do
-    sed -nE 's/^ *# *include "([a-z0-9_]+\.h)".*/\1/p' "$file" | sed "s/^/$file /"
+  for file in */*.h; do
+    sed -nE 's/^ *# *include "([a-z0-9_./]+\.h)".*/\1/p' "$file" | sed "s|.*/||; s|^|${file##*/} |"
   done
 ) | tsort >/dev/null; then
   echo "failed: these headers include one another"

@@ -48,7 +48,7 @@ notes() {
 }
 probes=""
 if "$cc" -E -x c - <<<'#include <sys/sdt.h>' >/dev/null 2>&1; then
-  probes=$(sed -nE 's/^ \*     ([a-z_]+)\(([^)]*)\).*/\1 \2/p' "$c/src/probe.h" | awk -F, '{ split($1, w, " "); print w[1], NF }' | sort)
+  probes=$(sed -nE 's/^ \*     ([a-z_]+)\(([^)]*)\).*/\1 \2/p' "$c/src/base/probe.h" | awk -F, '{ split($1, w, " "); print w[1], NF }' | sort)
 else
   echo "--: no <sys/sdt.h>, so there are no static probes"
 fi

@@ -65,10 +65,10 @@ while read -r variable kind default; do
     "") has "variable $variable" "$root/README.md" "^\|.*\| \`$variable\` \| none \|" ;;
     *) has "variable $variable with its default" "$root/README.md" "^\|.*\| \`$variable\` \| $(as_printed "$kind" "$default") \|" ;;
   esac
-done < <(sed -nE 's/^ +X\([a-z_]+, ([A-Z]+), (.*), "([A-Z_]+)"\).*/\3 \1 \2/p; s/^ +X\([a-z_]+, "([A-Z_]+)", .*/\1/p' "$root/c/src/config.h")
+done < <(sed -nE 's/^ +X\([a-z_]+, ([A-Z]+), (.*), "([A-Z_]+)"\).*/\3 \1 \2/p; s/^ +X\([a-z_]+, "([A-Z_]+)", .*/\1/p' "$root/c/src/api/config.h")
 while read -r variable; do
   has "other variable LGALLOC_$variable" "$root/include/lgalloc.h" "LGALLOC_${variable/\*/…}[, .;)]"
-done < <(sed -n '/^#define LG_VARIABLES_OF_OTHERS/,/^$/p' "$root/c/src/config.h" | grep -oE '"[A-Z_*]+"' | tr -d '"')
+done < <(sed -n '/^#define LG_VARIABLES_OF_OTHERS/,/^$/p' "$root/c/src/api/config.h" | grep -oE '"[A-Z_*]+"' | tr -d '"')
 
 # is FAILS-BECAUSE COMMAND...
 is() {
@@ -96,11 +96,12 @@ for document in "${documents[@]}"; do
     fi
   done < <(grep -oE '\]\([^)]+\)' "$document" | sed -E 's/^\]\(//; s/\)$//' | grep -vE '^[a-z]+:' | sort -u)
 done
+is_file() { [[ -n $(find "$root"/c/{src,tests} -name "$1") ]]; }
 # The house: files of c/src, and what is named lg_... or LG_... there.
 while read -r file; do
-  is "c/README.md names $file" test -e "$root/c/src/$file" -o -e "$root/c/tests/$file"
+  is "c/README.md names $file" is_file "$file"
 done < <(grep -oE '\b[a-z_]+\.[ch]\b' "$root/c/README.md" |
-  grep -vxE 'lgalloc\.[ch]|sdt\.h|program\.c|explore_os\.c|test_\.c|clients_\.c' | sort -u)
+  grep -vxE 'lgalloc\.[ch]|sdt\.h|program\.c|test_\.c' | sort -u)
 while read -r name; do
   is "c/README.md names $name" grep -qrw -- "$name" "$root/c/src"
 done < <(grep -oE '\b(lg|LG)_[A-Za-z0-9_]+' "$root/c/README.md" | sort -u)

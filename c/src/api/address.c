@@ -1,0 +1,104 @@
+/* What an address alone says of its region, and realloc. */
+#include "handle.h"
+#include "../base/os.h"
+#include "../flow/thread_cache.h"
+#include "../regions/transit.h"
+
+LG_API size_t lgalloc_usable_size(const void *ptr)
+{
+    unsigned class_index;
+    uint64_t index;
+    return lg_region_find(ptr, &class_index, &index) ? lg_class_size(class_index) : 0;
+}
+
+LG_API bool lgalloc_owns(const void *ptr)
+{
+    return lg_owns(ptr);
+}
+
+/* ---- realloc */
+
+/* From this size on pages are moved where they can be. */
+#define MOVE_FROM (32 * LG_MIB)
+
+/* A region that is about to be left for another. */
+typedef struct leaving {
+    void *ptr;
+    unsigned class_index;
+    uint64_t index;
+} leaving;
+
+static bool is_anonymous(unsigned class_index, uint64_t index)
+{
+    return lg_backing_kind(index << (class_index + LG_CLASS_MIN)) == LG_AREA_ANONYMOUS;
+}
+
+/*
+ * Moves pages, and copies what can't be moved. Returns whether nothing is left behind. Each move may leave the kernel
+ * with a mapping of its own here, so that there may be one per MOVE_FROM bytes at most, until the area is given back.
+ */
+static bool move_pages(lg_thread *self, char *from, char *to, size_t len)
+{
+    /* A fork in the middle would lose them to the child. */
+    lg_transit_enter(self);
+    int error = lg_os_move(from, to, len);
+    lg_transit_leave(self);
+    if (error == 0)
+        return true;
+    if (error == EFAULT && len > MOVE_FROM) { /* several mappings: earlier moves ended between the halves, or within */
+        bool first = move_pages(self, from, to, len / 2);
+        return move_pages(self, from + len / 2, to + len / 2, len / 2) && first;
+    }
+    memcpy(to, from, len);
+    return false;
+}
+
+/* Frees a region whose pages are gone. */
+static void free_clean(lg_thread *self, const leaving *old)
+{
+    lg_region *region = lg_region_at(old->class_index, old->index);
+    lg_store_relaxed_64(&region->state, LG_CLEAN);
+    lg_poison(old->ptr, lg_class_size(old->class_index));
+    lg_transit_enter(self);
+    lg_pool_return(self, old->class_index, region);
+    lg_transit_leave(self);
+    LG_COUNT_HOT(self, old->class_index, deallocations, 1);
+}
+
+/* Moves what is in the old region to a new one, as much as fits, and frees the old. */
+static void move_contents(const leaving *old, void *ptr)
+{
+    size_t size = lg_class_size(old->class_index);
+    unsigned class_index;
+    uint64_t index;
+    size_t len = lg_region_find(ptr, &class_index, &index) ? lg_min(size, lg_class_size(class_index)) : 0;
+    if (len >= MOVE_FROM && is_anonymous(old->class_index, old->index) && is_anonymous(class_index, index)) {
+        lg_thread *self = lg_self() != NULL ? lg_self() : lg_thread_attach();
+        lg_store_relaxed_32(&lg_region_at(old->class_index, old->index)->has_blocks, 0);
+        if (move_pages(self, old->ptr, ptr, len) && len == size) {
+            free_clean(self, old);
+            return;
+        }
+    } else {
+        memcpy(ptr, old->ptr, len);
+    }
+    lgalloc_free(old->ptr);
+}
+
+LG_API void *lgalloc_realloc(void *ptr, size_t size)
+{
+    if (ptr == NULL)
+        return lgalloc_malloc(size);
+    leaving old = {.ptr = ptr};
+    if (!lg_region_find(ptr, &old.class_index, &old.index)) {
+        lg_region_explain(ptr);
+        errno = EFAULT; /* lost to a fork, and its contents with it */
+        return NULL;
+    }
+    if (lg_log2_ceil(size) == old.class_index + LG_CLASS_MIN)
+        return ptr;
+    void *moved = lgalloc_malloc(size);
+    if (moved != NULL)
+        move_contents(&old, moved);
+    return moved;
+}

@@ -1,0 +1,432 @@
+#include "config.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+#include "../chunks/backing.h"
+#include "handle.h"
+#include "init.h"
+#include "../base/lock.h"
+#include "../base/os.h"
+#include "../flow/thread_cache.h"
+#include "../flow/worker.h"
+
+#define ERROR_BYTES 1024
+
+struct lgalloc_config {
+    uint64_t set; /* one bit per option */
+    uint64_t value[LG_OPTION_COUNT];
+    char *name[LG_NAME_COUNT]; /* NULL: not set; from malloc */
+    char *error;               /* ERROR_BYTES behind the struct: what was refused last */
+};
+
+_Static_assert(LG_OPTION_COUNT <= 64, "a bit for each option");
+
+const lg_option_info lg_option_infos[LG_OPTION_COUNT] = {
+#define X(name, kind, value, variable) {#name, "LGALLOC_" variable, LG_KIND_##kind},
+    LG_OPTIONS(X)
+#undef X
+};
+
+const lg_name_info lg_name_infos[LG_NAME_COUNT] = {
+#define X(name, variable, allowed) {#name, "LGALLOC_" variable, allowed},
+    LG_NAMES(X)
+#undef X
+};
+
+lg_a64 lg_options[LG_OPTION_COUNT] = {
+#define X(name, kind, value, variable) [LG_OPTION_##name] = {value},
+    LG_OPTIONS(X)
+#undef X
+};
+
+lg_lock lg_config_lock = LG_LOCK_INIT(LG_RANK_CONFIG); /* one set_config at a time */
+lg_lock lg_path_lock = LG_LOCK_INIT(LG_RANK_PATH);
+/* The names in force. Protected by lg_path_lock. */
+static struct {
+    char *text;
+    uint32_t number;
+} names[LG_NAME_COUNT];
+
+uint32_t lg_config_name(enum lg_name_id id, char *buffer)
+{
+    lg_lock_acquire(&lg_path_lock);
+    uint32_t number = names[id].text != NULL ? names[id].number : 0;
+    if (number != 0)
+        memcpy(buffer, names[id].text, strlen(names[id].text) + 1); /* shorter than PATH_MAX, or it was not taken */
+    lg_lock_release(&lg_path_lock);
+    return number;
+}
+
+/* ---- what is refused */
+
+/* The set is const for who applies it; what it says of itself is not. */
+static lg_text error_text(const lgalloc_config *config)
+{
+    memset(config->error, 0, ERROR_BYTES);
+    return (lg_text){.buffer = config->error, .capacity = ERROR_BYTES - 1};
+}
+
+static void nothing_refused(const lgalloc_config *config)
+{
+    /* Not written where nothing changes: two threads may apply the same set. */
+    if (config->error[0] != 0)
+        config->error[0] = 0;
+}
+
+/* `what` is an option or a variable. */
+static lgalloc_status refuse_text(const lgalloc_config *config, const char *what, const char *value,
+                                  const char *allowed)
+{
+    lg_text text = error_text(config);
+    lg_put_foreign(&text, what);
+    lg_put(&text, "=");
+    if (value == NULL) {
+        lg_put(&text, "NULL");
+    } else {
+        lg_put(&text, "\"");
+        lg_put_foreign(&text, value);
+        lg_put(&text, "\"");
+    }
+    lg_put(&text, " is refused; allowed: ");
+    lg_put(&text, allowed);
+    return LGALLOC_STATUS_INVALID_ARGUMENT;
+}
+
+static lgalloc_status refuse_value(const lgalloc_config *config, enum lg_option_id id, uint64_t value)
+{
+    lg_text text = error_text(config);
+    lg_put(&text, lg_option_infos[id].name);
+    lg_put(&text, "=");
+    lg_put_number(&text, value);
+    lg_put(&text, " is refused; allowed: ");
+    lg_put(&text, lg_allowed(lg_option_infos[id].kind));
+    return LGALLOC_STATUS_INVALID_ARGUMENT;
+}
+
+/* The value would be fine, but the system doesn't let it. */
+static lgalloc_status refused_by_system(const lgalloc_config *config, const char *option, const char *value,
+                                        const char *what, int error)
+{
+    lg_text text = error_text(config);
+    lg_put(&text, option);
+    lg_put(&text, "=");
+    lg_put_foreign(&text, value);
+    lg_put(&text, ": ");
+    lg_put(&text, what);
+    lg_put(&text, ": errno ");
+    lg_put_number(&text, (uint64_t)error);
+    errno = error;
+    return LGALLOC_STATUS_IO;
+}
+
+static lgalloc_status refuse_for_lack_of_memory(const lgalloc_config *config, const char *what)
+{
+    lg_text text = error_text(config);
+    lg_put(&text, what);
+    lg_put(&text, " can't be kept: the heap has no more");
+    return LGALLOC_STATUS_OUT_OF_MEMORY;
+}
+
+LG_API const char *lgalloc_config_error(const lgalloc_config *config)
+{
+    return config != NULL ? config->error : "";
+}
+
+/* ---- the builder */
+
+LG_API lgalloc_config *lgalloc_config_new(void)
+{
+    lgalloc_config *config = calloc(1, sizeof(lgalloc_config) + ERROR_BYTES);
+    if (config != NULL)
+        config->error = (char *)(config + 1);
+    return config;
+}
+
+LG_API void lgalloc_config_free(lgalloc_config *config)
+{
+    if (config == NULL)
+        return;
+    for (unsigned id = 0; id < LG_NAME_COUNT; id++)
+        free(config->name[id]);
+    free(config);
+}
+
+/* A value that may not be is kept all the same, so that lgalloc_set_config() refuses it too. */
+static void set_option(lgalloc_config *config, enum lg_option_id id, uint64_t value)
+{
+    if (config == NULL)
+        return;
+    config->value[id] = value;
+    config->set |= (uint64_t)1 << id;
+    nothing_refused(config);
+    if (!lg_value_fits(lg_option_infos[id].kind, value))
+        (void)refuse_value(config, id, value);
+}
+
+/* `what`: how the caller calls the option. */
+static lgalloc_status set_name(lgalloc_config *config, enum lg_name_id id, const char *what, const char *text)
+{
+    char absolute[PATH_MAX];
+    if (text == NULL || text[0] == 0)
+        return refuse_text(config, what, text, lg_name_infos[id].allowed);
+    int error = 0;
+    if (id == LG_NAME_stats && strcmp(text, LG_STATS_STDERR) == 0)
+        memcpy(absolute, LG_STATS_STDERR, sizeof(LG_STATS_STDERR)); /* not the name of a file */
+    else
+        error = lg_os_absolute(text, absolute);
+    if (error == ENAMETOOLONG)
+        return refuse_text(config, what, text, lg_name_infos[id].allowed);
+    if (error != 0)
+        return refused_by_system(config, what, text, "the working directory has no name", error);
+    char *copy = strdup(absolute);
+    if (copy == NULL)
+        return refuse_for_lack_of_memory(config, what);
+    free(config->name[id]);
+    config->name[id] = copy;
+    nothing_refused(config);
+    return LGALLOC_STATUS_OK;
+}
+
+LG_API void lgalloc_config_enable(lgalloc_config *config)
+{
+    set_option(config, LG_OPTION_enabled, 1);
+}
+
+LG_API void lgalloc_config_disable(lgalloc_config *config)
+{
+    set_option(config, LG_OPTION_enabled, 0);
+}
+
+LG_API lgalloc_status lgalloc_config_with_path(lgalloc_config *config, const char *new_path)
+{
+    if (config == NULL)
+        return LGALLOC_STATUS_INVALID_ARGUMENT;
+    return set_name(config, LG_NAME_path, "path", new_path);
+}
+
+LG_API void lgalloc_config_with_backing(lgalloc_config *config, lgalloc_backing backing)
+{
+    set_option(config, LG_OPTION_backing, (uint32_t)backing);
+}
+
+LG_API void lgalloc_config_with_background(lgalloc_config *config, uint64_t interval_ns, size_t batch,
+                                           size_t clear_bytes)
+{
+    set_option(config, LG_OPTION_interval_ns, interval_ns);
+    set_option(config, LG_OPTION_batch, batch);
+    set_option(config, LG_OPTION_clear_bytes, clear_bytes);
+}
+
+#define TYPE_SWITCH bool
+#define TYPE_COUNT size_t
+#define TYPE_BYTES size_t
+#define TYPE_ARENA size_t
+#define X(name, kind, value_, variable)                                                                      \
+    LG_API void lgalloc_config_##name(lgalloc_config *config, TYPE_##kind value)                             \
+    {                                                                                                        \
+        set_option(config, LG_OPTION_##name, value);                                                         \
+    }
+LG_OPTIONS_WITH_SETTER(X)
+#undef X
+
+/* ---- variables */
+
+/* Whether the text is the pattern, whose last character may be a *. */
+static bool matches(const char *text, const char *pattern)
+{
+    size_t len = strlen(pattern);
+    if (len != 0 && pattern[len - 1] == '*')
+        return strncmp(text, pattern, len - 1) == 0;
+    return strcmp(text, pattern) == 0;
+}
+
+static bool is_of_others(const char *variable)
+{
+    static const char *const patterns[] = {LG_VARIABLES_OF_OTHERS};
+    const char *end = variable + strlen("LGALLOC_");
+    for (size_t i = 0; i < sizeof(patterns) / sizeof(*patterns); i++)
+        if (matches(end, patterns[i]))
+            return true;
+    return false;
+}
+
+static lgalloc_status refuse_variable(const lgalloc_config *config, const char *variable, const char *value)
+{
+    return refuse_text(config, variable, value, "LGALLOC_"
+#define X(name, kind, value_, variable_) variable_ ", "
+        LG_OPTIONS(X)
+#undef X
+#define X(name, variable_, allowed) variable_ ", "
+        LG_NAMES(X)
+#undef X
+        "and the variables of the preload library, the build and the tests");
+}
+
+LG_API lgalloc_status lgalloc_config_variable(lgalloc_config *config, const char *variable, const char *value)
+{
+    if (config == NULL)
+        return LGALLOC_STATUS_INVALID_ARGUMENT;
+    if (variable == NULL)
+        return refuse_variable(config, "NULL", value);
+    for (unsigned id = 0; id < LG_OPTION_COUNT; id++) {
+        const lg_option_info *info = &lg_option_infos[id];
+        uint64_t number;
+        if (strcmp(variable, info->variable) != 0)
+            continue;
+        if (value == NULL || !lg_parse(info->kind, value, &number) || !lg_value_fits(info->kind, number))
+            return refuse_text(config, variable, value, lg_allowed(info->kind));
+        set_option(config, (enum lg_option_id)id, number);
+        return LGALLOC_STATUS_OK;
+    }
+    for (unsigned id = 0; id < LG_NAME_COUNT; id++)
+        if (strcmp(variable, lg_name_infos[id].variable) == 0)
+            return set_name(config, (enum lg_name_id)id, variable, value);
+    if (strncmp(variable, "LGALLOC_", strlen("LGALLOC_")) != 0 || !is_of_others(variable))
+        return refuse_variable(config, variable, value);
+    nothing_refused(config);
+    return LGALLOC_STATUS_OK;
+}
+
+/* An entry of the environment; others' are fine. */
+static lgalloc_status read_entry(lgalloc_config *config, const char *entry)
+{
+    char variable[256];
+    size_t len = strcspn(entry, "=");
+    if (strncmp(entry, "LGALLOC_", strlen("LGALLOC_")) != 0 || entry[len] == 0)
+        return LGALLOC_STATUS_OK;
+    len = lg_min(len, sizeof(variable) - 1); /* what is cut off is no name of ours */
+    memcpy(variable, entry, len);
+    variable[len] = 0;
+    return lgalloc_config_variable(config, variable, strchr(entry, '=') + 1);
+}
+
+LG_API lgalloc_status lgalloc_config_from_env(lgalloc_config *config)
+{
+    if (config == NULL)
+        return LGALLOC_STATUS_INVALID_ARGUMENT;
+    lgalloc_config read = {.error = config->error};
+    lgalloc_status status = LGALLOC_STATUS_OK;
+    size_t count = 0;
+    /* A program that has more rights than its user doesn't let him say which files are written. */
+    while (environ != NULL && getauxval(AT_SECURE) == 0 && environ[count] != NULL)
+        count++;
+    /* From the last on: of two with the same name the first counts, as for getenv(). */
+    while (count-- > 0 && status == LGALLOC_STATUS_OK)
+        status = read_entry(&read, environ[count]);
+    if (status == LGALLOC_STATUS_OK) {
+        for (unsigned id = 0; id < LG_OPTION_COUNT; id++)
+            if ((read.set >> id & 1) != 0)
+                set_option(config, (enum lg_option_id)id, read.value[id]);
+        nothing_refused(config);
+    }
+    for (unsigned id = 0; id < LG_NAME_COUNT; id++) {
+        char *unused = read.name[id];
+        if (status == LGALLOC_STATUS_OK && unused != NULL) {
+            unused = config->name[id];
+            config->name[id] = read.name[id];
+        }
+        free(unused);
+    }
+    return status;
+}
+
+/* ---- applying */
+
+static void publish_name(enum lg_name_id id, char *copy)
+{
+    lg_lock_acquire(&lg_path_lock);
+    char *old = copy;
+    if (names[id].text == NULL || strcmp(names[id].text, copy) != 0) {
+        old = names[id].text;
+        names[id].text = copy;
+        names[id].number++;
+        if (names[id].number == 0)
+            names[id].number = 1;
+    }
+    lg_lock_release(&lg_path_lock);
+    free(old);
+}
+
+/* Whether the addresses aren't reserved yet, or as they are to be. Somebody may be reserving them at this moment: what he
+ * doesn't see of this any more is refused next time. */
+static bool arena_may_change(const lgalloc_config *config)
+{
+    uint64_t wanted = config->value[LG_OPTION_arena_bytes];
+    return (config->set >> LG_OPTION_arena_bytes & 1) == 0 || !lg_ready() || wanted == LG_OPTION(arena_bytes) ||
+           wanted == lg_layout_.arena_bytes;
+}
+
+static lgalloc_status refuse_arena(const lgalloc_config *config)
+{
+    lg_text text = error_text(config);
+    lg_put(&text, lg_option_infos[LG_OPTION_arena_bytes].name);
+    lg_put(&text, "=");
+    lg_put_number(&text, config->value[LG_OPTION_arena_bytes]);
+    lg_put(&text, " is refused: the addresses are reserved already, ");
+    lg_put_number(&text, lg_layout_.arena_bytes);
+    return LGALLOC_STATUS_INVALID_ARGUMENT;
+}
+
+/* What can fail, before anything is applied. Under the config lock. */
+static lgalloc_status check(const lgalloc_config *config, char *copies[LG_NAME_COUNT])
+{
+    for (unsigned id = 0; id < LG_OPTION_COUNT; id++)
+        if ((config->set >> id & 1) != 0 && !lg_value_fits(lg_option_infos[id].kind, config->value[id]))
+            return refuse_value(config, (enum lg_option_id)id, config->value[id]);
+    if (!arena_may_change(config))
+        return refuse_arena(config);
+    for (unsigned id = 0; id < LG_NAME_COUNT; id++)
+        if (config->name[id] != NULL && (copies[id] = strdup(config->name[id])) == NULL)
+            return refuse_for_lack_of_memory(config, lg_name_infos[id].name);
+    const char *stats = config->name[LG_NAME_stats];
+    if (stats != NULL && strcmp(stats, LG_STATS_STDERR) != 0) {
+        int fd;
+        int error = lg_os_open_append(stats, &fd);
+        if (error != 0)
+            return refused_by_system(config, "stats", stats, "the file can't be opened", error);
+        lg_os_close(fd);
+    }
+    if ((config->set >> LG_OPTION_interval_ns & 1) != 0) {
+        char digits[32] = "";
+        lg_text interval = {.buffer = digits, .capacity = sizeof(digits) - 1};
+        lg_put_value(&interval, LG_KIND_TIME, config->value[LG_OPTION_interval_ns]);
+        int error = lg_worker_configure(config->value[LG_OPTION_interval_ns]);
+        if (error != 0)
+            return refused_by_system(config, "interval_ns", digits, "the worker's thread can't be started", error);
+    }
+    return LGALLOC_STATUS_OK;
+}
+
+LG_API lgalloc_status lgalloc_set_config(const lgalloc_config *config)
+{
+    if (config == NULL)
+        return LGALLOC_STATUS_INVALID_ARGUMENT;
+    (void)lg_ready(); /* a child that hasn't noticed may find the locks taken */
+    char *copies[LG_NAME_COUNT] = {NULL};
+    lg_lock_acquire(&lg_config_lock);
+    lgalloc_status status = check(config, copies);
+    uint64_t core_dump = LG_OPTION(core_dump);
+    if (status == LGALLOC_STATUS_OK) {
+        for (unsigned id = 0; id < LG_NAME_COUNT; id++)
+            if (copies[id] != NULL)
+                publish_name((enum lg_name_id)id, copies[id]);
+        for (unsigned id = 0; id < LG_OPTION_COUNT; id++)
+            if ((config->set >> id & 1) != 0)
+                lg_store_relaxed_64(&lg_options[id], config->value[id]);
+        lg_threads_set_capacity(LG_OPTION(local_buffer_bytes));
+        lg_hot_set(LG_HOT_RESERVE_BLOCKS, LG_OPTION(reserve_blocks) != 0);
+        lg_hot_set(LG_HOT_DISABLED, LG_OPTION(enabled) == 0);
+        /* The option is in force already: chunks that are mapped from now on follow it by themselves. */
+        if (LG_OPTION(core_dump) != core_dump && lg_ready())
+            lg_backing_set_core_dump(LG_OPTION(core_dump) != 0);
+        nothing_refused(config);
+    }
+    lg_lock_release(&lg_config_lock);
+    if (status != LGALLOC_STATUS_OK)
+        for (unsigned id = 0; id < LG_NAME_COUNT; id++)
+            free(copies[id]);
+    return status;
+}

@@ -1,0 +1,98 @@
+/*
+ * The one table of options, and the values in force. The values are atomics that set_config publishes and
+ * anybody reads; what the hot path needs of them is also kept where it looks anyway (arena.h).
+ */
+#ifndef LG_CONFIG_H
+#define LG_CONFIG_H
+
+#include "../base/atomic.h"
+#include "../base/parse.h"
+#include "../base/lock.h"
+
+/*
+ * X(name, kind, default, variable after "LGALLOC_"). A line here is the option: its default, what of it is allowed,
+ * its variable, its place in what the statistics print, and in the second list its setter, lgalloc_config_NAME(). What
+ * it means is said where users look: in lgalloc.h beside the setter's prototype, and in the README, whose table a test
+ * compares with this one.
+ */
+#define LG_OPTIONS_WITHOUT_SETTER(X)                                                                         \
+    X(enabled, SWITCH, 0, "ENABLE")                                                                          \
+    X(backing, BACKING, LGALLOC_BACKING_FILE, "BACKING")                                                     \
+    X(interval_ns, TIME, 0, "INTERVAL_NS")                                                                   \
+    X(batch, COUNT, 0, "BATCH")                                                                              \
+    X(clear_bytes, BYTES, 0, "CLEAR_BYTES")
+#define LG_OPTIONS_WITH_SETTER(X)                                                                            \
+    X(release_ticks, COUNT, 16, "RELEASE_TICKS")                                                             \
+    X(eager_return, SWITCH, 0, "EAGER_RETURN")                                                               \
+    X(growth_dampener, COUNT, 0, "GROWTH_DAMPENER")                                                          \
+    X(local_buffer_bytes, BYTES, 32 * LG_MIB, "LOCAL_BUFFER_BYTES")                                          \
+    X(limit_bytes, BYTES, 0, "LIMIT_BYTES")                                                                  \
+    X(idle_bytes, BYTES, UINT64_MAX, "IDLE_BYTES")                                                           \
+    X(huge_pages, SWITCH, 1, "HUGE_PAGES")                                                                   \
+    X(core_dump, SWITCH, 0, "CORE_DUMP")                                                                     \
+    X(reserve_blocks, SWITCH, 0, "RESERVE_BLOCKS")                                                           \
+    X(arena_bytes, ARENA, 0, "ARENA_BYTES")
+#define LG_OPTIONS(X) LG_OPTIONS_WITHOUT_SETTER(X) LG_OPTIONS_WITH_SETTER(X)
+
+/* X(name, variable, what is allowed): options that are texts, shorter than PATH_MAX, and none at first. */
+#define LG_NAMES(X)                                                                                          \
+    X(path, "PATH", "the name of a directory, not empty and shorter than PATH_MAX")                          \
+    X(stats, "STATS", LG_STATS_STDERR " or the name of a file, not empty and shorter than PATH_MAX")
+
+#define LG_STATS_STDERR "stderr"
+
+/* Variables that are somebody else's; a * stands for any end. */
+#define LG_VARIABLES_OF_OTHERS                                                                               \
+    "PRELOAD_THRESHOLD",                                                           /* the preload library */ \
+        "CFLAGS", "INCLUDE_DIR", "LIB_DIR", "LINK_ARGS", "SANITIZE*", "STATIC", "SYSTEM", /* Rust's build */ \
+        "BLESS", "PEERS*", "TEST_*"                                                              /* tests */
+
+enum lg_option_id {
+#define X(name, kind, value, variable) LG_OPTION_##name,
+    LG_OPTIONS(X)
+#undef X
+        LG_OPTION_COUNT
+};
+
+enum lg_name_id {
+#define X(name, variable, allowed) LG_NAME_##name,
+    LG_NAMES(X)
+#undef X
+        LG_NAME_COUNT
+};
+
+typedef struct lg_option_info {
+    const char *name;
+    const char *variable; /* all of it */
+    enum lg_kind kind;
+} lg_option_info;
+
+typedef struct lg_name_info {
+    const char *name;
+    const char *variable;
+    const char *allowed;
+} lg_name_info;
+
+extern LG_HIDDEN const lg_name_info lg_name_infos[LG_NAME_COUNT];
+extern LG_HIDDEN const lg_option_info lg_option_infos[LG_OPTION_COUNT];
+
+/* The values in force. */
+extern LG_HIDDEN lg_a64 lg_options[LG_OPTION_COUNT];
+
+#define LG_OPTION(name) lg_load_relaxed_64(&lg_options[LG_OPTION_##name])
+
+/* Copies a text in force into `buffer` of PATH_MAX bytes. Returns a number that changes when the text changes; 0 where
+ * none is configured. */
+LG_HIDDEN uint32_t lg_config_name(enum lg_name_id id, char *buffer);
+
+/* The configured directory's name. */
+LG_INLINE uint32_t lg_config_path(char *buffer)
+{
+    return lg_config_name(LG_NAME_path, buffer);
+}
+
+/* For fork.c. */
+extern LG_HIDDEN lg_lock lg_config_lock; /* one lgalloc_set_config() at a time */
+extern LG_HIDDEN lg_lock lg_path_lock;
+
+#endif

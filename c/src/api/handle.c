@@ -1,0 +1,111 @@
+#include "handle.h"
+
+#include "init.h"
+#include "../flow/thread_cache.h"
+
+/* Where an address lies. */
+typedef struct location {
+    bool ours;
+    unsigned class_index; /* of the memory there; at least LG_CLASS_COUNT: there is none */
+    size_t within;        /* bytes from the region's start */
+    uint64_t index;       /* of the region */
+} location;
+
+static location location_of(const void *ptr)
+{
+    if (!lg_ready() || lg_chunk_of(ptr) >= lg_layout_.chunks)
+        return (location){.class_index = LG_CLASS_COUNT};
+    uint64_t offset = (uintptr_t)ptr - lg_load_relaxed_64(&lg_arena_base);
+    unsigned class_index = lg_class_of(ptr);
+    if (class_index >= LG_CLASS_COUNT)
+        return (location){.ours = true, .class_index = LG_CLASS_COUNT};
+    return (location){true, class_index, offset & (lg_class_size(class_index) - 1),
+                      offset >> (class_index + LG_CLASS_MIN)};
+}
+
+bool lg_owns(const void *ptr)
+{
+    return location_of(ptr).ours || lg_arena_abandoned(ptr);
+}
+
+bool lg_region_find(const void *ptr, unsigned *out_class_index, uint64_t *out_region)
+{
+    location at = location_of(ptr);
+    unsigned class_index = at.class_index;
+    if (class_index >= LG_CLASS_COUNT || at.within != 0 ||
+        !lg_state_is_of(lg_load_relaxed_64(&lg_region_at(class_index, at.index)->state), ptr))
+        return false;
+    *out_class_index = class_index;
+    *out_region = at.index;
+    return true;
+}
+
+bool lg_handle_find(lgalloc_handle handle, unsigned *out_class_index, uint64_t *out_region)
+{
+    return lg_region_find(handle.ptr, out_class_index, out_region) && handle.len == lg_class_size(*out_class_index);
+}
+
+/* Says what is wrong with a handle that isn't a region in use; returns if it was lost to a fork, or left behind by one. */
+static void explain_misuse(lgalloc_handle handle)
+{
+    location at = location_of(handle.ptr);
+    if (!at.ours && lg_arena_abandoned(handle.ptr))
+        return;
+    if (!at.ours)
+        LG_DIE(LG_TEXT("invalid free: "), LG_HEX(handle.ptr), LG_TEXT(" is not memory of this allocator"));
+    unsigned class_index = at.class_index;
+    if (class_index >= LG_CLASS_COUNT)
+        LG_DIE(LG_TEXT("invalid free: "), LG_HEX(handle.ptr), LG_TEXT(" was never allocated, or was given back"));
+    size_t size = lg_class_size(class_index);
+    if (at.within != 0)
+        LG_DIE(LG_TEXT("invalid free: "), LG_HEX(handle.ptr), LG_TEXT(" points inside the region at "),
+               LG_HEX((uintptr_t)handle.ptr - at.within), LG_TEXT(" of "), LG_HEX(size), LG_TEXT(" bytes"));
+    if (handle.len != size)
+        LG_DIE(LG_TEXT("invalid free: length "), LG_HEX(handle.len), LG_TEXT(" given for the region at "),
+               LG_HEX(handle.ptr), LG_TEXT(" of "), LG_HEX(size), LG_TEXT(" bytes"));
+    uint64_t state = lg_load_relaxed_64(&lg_region_at(class_index, at.index)->state);
+    if (lg_state_is_free(state))
+        LG_DIE(LG_TEXT("double free: the region at "), LG_HEX(handle.ptr), LG_TEXT(" of "), LG_HEX(size),
+               LG_TEXT(" bytes is free already"));
+    if (state != LG_LOST)
+        LG_DIE(LG_TEXT("corrupted descriptor of the region at "), LG_HEX(handle.ptr), LG_TEXT(": state "),
+               LG_HEX(state));
+}
+
+void lg_region_explain(const void *ptr)
+{
+    unsigned class_index = lg_class_of(ptr);
+    size_t len = class_index < LG_CLASS_COUNT ? lg_class_size(class_index) : 1; /* whatever it is, not the length is wrong */
+    explain_misuse((lgalloc_handle){(void *)(uintptr_t)ptr, len});
+}
+
+void lg_handle_free(lgalloc_handle handle)
+{
+    if (handle.len == 0)
+        return;
+    unsigned class_index;
+    uint64_t index;
+    if (!lg_handle_find(handle, &class_index, &index)) {
+        explain_misuse(handle);
+        return;
+    }
+    lg_thread *self = lg_thread_here();
+    lg_region *region = lg_region_at(class_index, index);
+    lg_store_relaxed_64(&region->state, lg_state_dirty(handle.ptr));
+    lg_poison(handle.ptr, handle.len);
+    lg_cache_give(self, class_index, region);
+}
+
+lgalloc_status lg_die_handed_out_twice(const lg_region *region)
+{
+    /* A compiler that knew what comes back, or that nothing does, would call this instead of jumping here, and the hot path
+     * would align its stack for that. */
+    lgalloc_status never = LGALLOC_STATUS_OUT_OF_MEMORY;
+    LG_OPAQUE(never);
+    /* In use, its state is its address, negated. */
+    if (never != LGALLOC_STATUS_OK)
+        LG_DIE(LG_TEXT("double free: region "), LG_HEX(0 - lg_load_relaxed_64(&region->state)),
+               LG_TEXT(" was freed twice, or its descriptor overwritten"));
+    LG_OPAQUE(never);
+    return never;
+}

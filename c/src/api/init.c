@@ -1,0 +1,40 @@
+#include "init.h"
+
+#include "config.h"
+#include "../flow/thread_cache.h"
+
+lg_lock lg_init_lock = LG_LOCK_INIT(LG_RANK_INIT);
+
+int lg_init(void)
+{
+    lg_lock_acquire(&lg_init_lock);
+    int error = 0;
+    if (!lg_ready()) {
+        error = lg_arena_init();
+        if (error == 0) {
+            lg_pools_init();
+            lg_chunks_init();
+            lg_threads_init(lg_cache_at_exit);
+            lg_barrier_init();
+            lg_process_init();
+            /* Whoever has found `up` 0 before, and finds now that it was up, is not in the child of a fork. In a child this
+             * is wiped. */
+            lg_store_relaxed_64(&lg_this_process.noticing, 2);
+            lg_store_release_32(&lg_was_up, 1); /* Release: of `noticing`. Partner: the acquire in lg_ready(). */
+            /* Release: publishes all of the above. Partner: the acquire in lg_ready(). */
+            lg_store_release_32(&lg_this_process.up, 1);
+        }
+    }
+    lg_lock_release(&lg_init_lock);
+    return error;
+}
+
+/* When the library is loaded. */
+__attribute__((constructor)) static void begin(void)
+{
+    /* Where a process has several threads already, the kernel takes some milliseconds to register it; lg_barrier_init()
+     * finds that it was done, or that it can't be. */
+    (void)lg_os_membarrier_register();
+    /* Threads that end, and the worker, come back here: also where a plugin has the library inside and is closed. */
+    lg_os_stay_loaded();
+}

@@ -1,0 +1,236 @@
+/*
+ * The Region API: vectors of fixed capacity on mapped memory, or on the process's heap. Making one on mapped memory and
+ * dropping it is as hot as allocate.c is, in the same way: what isn't usual leaves through a function that is out of line.
+ */
+#include "handle.h"
+
+#include <stdlib.h>
+
+#include "config.h"
+#include "hot.h"
+#include "../flow/thread_cache.h"
+
+lg_a64 lg_heap_fallbacks;
+
+static void make_empty(size_t elem_size, size_t elem_align, lgalloc_region *out)
+{
+    *out = (lgalloc_region){.ptr = lg_empty_handle(elem_align).ptr,
+                            .capacity = elem_size == 0 ? SIZE_MAX : 0,
+                            .elem_size = elem_size};
+}
+
+LG_API void lgalloc_region_new_empty(size_t elem_size, size_t elem_align, lgalloc_region *out_region)
+{
+    if (out_region != NULL)
+        make_empty(elem_size, elem_align, out_region);
+}
+
+LG_API lgalloc_status lgalloc_region_new_heap(size_t capacity, size_t elem_size, size_t elem_align,
+                                              lgalloc_region *out_region)
+{
+    if (out_region == NULL)
+        return LGALLOC_STATUS_INVALID_ARGUMENT;
+    make_empty(elem_size, elem_align, out_region);
+    size_t bytes;
+    if (elem_align == 0 || (elem_align & (elem_align - 1)) != 0 ||
+        __builtin_mul_overflow(capacity, elem_size, &bytes))
+        return LGALLOC_STATUS_INVALID_ARGUMENT;
+    if (bytes == 0)
+        return LGALLOC_STATUS_OK;
+    void *ptr = NULL;
+    if (posix_memalign(&ptr, lg_max(elem_align, sizeof(void *)), bytes) != 0)
+        return LGALLOC_STATUS_OUT_OF_MEMORY;
+    out_region->ptr = ptr;
+    out_region->capacity = capacity;
+    return LGALLOC_STATUS_OK;
+}
+
+static LG_WARM lgalloc_status new_mmap_elsewhere(size_t capacity, size_t elem_size, size_t elem_align,
+                                                 lgalloc_region *out_region)
+{
+    if (out_region == NULL)
+        return LGALLOC_STATUS_INVALID_ARGUMENT;
+    /* Field by field: copying a struct that was just written in parts makes the processor wait. */
+    lgalloc_handle handle;
+    lgalloc_status status =
+        lgalloc_allocate(capacity, elem_size, elem_align, &out_region->ptr, &out_region->capacity, &handle);
+    if (LG_UNLIKELY(status != LGALLOC_STATUS_OK)) {
+        make_empty(elem_size, elem_align, out_region);
+        return status;
+    }
+    out_region->len = 0;
+    out_region->elem_size = elem_size;
+    out_region->mapped = handle.len;
+    return LGALLOC_STATUS_OK;
+}
+
+LG_INLINE lgalloc_status new_mmap(size_t capacity, size_t elem_size, size_t elem_align, lgalloc_region *out_region,
+                                  bool lzcnt)
+{
+    size_t bytes, below = elem_align - 1;
+    if (LG_UNLIKELY((elem_align & below) != 0) || LG_UNLIKELY(__builtin_mul_overflow(capacity, elem_size, &bytes)) ||
+        LG_UNLIKELY(below >= bytes) || LG_UNLIKELY(out_region == NULL) ||
+        LG_UNLIKELY(!lg_hot_usual()))
+        return new_mmap_elsewhere(capacity, elem_size, elem_align, out_region);
+    lg_bin *bin = lg_hot_bin(bytes, lzcnt);
+    lg_region *region;
+    if (LG_UNLIKELY(!lg_hot_pop(bin, &region)))
+        return new_mmap_elsewhere(capacity, elem_size, elem_align, out_region);
+    bool clean;
+    lg_bump(&bin->hot.allocations, 1);
+    if (LG_UNLIKELY(!lg_hot_use(region, &bin->len, &out_region->ptr, &clean)))
+        return lg_die_handed_out_twice(region);
+    out_region->len = 0;
+    out_region->capacity = lg_elements(bin->len, elem_size);
+    out_region->elem_size = elem_size;
+    out_region->mapped = bin->len;
+    return LGALLOC_STATUS_OK;
+}
+
+LG_HOT_FUNCTION(lgalloc_status, lgalloc_region_new_mmap,
+                (size_t capacity, size_t elem_size, size_t elem_align, lgalloc_region *out_region),
+                return new_mmap(capacity, elem_size, elem_align, out_region, lzcnt););
+
+LG_API lgalloc_status lgalloc_region_new_auto(size_t capacity, size_t elem_size, size_t elem_align,
+                                              lgalloc_region *out_region)
+{
+    int before = errno;
+    size_t bytes;
+    /* What is rounded up to the smallest size class has one, but is better off on the heap. */
+    if (!__builtin_mul_overflow(capacity, elem_size, &bytes) && bytes != 0 && bytes < lg_class_size(0))
+        return lgalloc_region_new_heap(capacity, elem_size, elem_align, out_region);
+    lg_refused_by_limit = false;
+    lgalloc_status status = lgalloc_region_new_mmap(capacity, elem_size, elem_align, out_region);
+    /* Otherwise the size class's addresses are what has run out. */
+    bool limited = status == LGALLOC_STATUS_OUT_OF_MEMORY && lg_refused_by_limit;
+    if (status == LGALLOC_STATUS_OK || status == LGALLOC_STATUS_INVALID_ARGUMENT || limited)
+        return status;
+    errno = before;
+    /* A size that has no class belongs on the heap; anything else is memory that was not to be had. */
+    if (status != LGALLOC_STATUS_INVALID_SIZE_CLASS)
+        lg_add_relaxed_64(&lg_heap_fallbacks, 1);
+    return lgalloc_region_new_heap(capacity, elem_size, elem_align, out_region);
+}
+
+LG_API size_t lgalloc_region_capacity(const lgalloc_region *region)
+{
+    return region != NULL ? region->capacity : 0;
+}
+
+LG_API size_t lgalloc_region_len(const lgalloc_region *region)
+{
+    return region != NULL ? region->len : 0;
+}
+
+LG_API bool lgalloc_region_is_empty(const lgalloc_region *region)
+{
+    return region == NULL || region->len == 0;
+}
+
+LG_API bool lgalloc_region_is_mapped(const lgalloc_region *region)
+{
+    return region != NULL && region->mapped != 0;
+}
+
+LG_API const void *lgalloc_region_as_ptr(const lgalloc_region *region)
+{
+    return region != NULL ? region->ptr : NULL;
+}
+
+LG_API void *lgalloc_region_as_mut_ptr(lgalloc_region *region)
+{
+    return region != NULL ? region->ptr : NULL;
+}
+
+LG_API lgalloc_status lgalloc_region_extend_from_slice(lgalloc_region *region, const void *elems, size_t count)
+{
+    if (region == NULL)
+        return LGALLOC_STATUS_INVALID_ARGUMENT;
+    if (count > region->capacity - region->len)
+        return LGALLOC_STATUS_CAPACITY_EXCEEDED;
+    size_t bytes = count * region->elem_size; /* fits: all of the capacity does */
+    if (bytes != 0) {
+        if (elems == NULL)
+            return LGALLOC_STATUS_INVALID_ARGUMENT;
+        memcpy((char *)region->ptr + region->len * region->elem_size, elems, bytes);
+    }
+    region->len += count;
+    return LGALLOC_STATUS_OK;
+}
+
+LG_API void *lgalloc_region_spare(lgalloc_region *region, size_t *out_count)
+{
+    if (out_count != NULL)
+        *out_count = region != NULL ? region->capacity - region->len : 0;
+    return region != NULL ? (char *)region->ptr + region->len * region->elem_size : NULL;
+}
+
+LG_API lgalloc_status lgalloc_region_set_len(lgalloc_region *region, size_t len)
+{
+    if (region == NULL)
+        return LGALLOC_STATUS_INVALID_ARGUMENT;
+    if (len > region->capacity)
+        return LGALLOC_STATUS_CAPACITY_EXCEEDED;
+    region->len = len;
+    return LGALLOC_STATUS_OK;
+}
+
+LG_API void lgalloc_region_clear(lgalloc_region *region)
+{
+    if (region != NULL)
+        region->len = 0;
+}
+
+/* What a dropped region leaves: the lowest bit of its address is at least the alignment that was asked for. */
+LG_INLINE void leave_empty(lgalloc_region *region)
+{
+    uintptr_t address = (uintptr_t)region->ptr;
+    region->ptr = (void *)(address & -address);
+    region->len = 0;
+    region->capacity = region->elem_size == 0 ? SIZE_MAX : 0;
+    region->mapped = 0;
+}
+
+static LG_WARM void drop_elsewhere(lgalloc_region *region)
+{
+    if (region == NULL)
+        return;
+    lgalloc_region old = *region;
+    leave_empty(region);
+    if (old.mapped != 0) {
+        lg_handle_free((lgalloc_handle){old.ptr, old.mapped});
+    } else if (old.elem_size != 0 && old.capacity != 0) {
+        int before = errno; /* free() of older C libraries may change it */
+        free(old.ptr);
+        errno = before;
+    }
+}
+
+LG_INLINE void drop(lgalloc_region *region, bool lzcnt)
+{
+    if (LG_UNLIKELY(region == NULL) || LG_UNLIKELY(region->mapped == 0)) {
+        drop_elsewhere(region);
+        return;
+    }
+    void *ptr = region->ptr;
+    size_t len = region->mapped;
+    lg_bin *bin = &lg_hot_bins[lg_bin_of_len(len, lzcnt)];
+    LG_OPAQUE(bin);
+    lg_region *descriptor = lg_bin_region(bin, (uintptr_t)ptr);
+    if (LG_UNLIKELY(bin->len != len) || LG_UNLIKELY(!lg_state_is_of(lg_load_relaxed_64(&descriptor->state), ptr))) {
+        drop_elsewhere(region);
+        return;
+    }
+    leave_empty(region);
+    if (LG_UNLIKELY(!lg_hot_give(bin, descriptor, ptr)))
+        lg_cache_give_address(ptr);
+}
+
+LG_HOT_FUNCTION(void, lgalloc_region_drop, (lgalloc_region * region), drop(region, lzcnt););
+
+LG_API lgalloc_handle lgalloc_region_handle(const lgalloc_region *region)
+{
+    if (region == NULL || region->mapped == 0)
+        return lg_empty_handle(1);
+    return (lgalloc_handle){region->ptr, region->mapped};
+}

@@ -1,0 +1,507 @@
+#include "backing.h"
+
+#include <limits.h>
+
+#include "../api/config.h"
+#include "../base/probe.h"
+
+/* Clearing takes one system call per this many bytes. With files the kernel holds the file's lock meanwhile, and
+ * faults in the same file wait for it: on ext4 (Linux 6.18) 99.9 percent of another thread's faults took at most 2 to
+ * 4 ms with steps of 2, 8 and 32 MiB, 15 ms with 128 MiB, and 60 ms and more with one call for a GiB; calm 1 ms. The 32
+ * calls per GiB cost nothing measurable there. Faults in anonymous memory don't wait, and a GiB of it in huge pages
+ * takes only 3 ms: with 32 MiB 6 percent more than with one call, with 128 MiB 2 percent. */
+#define CLEAR_STEP_FILE (32 * LG_MIB)
+#define CLEAR_STEP_ANONYMOUS (128 * LG_MIB)
+
+lg_a64 lg_advise_failures;
+lg_a64 lg_clear_failures;
+
+static bool advise_counted(enum lg_system_call advice, void *addr, size_t len)
+{
+    if (lg_os_advise(advice, addr, len) == 0)
+        return true;
+    lg_add_relaxed_64(&lg_advise_failures, 1);
+    return false;
+}
+
+enum lg_area_kind lg_backing_configured(void)
+{
+    return LG_OPTION(backing) == LGALLOC_BACKING_FILE ? LG_AREA_FILE : LG_AREA_ANONYMOUS;
+}
+
+/* Whether a piece goes into core files. */
+static void advise_dump(void *addr, size_t len, bool included)
+{
+    if (lg_os_core_dump(addr, len, included) != 0)
+        lg_add_relaxed_64(&lg_advise_failures, 1);
+}
+
+/* ---- the files; all of this under the arena's lock, but for what a word that names a file keeps in place */
+
+/* Of all directories together. Whoever changes the directory that often while regions in all are in use is told that
+ * there are too many files. */
+#ifndef LG_EXPLORE
+#define FILES_MAX 256
+#else
+#define FILES_MAX 8
+#endif
+
+typedef struct arena_file {
+    lg_file file;
+    uint32_t path;   /* the number of its directory's name */
+    uint32_t which;  /* of the directory's files */
+    uint64_t chunks; /* that it backs; 0: this record is free */
+    uint64_t end;    /* its size */
+} arena_file;
+
+static arena_file files[FILES_MAX];
+
+static uint32_t which_file(uint64_t chunk)
+{
+    return (uint32_t)(chunk >> (LG_FILE_STEP_LOG2 - LG_CHUNK_LOG2)) % LG_FILES_PER_DIRECTORY;
+}
+
+/* One in the configured directory. The caller maps it, or lets it go by forget_unused(). Returns 0 or an errno. */
+static int open_file(uint32_t which, uint32_t *out_number)
+{
+    char path[PATH_MAX];
+    uint32_t name = lg_config_path(path);
+    if (name == 0)
+        return ENOENT;
+    uint32_t unused = FILES_MAX;
+    for (uint32_t i = 0; i < FILES_MAX; i++) {
+        if (files[i].chunks == 0)
+            unused = unused < i ? unused : i;
+        else if (files[i].path == name && files[i].which == which && lg_file_check(&files[i].file) == 0) {
+            *out_number = i;
+            return 0;
+        }
+    }
+    if (unused == FILES_MAX)
+        return ENFILE;
+    arena_file file = {.path = name, .which = which};
+    int error = lg_file_open(path, &file.file);
+    if (error == 0) {
+        files[unused] = file;
+        *out_number = unused;
+    }
+    return error;
+}
+
+/* A file that backs nothing is closed, which gives back all that it held. */
+static void forget_unused(uint32_t number)
+{
+    if (files[number].chunks == 0)
+        lg_file_close(&files[number].file);
+}
+
+static bool is_in_file(uint64_t chunk, uint32_t number)
+{
+    uint32_t word = lg_chunk_word(chunk);
+    return lg_chunk_kind(word) == LG_AREA_FILE && lg_chunk_file_number(word) == number;
+}
+
+/* After chunks up to `end` were taken from it: it shrinks to its last one. */
+static void trim_file(uint32_t number, uint64_t end)
+{
+    arena_file *file = &files[number];
+    if (file->chunks == 0) {
+        forget_unused(number);
+        return;
+    }
+    if (end << LG_CHUNK_LOG2 != file->end)
+        return;
+    while (end > 0 && !is_in_file(end - 1, number))
+        end--;
+    if (lg_file_truncate(&file->file, end << LG_CHUNK_LOG2) == 0)
+        file->end = end << LG_CHUNK_LOG2;
+}
+
+bool lg_backing_file(uint64_t chunk, lg_file *out)
+{
+    uint32_t word = lg_chunk_word(chunk);
+    if (lg_chunk_kind(word) != LG_AREA_FILE)
+        return false;
+    *out = files[lg_chunk_file_number(word)].file;
+    return true;
+}
+
+/* ---- pieces: chunks of a range that are in one file, or in none */
+
+typedef struct piece {
+    uint64_t first, count;
+    enum lg_area_kind kind;
+    uint32_t file;
+} piece;
+
+/* The first piece of a range that isn't empty; takes it off the range. */
+static piece split(uint64_t *first, uint64_t *count)
+{
+    uint32_t word = lg_chunk_word(*first);
+    piece p = {*first, 1, lg_chunk_kind(word), lg_chunk_file_number(word)};
+    while (p.count < *count) {
+        uint32_t next = lg_chunk_word(p.first + p.count);
+        if (lg_chunk_kind(next) != p.kind || lg_chunk_file_number(next) != p.file)
+            break;
+        p.count++;
+    }
+    *first += p.count;
+    *count -= p.count;
+    return p;
+}
+
+/* ---- mapping */
+
+/*
+ * The kernel reads a file around a page that is touched first, so that neighbours which are clean get pages in the
+ * page cache too: zeros without disk blocks, not mapped, and the first to go when memory is short. MADV_RANDOM would
+ * prevent that. It isn't used, because of this (ext4, Linux 6.18, readahead of 8 MiB; times are per GiB):
+ *
+ *                                              without         with MADV_RANDOM
+ *     first touch, in order                    0.3 s           1.5 to 1.9 s
+ *     reading what was paged out, in order     0.3 to 0.6 s    22 to 25 s
+ *     page cache after one page was touched    8 MiB           4 KiB
+ *
+ * Where touching goes on in order, ext4's pages are larger ones, up to 2 MiB, and a write takes a whole one, with its
+ * memory and disk blocks. Regions of 2 MiB and more share none. Of smaller ones a clean neighbour may be taken so: all
+ * together 3 MiB at most where regions of 64 KiB were taken, written, freed and cleared at random, 512 MiB of them; but
+ * nearly everything where one page in every 2 MiB was written, in order, of a file that held nothing. What was taken
+ * so reads as zero all the same, and goes with the chunk at the latest.
+ */
+static int map_file(uint64_t first, uint64_t count)
+{
+    uint32_t number = 0;
+    int error = open_file(which_file(first), &number);
+    if (error != 0)
+        return error;
+    arena_file *file = &files[number];
+    uint64_t start = first << LG_CHUNK_LOG2, len = count << LG_CHUNK_LOG2;
+    char *addr = lg_arena_address(start);
+    if (start + len > file->end)
+        error = lg_file_truncate(&file->file, start + len);
+    if (error == 0)
+        error = lg_file_map(&file->file, addr, len, start);
+    if (error != 0) {
+        if (start + len > file->end && file->chunks != 0)
+            (void)lg_file_truncate(&file->file, file->end);
+        forget_unused(number);
+        return error;
+    }
+    file->end = lg_max(file->end, start + len);
+    file->chunks += count;
+    lg_chunks_set_backing(first, count, LG_AREA_FILE, number);
+    bool inherited = !advise_counted(LG_SYS_ADVISE_DONTFORK, addr, len);
+    for (uint64_t chunk = first; chunk < first + count; chunk++)
+        lg_chunk_note(chunk)->inherited = inherited;
+    if (LG_OPTION(core_dump) == 0)
+        advise_dump(addr, len, false);
+    return 0;
+}
+
+static int map_anonymous(uint64_t first, uint64_t count, bool huge)
+{
+    char *addr = lg_arena_address(first << LG_CHUNK_LOG2);
+    size_t len = count << LG_CHUNK_LOG2;
+    int error = lg_os_commit(addr, len);
+    if (error != 0)
+        return error;
+    lg_chunks_set_backing(first, count, LG_AREA_ANONYMOUS, 0);
+    (void)lg_os_name(addr, len, "lgalloc"); /* older kernels have no names; nothing is lost */
+    for (uint64_t chunk = first; chunk < first + count; chunk++)
+        lg_chunk_note(chunk)->huge = 0;
+    if (LG_OPTION(huge_pages) == 0)
+        (void)lg_os_no_huge_pages(addr, len); /* a kernel without them refuses; fine */
+    else
+        lg_backing_advise(first, count, huge);
+    if (LG_OPTION(core_dump) == 0)
+        advise_dump(addr, len, false);
+    return 0;
+}
+
+int lg_backing_map(uint64_t first, uint64_t count, enum lg_area_kind kind, bool huge)
+{
+    LG_ASSERT(lg_lock_held(LG_RANK_ARENA));
+    uint64_t done = 0;
+    int error = lg_chunks_reach(first + count);
+    while (error == 0 && done < count) {
+        uint64_t n = count - done;
+        if (kind == LG_AREA_FILE) { /* up to where the next file begins */
+            uint64_t step = (uint64_t)1 << (LG_FILE_STEP_LOG2 - LG_CHUNK_LOG2);
+            n = lg_min(n, step - (first + done) % step);
+            error = map_file(first + done, n);
+        } else {
+            error = map_anonymous(first + done, n, huge);
+        }
+        if (error == 0)
+            done += n;
+    }
+    if (error != 0 && done != 0) {
+        uint64_t gone = lg_backing_unmap(first, done, false);
+        if (gone != done) /* it costs addresses, no memory */
+            lg_chunks_lose(first + gone, done - gone);
+    }
+    return error;
+}
+
+void lg_backing_advise(uint64_t first, uint64_t count, bool huge)
+{
+    if (LG_OPTION(huge_pages) == 0)
+        return;
+    while (count != 0) {
+        uint64_t n = 1;
+        uint32_t now = lg_chunk_note(first)->huge;
+        while (n < count && lg_chunk_note(first + n)->huge == now)
+            n++;
+        bool anonymous = lg_chunk_kind(lg_chunk_word(first)) == LG_AREA_ANONYMOUS;
+        if (anonymous && now != huge) {
+            char *addr = lg_arena_address(first << LG_CHUNK_LOG2);
+            /* Small regions without: clearing one would just split a page, and a new one would bring its neighbours memory. */
+            int error = huge ? lg_os_advise(LG_SYS_ADVISE_HUGE, addr, n << LG_CHUNK_LOG2)
+                             : lg_os_no_huge_pages(addr, n << LG_CHUNK_LOG2);
+            if (error != 0)
+                lg_add_relaxed_64(&lg_advise_failures, 1);
+            for (uint64_t chunk = first; chunk < first + n; chunk++)
+                lg_chunk_note(chunk)->huge = (uint16_t)huge;
+        }
+        first += n;
+        count -= n;
+    }
+}
+
+/* ---- giving back */
+
+/* Gives back what a free piece holds. *out_cut: the file now ends before it. */
+static bool empty_out(piece p, bool *out_cut)
+{
+    *out_cut = false;
+    if (p.kind != LG_AREA_FILE)
+        return true; /* unmapping is enough */
+    arena_file *file = &files[p.file];
+    uint64_t start = p.first << LG_CHUNK_LOG2, len = p.count << LG_CHUNK_LOG2;
+    int error = lg_file_punch(&file->file, start, len);
+    if (error == EBADF) /* the mapping is still there */
+        error = lg_backing_clear(start, len);
+    if (error == 0)
+        return true;
+    lg_add_relaxed_64(&lg_clear_failures, 1);
+    /* A file system without holes: cutting the file's end off works everywhere. */
+    *out_cut = file->end == start + len && lg_file_truncate(&file->file, start) == 0;
+    if (*out_cut)
+        file->end = start;
+    return *out_cut;
+}
+
+static bool unmap_piece(piece p, bool dirty)
+{
+    uint64_t start = p.first << LG_CHUNK_LOG2, len = p.count << LG_CHUNK_LOG2;
+    bool cut = false, gone = false;
+    if (dirty && !empty_out(p, &cut))
+        return false;
+    bool unmapped = lg_os_unmap(lg_arena_address(start), len) == 0;
+    if (!unmapped && cut) {
+        /* Without its part of the file it can neither be unmapped nor used: its addresses go with it. */
+        gone = lg_file_truncate(&files[p.file].file, start + len) != 0;
+        if (!gone)
+            files[p.file].end = start + len;
+    }
+    if (!unmapped && !gone)
+        return false;
+    lg_chunks_set_backing(p.first, p.count, gone ? LG_AREA_LOST : LG_AREA_NONE, 0);
+    if (p.kind == LG_AREA_FILE) {
+        files[p.file].chunks -= p.count;
+        trim_file(p.file, p.first + p.count);
+    }
+    return true;
+}
+
+uint64_t lg_backing_unmap(uint64_t first, uint64_t count, bool dirty)
+{
+    LG_ASSERT(lg_lock_held(LG_RANK_ARENA));
+    uint64_t done = 0;
+    while (count != 0) {
+        piece p = split(&first, &count);
+        if (!unmap_piece(p, dirty))
+            break;
+        done += p.count;
+    }
+    return done;
+}
+
+bool lg_backing_is_one(uint64_t first, uint64_t count)
+{
+    (void)split(&first, &count);
+    return count == 0;
+}
+
+/* A step of clearing, by the files. */
+static int punch(uint64_t offset, uint64_t len)
+{
+    uint64_t first = offset >> LG_CHUNK_LOG2;
+    uint64_t count = ((offset + len - 1) >> LG_CHUNK_LOG2) + 1 - first;
+    int error = 0;
+    while (count != 0 && error == 0) {
+        piece p = split(&first, &count);
+        lg_file file = files[p.file].file;
+        uint64_t from = lg_max(offset, p.first << LG_CHUNK_LOG2);
+        uint64_t end = lg_min(offset + len, (p.first + p.count) << LG_CHUNK_LOG2);
+        error = lg_file_punch(&file, from, end - from) == 0 ? 0 : EINVAL;
+    }
+    return error;
+}
+
+/* How much of a range is of its beginning's kind. */
+static uint64_t of_one_kind(uint64_t offset, uint64_t len)
+{
+    uint64_t end = offset + len, at = (offset | (LG_CHUNK - 1)) + 1;
+    while (at < end && lg_backing_kind(at) == lg_backing_kind(offset))
+        at += LG_CHUNK;
+    return lg_min(at, end) - offset;
+}
+
+int lg_backing_clear(uint64_t offset, uint64_t len)
+{
+    while (len != 0) {
+        /* Neighbouring regions may be of two kinds: the backing was configured anew since whoever clears them looked. */
+        enum lg_area_kind kind = lg_backing_kind(offset);
+        enum lg_system_call advice = kind == LG_AREA_FILE ? LG_SYS_ADVISE_REMOVE : LG_SYS_ADVISE_DISCARD;
+        uint64_t most = kind == LG_AREA_FILE ? CLEAR_STEP_FILE : CLEAR_STEP_ANONYMOUS;
+        uint64_t step = of_one_kind(offset, lg_min(len, most));
+        int error = lg_os_advise(advice, lg_arena_address(offset), step);
+        /* So memory that the process has locked is refused; the file itself may still be punched. */
+        if (error == EINVAL && kind == LG_AREA_FILE)
+            error = punch(offset, step);
+        if (error != 0)
+            return error;
+        offset += step;
+        len -= step;
+    }
+    return 0;
+}
+
+void lg_backing_set_core_dump(bool included)
+{
+    lg_lock_acquire(&lg_arena_lock);
+    uint64_t first = 0, count = lg_chunks_high();
+    while (count != 0) {
+        piece p = split(&first, &count);
+        if (p.kind == LG_AREA_FILE || p.kind == LG_AREA_ANONYMOUS)
+            advise_dump(lg_arena_address(p.first << LG_CHUNK_LOG2), p.count << LG_CHUNK_LOG2, included);
+    }
+    lg_lock_release(&lg_arena_lock);
+}
+
+/* ---- in children */
+
+bool lg_backing_close_hole(uint64_t first, uint64_t count)
+{
+    bool closed = true;
+    for (uint64_t end = first + count; first < end; first++) {
+        char *addr = lg_arena_address(first << LG_CHUNK_LOG2);
+        /* Where the advice to leave it out of children was refused, the parent's pages are here, and must not stay. */
+        int error = lg_chunk_note(first)->inherited ? lg_os_unmap(addr, LG_CHUNK) : lg_os_reserve_hole(addr, LG_CHUNK);
+        closed = closed && error == 0;
+    }
+    return closed;
+}
+
+void lg_backing_forked(void)
+{
+    for (uint32_t i = 0; i < FILES_MAX; i++) {
+        if (files[i].chunks != 0)
+            lg_file_close(&files[i].file);
+        files[i].chunks = 0;
+    }
+}
+
+void lg_backing_abandon(void)
+{
+    for (uint64_t chunk = 0; chunk < lg_chunks_high(); chunk++)
+        if (lg_chunk_kind(lg_chunk_word(chunk)) == LG_AREA_FILE)
+            (void)lg_backing_close_hole(chunk, 1);
+    memset(files, 0, sizeof(files));
+}
+
+/* ---- disk blocks */
+
+static int reserve_in_file(const lg_file *file, uint64_t offset, uint64_t len)
+{
+    int error = lg_file_allocate_blocks(file, offset, len);
+    if (error != EBADF)
+        return error;
+    /* The program has closed the descriptor, but the mapping is there: what writes to all pages finds out as well, with
+     * memory in place of blocks alone. */
+    error = lg_os_advise(LG_SYS_ADVISE_POPULATE, lg_arena_address(offset), len);
+    return error == EFAULT ? ENOSPC : error == EINVAL ? EOPNOTSUPP : error; /* a SIGBUS it would have been; Linux 5.14 */
+}
+
+int lg_backing_reserve_blocks(uint64_t offset, uint64_t len)
+{
+    if (lg_backing_kind(offset) != LG_AREA_FILE)
+        return 0;
+    uint64_t first = offset >> LG_CHUNK_LOG2;
+    uint64_t count = ((offset + len - 1) >> LG_CHUNK_LOG2) + 1 - first;
+    int error = 0;
+    while (count != 0 && error == 0) {
+        piece p = split(&first, &count);
+        lg_file file = files[p.file].file;
+        uint64_t from = lg_max(offset, p.first << LG_CHUNK_LOG2);
+        uint64_t end = lg_min(offset + len, (p.first + p.count) << LG_CHUNK_LOG2);
+        error = reserve_in_file(&file, from, end - from);
+    }
+    return error;
+}
+
+/* ---- figures */
+
+/* A class's chunks in one file. */
+static int usage_in(unsigned class_index, uint32_t number, uint64_t *out_size, uint64_t *out_allocated)
+{
+    uint64_t chunks = 0, data = 0;
+    int error = 0;
+    bool sums = true; /* the file system says where data is */
+    for (uint64_t chunk = 0; chunk < lg_chunks_high(); chunk++)
+        chunks += is_in_file(chunk, number) && lg_chunk_class(lg_chunk_word(chunk)) == class_index;
+    *out_size = chunks << LG_CHUNK_LOG2;
+    *out_allocated = 0;
+    if (chunks == 0)
+        return 0;
+    uint64_t size, allocated;
+    error = lg_file_usage(&files[number].file, &size, &allocated);
+    if (error == EBADF)
+        *out_size = 0; /* the program closed it: nobody can ask any more */
+    if (error != 0)
+        return error == EBADF ? 0 : error;
+    if (chunks == files[number].chunks) {
+        *out_allocated = allocated;
+        return 0;
+    }
+    for (uint64_t chunk = 0; chunk < lg_chunks_high() && sums; chunk++) {
+        uint64_t bytes = 0;
+        if (!is_in_file(chunk, number) || lg_chunk_class(lg_chunk_word(chunk)) != class_index)
+            continue;
+        sums = lg_file_data(&files[number].file, chunk << LG_CHUNK_LOG2, LG_CHUNK, &bytes) == 0;
+        data += bytes;
+    }
+    /* Otherwise by the share of its chunks. */
+    *out_allocated = sums ? lg_min(data, allocated) : allocated / files[number].chunks * chunks;
+    return 0;
+}
+
+int lg_backing_usage(unsigned class_index, uint64_t *out_files, uint64_t *out_size, uint64_t *out_allocated)
+{
+    *out_files = *out_size = *out_allocated = 0;
+    if (lg_area_count(class_index) == 0)
+        return 0;
+    int error = 0;
+    lg_lock_acquire(&lg_arena_lock);
+    for (uint32_t i = 0; i < FILES_MAX && error == 0; i++) {
+        uint64_t size = 0, allocated = 0;
+        if (files[i].chunks != 0)
+            error = usage_in(class_index, i, &size, &allocated);
+        *out_files += size != 0;
+        *out_size += size;
+        *out_allocated += allocated;
+    }
+    lg_lock_release(&lg_arena_lock);
+    return error;
+}

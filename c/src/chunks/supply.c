@@ -1,0 +1,636 @@
+#include "supply.h"
+
+#include "../api/config.h"
+#include "../base/probe.h"
+
+#define LARGEST_MAPPING (1 * LG_GIB)
+
+/* ---- whether a chunk is free */
+
+bool lg_chunk_is_free(unsigned class_index, uint64_t chunk, uint64_t *out_held)
+{
+    uint64_t first = lg_chunk_first_region(class_index, chunk), count = lg_chunk_regions(class_index);
+    uint64_t dirty = 0;
+    while (count != 0) {
+        lg_batch all = lg_batch_split(&first, &count);
+        lg_batch there = {all.word, all.mask & lg_bitmap_word(&lg_dirty[class_index].regions, all.word)};
+        uint64_t clean = lg_bitmap_word(&lg_clean[class_index].regions, all.word);
+        if ((all.mask & ~(there.mask | clean)) != 0)
+            return false;
+        dirty += lg_batch_count(there);
+    }
+    *out_held = lg_min(dirty << (class_index + LG_CLASS_MIN), LG_CHUNK);
+    return true;
+}
+
+/* ---- claiming */
+
+void lg_supply_give(unsigned class_index, uint64_t first, uint64_t count)
+{
+    while (count != 0) {
+        lg_batch all = lg_batch_split(&first, &count);
+        lg_batch dirty = {all.word, 0}, left = all;
+        while (left.mask != 0) {
+            uint64_t index = lg_batch_pop_lowest(&left);
+            if (lg_load_relaxed_64(&lg_region_at(class_index, index)->state) != LG_CLEAN)
+                dirty.mask |= lg_batch_of(index).mask;
+        }
+        lg_pool_give(NULL, &lg_dirty[class_index], class_index, dirty);
+        lg_pool_give(NULL, &lg_clean[class_index], class_index, (lg_batch){all.word, all.mask & ~dirty.mask});
+    }
+}
+
+bool lg_supply_claim(unsigned class_index, uint64_t first, uint64_t count, uint64_t *out_dirty)
+{
+    uint64_t next = first, left = count;
+    *out_dirty = 0;
+    while (left != 0) {
+        uint64_t done = count - left;
+        lg_batch all = lg_batch_split(&next, &left);
+        lg_batch dirty = lg_pool_claim_mask(NULL, &lg_dirty[class_index], class_index, all);
+        lg_batch rest = {all.word, all.mask & ~dirty.mask};
+        lg_batch clean = {all.word, 0};
+        if (rest.mask != 0)
+            clean = lg_pool_claim_mask(NULL, &lg_clean[class_index], class_index, rest);
+        *out_dirty += lg_batch_count(dirty);
+        if (clean.mask != rest.mask) {
+            lg_pool_give(NULL, &lg_dirty[class_index], class_index, dirty);
+            lg_pool_give(NULL, &lg_clean[class_index], class_index, clean);
+            lg_supply_give(class_index, first, done);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- what is known of a chunk's memory, whatever its class */
+
+#define UNITS (LG_CHUNK >> LG_CLASS_MIN) /* of the smallest region's size */
+
+typedef struct contents {
+    uint64_t dirty[UNITS / 64];  /* may hold memory */
+    uint64_t blocks[UNITS / 64]; /* its disk blocks are known to be reserved */
+} contents;
+
+static void mark(uint64_t *units, uint64_t first, uint64_t count)
+{
+    while (count != 0) {
+        lg_batch batch = lg_batch_split(&first, &count);
+        units[batch.word] |= batch.mask;
+    }
+}
+
+static bool any(const uint64_t *units, uint64_t first, uint64_t count)
+{
+    uint64_t found = 0;
+    while (count != 0) {
+        lg_batch batch = lg_batch_split(&first, &count);
+        found |= units[batch.word] & batch.mask;
+    }
+    return found != 0;
+}
+
+static bool all(const uint64_t *units, uint64_t first, uint64_t count)
+{
+    uint64_t missing = 0;
+    while (count != 0) {
+        lg_batch batch = lg_batch_split(&first, &count);
+        missing |= batch.mask & ~units[batch.word];
+    }
+    return missing == 0;
+}
+
+/* Units of a chunk that a region of the class takes. */
+static uint64_t units_of(unsigned class_index)
+{
+    return lg_min(lg_class_size(class_index), LG_CHUNK) >> LG_CLASS_MIN;
+}
+
+static void look_at(unsigned class_index, uint64_t chunk, contents *out)
+{
+    uint64_t first = lg_chunk_first_region(class_index, chunk), count = lg_chunk_regions(class_index);
+    uint64_t units = units_of(class_index);
+    memset(out, 0, sizeof(*out));
+    for (uint64_t i = 0; i < count; i++) {
+        const lg_region *region = lg_region_at(class_index, first + i);
+        if (lg_load_relaxed_64(&region->state) != LG_CLEAN)
+            mark(out->dirty, i * units, units);
+        if ((lg_load_relaxed_32(&region->has_blocks) & LG_BLOCKS_RESERVED) != 0)
+            mark(out->blocks, i * units, units);
+    }
+}
+
+static void set_region(unsigned class_index, uint64_t index, bool dirty, bool blocks)
+{
+    lg_region *region = lg_region_at(class_index, index);
+    void *address = lg_region_address(class_index, index);
+    lg_store_relaxed_64(&region->state, dirty ? lg_state_dirty(address) : LG_CLEAN);
+    lg_store_relaxed_32(&region->has_blocks, blocks ? LG_BLOCKS_RESERVED : 0);
+    lg_poison(address, lg_class_size(class_index));
+}
+
+/* Bytes of the regions that would be dirty. */
+static uint64_t dirty_bytes(unsigned class_index, const contents *of)
+{
+    uint64_t units = units_of(class_index), bytes = 0;
+    for (uint64_t unit = 0; unit < UNITS; unit += units)
+        bytes += any(of->dirty, unit, units) ? units << LG_CLASS_MIN : 0;
+    return bytes;
+}
+
+/* ---- a chunk loses its class, and gets one */
+
+uint64_t lg_supply_vacate(unsigned class_index, uint64_t first, uint64_t count)
+{
+    uint64_t dirty = 0;
+    for (uint64_t i = first; i < first + count; i++) {
+        lg_region *region = lg_region_at(class_index, i);
+        if (lg_load_relaxed_64(&region->state) != LG_CLEAN) {
+            dirty++;
+            lg_store_relaxed_64(&region->state, LG_CLEAN);
+        }
+        if (lg_load_relaxed_32(&region->has_blocks) != 0)
+            lg_store_relaxed_32(&region->has_blocks, 0);
+        lg_unpoison(lg_region_address(class_index, i), lg_class_size(class_index));
+    }
+    return dirty << (class_index + LG_CLASS_MIN);
+}
+
+void lg_supply_dissolve(unsigned class_index, uint64_t first_chunk, uint64_t count)
+{
+    (void)lg_supply_vacate(class_index, lg_chunk_first_region(class_index, first_chunk),
+                           lg_regions_in(class_index, count));
+    lg_chunks_set_class(first_chunk, count, LG_CLASS_COUNT);
+}
+
+/* Descriptors that a class hasn't used yet come in at once. */
+static void populate(unsigned class_index, uint64_t first_chunk, uint64_t count)
+{
+    uint32_t bit = (uint32_t)1 << class_index;
+    for (uint64_t chunk = first_chunk; chunk < first_chunk + count;) {
+        uint64_t n = 0;
+        while (chunk + n < first_chunk + count && (lg_chunk_note(chunk + n)->described & bit) == 0)
+            lg_chunk_note(chunk + n++)->described |= bit;
+        if (n != 0)
+            lg_class_populate(class_index, lg_chunk_first_region(class_index, chunk), n * lg_chunk_regions(class_index));
+        chunk += n + (n == 0);
+    }
+}
+
+static int extend(unsigned class_index, uint64_t first_chunk, uint64_t count)
+{
+    uint64_t first = lg_chunk_first_region(class_index, first_chunk);
+    return lg_class_extend(class_index, first, lg_regions_in(class_index, count));
+}
+
+void lg_supply_found(unsigned class_index, uint64_t first_chunk, uint64_t count, bool dirty)
+{
+    uint64_t first = lg_chunk_first_region(class_index, first_chunk);
+    uint64_t end = first + (lg_regions_in(class_index, count));
+    if (dirty || LG_ASAN) /* descriptors of no region say clean */
+        for (uint64_t i = first; i < end; i++)
+            set_region(class_index, i, dirty, false);
+    lg_chunks_set_class(first_chunk, count, class_index);
+}
+
+/* ---- which chunks */
+
+typedef struct choice {
+    uint64_t first; /* chunk */
+    uint64_t held;  /* bytes that hold memory */
+    uint64_t mapped;
+    enum lg_area_kind kind;
+} choice;
+
+/* How many chunks are to be looked at next: the rest of a large region's. */
+static uint64_t step(unsigned class_index, uint64_t chunk)
+{
+    uint64_t chunks = lg_class_chunks(class_index);
+    return chunks - chunk % chunks;
+}
+
+/* For a class of a chunk or less: the chunk that holds most, the lowest of them. */
+static bool choose_chunk(unsigned class_index, bool held, choice *out)
+{
+    uint64_t end = lg_chunks_high();
+    bool found = false;
+    for (uint64_t chunk = 0, next; chunk < end; chunk = next) {
+        uint32_t word = lg_chunk_word(chunk);
+        unsigned other = lg_chunk_class(word);
+        uint64_t holds;
+        next = chunk + 1;
+        if (other >= LG_CLASS_COUNT || other == class_index || lg_chunk_kind(word) == LG_AREA_LOST)
+            continue;
+        next = chunk + step(other, chunk);
+        if (!lg_chunk_is_free(other, chunk, &holds) || (held ? holds == 0 : holds != 0))
+            continue;
+        if (!found || holds > out->held)
+            *out = (choice){chunk, holds, 1, lg_chunk_kind(word)};
+        found = true;
+        if (!held || holds == LG_CHUNK)
+            break;
+    }
+    return found;
+}
+
+/* Whether a run of chunks from out->first on is there for a large class. */
+static bool run_is_free(unsigned class_index, choice *out)
+{
+    uint64_t end = out->first + lg_class_chunks(class_index);
+    bool mapped = false, unmapped = false;
+    for (uint64_t chunk = out->first, next; chunk < end; chunk = next) {
+        uint32_t word = lg_chunk_word(chunk);
+        enum lg_area_kind kind = lg_chunk_kind(word);
+        unsigned other = lg_chunk_class(word);
+        uint64_t holds;
+        next = chunk + 1;
+        if (kind == LG_AREA_NONE) {
+            unmapped = true;
+            continue;
+        }
+        if (other >= LG_CLASS_COUNT || other == class_index || kind == LG_AREA_LOST || (mapped && kind != out->kind) ||
+            !lg_chunk_is_free(other, chunk, &holds))
+            return false;
+        mapped = true;
+        out->kind = kind;
+        next = lg_min(end, chunk + step(other, chunk));
+        out->held += holds * (next - chunk);
+        out->mapped += next - chunk;
+    }
+    /* What is mapped now must be of the kind of the rest. */
+    return !unmapped || !mapped || out->kind == lg_backing_configured();
+}
+
+static bool choose_run(unsigned class_index, bool held, choice *out)
+{
+    uint64_t chunks = lg_class_chunks(class_index);
+    bool found = false;
+    for (uint64_t first = 0; first < lg_chunks_high() && first + chunks <= lg_layout_.chunks; first += chunks) {
+        choice run = {.first = first};
+        if (!run_is_free(class_index, &run) || run.mapped == 0 || (held ? run.held == 0 : run.held != 0))
+            continue;
+        if (!found || run.held > out->held || (run.held == out->held && run.mapped > out->mapped))
+            *out = run;
+        found = true;
+        if (out->held == chunks << LG_CHUNK_LOG2)
+            break;
+    }
+    return found;
+}
+
+static bool choose(unsigned class_index, bool held, choice *out)
+{
+    return lg_class_chunks(class_index) == 1 ? choose_chunk(class_index, held, out)
+                                             : choose_run(class_index, held, out);
+}
+
+bool lg_supply_might(unsigned class_index)
+{
+    choice ignored;
+    return choose(class_index, true, &ignored);
+}
+
+/* ---- changing the class */
+
+/* Of the chunks [first, end) of a run those that are of one class and are claimed together: the range of chunks that
+ * its regions take, which may be more than the run; and the class. */
+typedef struct part {
+    uint64_t first, end;
+    unsigned class_index; /* LG_CLASS_COUNT: not mapped */
+} part;
+
+static part part_at(uint64_t chunk, uint64_t end)
+{
+    part p = {chunk, chunk + 1, lg_chunk_class(lg_chunk_word(chunk))};
+    if (p.class_index >= LG_CLASS_COUNT) {
+        p.class_index = LG_CLASS_COUNT;
+        while (p.end < end && lg_chunk_kind(lg_chunk_word(p.end)) == LG_AREA_NONE)
+            p.end++;
+        return p;
+    }
+    uint64_t chunks = lg_class_chunks(p.class_index);
+    p.first = chunk & ~(chunks - 1);
+    p.end = p.first + chunks;
+    return p;
+}
+
+static bool claim_part(part p, uint64_t *out_dirty)
+{
+    *out_dirty = 0;
+    return p.class_index == LG_CLASS_COUNT ||
+           lg_supply_claim(p.class_index, lg_chunk_first_region(p.class_index, p.first),
+                           lg_chunk_regions(p.class_index), out_dirty);
+}
+
+static void unclaim(uint64_t first, uint64_t end)
+{
+    for (uint64_t chunk = first; chunk < end;) {
+        part p = part_at(chunk, end);
+        if (p.class_index != LG_CLASS_COUNT)
+            lg_supply_give(p.class_index, lg_chunk_first_region(p.class_index, p.first), lg_chunk_regions(p.class_index));
+        chunk = p.end;
+    }
+}
+
+/* All regions in chunks [first, end), or none. *out_dirty: bytes of the dirty ones, within that range. */
+static bool claim_range(uint64_t first, uint64_t end, uint64_t *out_dirty)
+{
+    *out_dirty = 0;
+    for (uint64_t chunk = first; chunk < end;) {
+        part p = part_at(chunk, end);
+        uint64_t dirty;
+        if (!claim_part(p, &dirty)) {
+            unclaim(first, chunk);
+            return false;
+        }
+        if (dirty != 0 && lg_class_chunks(p.class_index) == 1)
+            *out_dirty += dirty << (p.class_index + LG_CLASS_MIN);
+        else if (dirty != 0)
+            *out_dirty += (lg_min(p.end, end) - lg_max(p.first, first)) << LG_CHUNK_LOG2;
+        chunk = p.end;
+    }
+    return true;
+}
+
+/* Maps what isn't yet of claimed chunks [first, end). */
+static int map_gaps(uint64_t first, uint64_t end, enum lg_area_kind kind)
+{
+    uint64_t mapped_to = first;
+    int error = 0;
+    for (uint64_t chunk = first; chunk < end && error == 0;) {
+        part p = part_at(chunk, end);
+        if (p.class_index == LG_CLASS_COUNT)
+            error = lg_backing_map(p.first, p.end - p.first, kind, true);
+        chunk = p.end;
+        if (error == 0)
+            mapped_to = chunk;
+    }
+    if (error == 0)
+        return 0;
+    /* Those before are free chunks without a class: as such they go. */
+    for (uint64_t chunk = first; chunk < mapped_to; chunk++)
+        if (lg_chunk_kind(lg_chunk_word(chunk)) != LG_AREA_NONE && lg_chunk_bin_offset(lg_chunk_word(chunk)) == 0 &&
+            lg_backing_unmap(chunk, 1, false) == 0)
+            lg_chunks_lose(chunk, 1);
+    return error;
+}
+
+/* What the charge is to become, from `before` to `after`: the caller's hand first. */
+static bool charge_more(uint64_t before, uint64_t after, uint64_t *hand)
+{
+    uint64_t more = after - before; /* regions that become larger ones take what was clean with them */
+    uint64_t from_hand = lg_min(more, *hand);
+    if (more != from_hand && !lg_charge(more - from_hand))
+        return false;
+    *hand -= from_hand;
+    return true;
+}
+
+/* The chunks [first, end) of a claimed large region that nobody takes become regions of one chunk each. */
+static void leave_rest(uint64_t first, uint64_t end, bool dirty)
+{
+    if (first == end)
+        return;
+    lg_supply_found(LG_CHUNK_CLASS, first, end - first, dirty);
+    lg_supply_give(LG_CHUNK_CLASS, first, end - first);
+}
+
+/* Claimed chunks of one class lose it. Returns whether they hold memory; those of a large region which are outside of
+ * [first, end) go to the pools. */
+static bool take_out(part p, uint64_t first, uint64_t end, bool *out_blocks)
+{
+    bool dirty = false;
+    *out_blocks = true;
+    if (lg_class_chunks(p.class_index) == 1) {
+        contents of;
+        look_at(p.class_index, p.first, &of);
+        dirty = any(of.dirty, 0, UNITS);
+        *out_blocks = all(of.blocks, 0, UNITS);
+        lg_supply_dissolve(p.class_index, p.first, 1);
+        return dirty;
+    }
+    const lg_region *region = lg_region_at(p.class_index, lg_chunk_first_region(p.class_index, p.first));
+    dirty = lg_load_relaxed_64(&region->state) != LG_CLEAN;
+    *out_blocks = (lg_load_relaxed_32(&region->has_blocks) & LG_BLOCKS_RESERVED) != 0;
+    lg_supply_dissolve(p.class_index, p.first, p.end - p.first);
+    leave_rest(p.first, lg_max(p.first, lg_min(first, p.end)), dirty);
+    leave_rest(lg_min(p.end, lg_max(end, p.first)), p.end, dirty);
+    return dirty;
+}
+
+/*
+ * A class whose regions were asked for with less than they have keeps their ends cold. A chunk that changes its class comes
+ * with memory everywhere: what lies behind the bytes asked for would be resident for nothing, more of it with each change.
+ * So it is given back. Seven phases of blocks of 5 to 257 MiB, a little more than half of their regions, 260 MiB live in
+ * each, held 490 MiB without this. Not for small regions, where it takes a system call for little; nor where blocks are
+ * to be there. Returns whether it was done: the region has its blocks no more.
+ */
+#define TRIM_FROM LG_HUGE_PAGE
+
+/* What of a region stays as it is, in bytes. */
+static uint64_t kept_bytes(unsigned class_index, size_t bytes)
+{
+    uint64_t size = lg_class_size(class_index);
+    uint64_t kept = (bytes + LG_HUGE_PAGE - 1) & ~(LG_HUGE_PAGE - 1);
+    return size <= TRIM_FROM || LG_OPTION(reserve_blocks) != 0 || kept > size - size / 8 ? size : kept;
+}
+
+static bool trim(uint64_t offset, uint64_t len)
+{
+    if (len == 0)
+        return false;
+    if (lg_backing_clear(offset, len) != 0)
+        lg_add_relaxed_64(&lg_clear_failures, 1);
+    return true;
+}
+
+/* Chunks that were chosen for what they hold may have been cleared meanwhile: what is clean takes a charge. */
+static bool is_paid(unsigned class_index, uint64_t before, uint64_t hand)
+{
+    return before != 0 || hand >= lg_class_size(class_index);
+}
+
+/* A chunk, or the first of a large region's, becomes one of a class of a chunk or less. */
+static bool change_chunk(unsigned class_index, size_t bytes, uint64_t chunk, uint64_t *hand)
+{
+    part p = part_at(chunk, chunk + 1);
+    uint64_t before;
+    if (!claim_range(chunk, chunk + 1, &before))
+        return false;
+    contents of;
+    bool large = lg_class_chunks(p.class_index) != 1, blocks;
+    if (!large)
+        look_at(p.class_index, chunk, &of);
+    else
+        memset(&of, before != 0 ? 0xff : 0, sizeof(of)); /* its blocks: see below */
+    /* What a larger one of one chunk is left with needs descriptors too. */
+    if (!is_paid(class_index, before, *hand) || extend(class_index, chunk, 1) != 0 || (large && extend(LG_CHUNK_CLASS, p.first, p.end - p.first) != 0) ||
+        !charge_more(before, dirty_bytes(class_index, &of), hand)) {
+        unclaim(chunk, chunk + 1);
+        return false;
+    }
+    (void)take_out(p, chunk, chunk + 1, &blocks);
+    if (large)
+        memset(of.blocks, blocks ? 0xff : 0, sizeof(of.blocks));
+    populate(class_index, chunk, 1);
+    uint64_t units = units_of(class_index);
+    uint64_t first = lg_chunk_first_region(class_index, chunk);
+    uint64_t kept = lg_min(kept_bytes(class_index, bytes) >> LG_CLASS_MIN, units);
+    for (uint64_t i = 0; i < lg_chunk_regions(class_index); i++) {
+        bool blocks_there = all(of.blocks, i * units, units);
+        if (any(of.dirty, i * units + kept, units - kept))
+            blocks_there = !trim((chunk << LG_CHUNK_LOG2) + ((i * units + kept) << LG_CLASS_MIN), (units - kept) << LG_CLASS_MIN) &&
+                           blocks_there;
+        set_region(class_index, first + i, any(of.dirty, i * units, units), blocks_there);
+    }
+    lg_chunks_set_class(chunk, 1, class_index);
+    lg_backing_advise(chunk, 1, lg_class_size(class_index) >= LG_HUGE_PAGE);
+    return true;
+}
+
+/* A run becomes one region of a large class. */
+static bool change_run(unsigned class_index, size_t bytes, const choice *run, uint64_t *hand)
+{
+    uint64_t first = run->first, end = first + lg_class_chunks(class_index);
+    uint64_t before;
+    if (lg_chunks_reach(end) != 0 || !claim_range(first, end, &before))
+        return false;
+    bool dirty = before != 0, blocks = true;
+    part outer = part_at(first, end);
+    bool part_of_larger = outer.class_index != LG_CLASS_COUNT && outer.end - outer.first > end - first;
+    uint64_t charged = *hand;
+    if (!is_paid(class_index, before, *hand) || extend(class_index, first, end - first) != 0 ||
+        (part_of_larger && extend(LG_CHUNK_CLASS, outer.first, outer.end - outer.first) != 0) ||
+        !charge_more(before, dirty ? lg_class_size(class_index) : 0, hand)) {
+        unclaim(first, end);
+        return false;
+    }
+    if (run->mapped != end - first && map_gaps(first, end, run->mapped != 0 ? run->kind : lg_backing_configured()) != 0) {
+        uint64_t more = (dirty ? lg_class_size(class_index) : 0) - before;
+        uint64_t from_hand = charged - *hand;
+        lg_discharge(more - from_hand);
+        *hand = charged;
+        unclaim(first, end);
+        return false;
+    }
+    uint32_t mapping = lg_chunk_note(first)->mapping;
+    bool one_mapping = true;
+    for (uint64_t chunk = first, next; chunk < end; chunk = next) {
+        part p = part_at(chunk, end);
+        bool has_blocks = false;
+        next = chunk + 1;
+        one_mapping = one_mapping && lg_chunk_note(chunk)->mapping == mapping;
+        if (p.class_index == LG_CLASS_COUNT) {
+            blocks = false;
+            one_mapping = false;
+            continue;
+        }
+        next = p.end;
+        (void)take_out(p, first, end, &has_blocks);
+        blocks = blocks && has_blocks;
+    }
+    if (!one_mapping)
+        lg_chunks_set_mapping(first, end - first, lg_chunks_new_mapping());
+    uint64_t kept = kept_bytes(class_index, bytes);
+    if (dirty && trim((first << LG_CHUNK_LOG2) + kept, lg_class_size(class_index) - kept))
+        blocks = false;
+    set_region(class_index, lg_chunk_first_region(class_index, first), dirty, blocks);
+    lg_chunks_set_class(first, end - first, class_index);
+    lg_backing_advise(first, end - first, true);
+    return true;
+}
+
+/* What others take from a chunk while it is chosen makes another the best. */
+#define TRIES 16
+
+bool lg_supply_changed(unsigned class_index, size_t bytes, bool held, uint64_t *hand, uint64_t *out_first, uint64_t *out_count)
+{
+    LG_ASSERT(lg_lock_held(LG_RANK_ARENA));
+    for (unsigned tries = 0; tries < TRIES; tries++) {
+        choice best;
+        if (!choose(class_index, held, &best))
+            return false;
+        if (lg_class_chunks(class_index) == 1 ? change_chunk(class_index, bytes, best.first, hand)
+                                              : change_run(class_index, bytes, &best, hand)) {
+            *out_first = lg_chunk_first_region(class_index, best.first);
+            *out_count = lg_chunk_regions(class_index);
+            LG_PROBE4(chunk_change, lg_class_size(class_index), lg_arena_address(best.first << LG_CHUNK_LOG2),
+                      (uint64_t)lg_class_chunks(class_index) << LG_CHUNK_LOG2, held);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- new mappings */
+
+static uint64_t planned_len(unsigned class_index)
+{
+    uint64_t unit = lg_max(lg_class_size(class_index), LG_CHUNK);
+    uint64_t last_len = *lg_area_last_len(class_index);
+    uint64_t most = lg_max(LARGEST_MAPPING, unit);
+    uint64_t dampener = LG_OPTION(growth_dampener);
+    uint64_t growth = dampener == UINT64_MAX ? 0 : last_len / (dampener + 1);
+    uint64_t len = last_len + lg_max(unit, growth);
+    return lg_min(len & ~(unit - 1), most);
+}
+
+/* Where it goes: the lowest addresses for one region that nothing is mapped at, and what is free behind it, in whole
+ * regions, at most `wanted` chunks. */
+static bool place(unsigned class_index, uint64_t wanted, uint64_t *out_first, uint64_t *out_count)
+{
+    uint64_t chunks = lg_class_chunks(class_index);
+    uint64_t high = lg_chunks_high();
+    for (uint64_t first = 0; first + chunks <= lg_layout_.chunks; first += chunks) {
+        uint64_t end = first;
+        while (end < lg_layout_.chunks && end - first < wanted &&
+               (end >= high || lg_chunk_kind(lg_chunk_word(end)) == LG_AREA_NONE))
+            end++;
+        *out_first = first;
+        *out_count = (end - first) & ~(chunks - 1);
+        if (*out_count != 0)
+            return true;
+        if (end > first)
+            first = end & ~(chunks - 1);
+    }
+    return false;
+}
+
+static int map_piece(unsigned class_index, uint64_t wanted, uint64_t *out_first_chunk, uint64_t *out_chunks)
+{
+    uint64_t first, chunks;
+    if (!place(class_index, wanted >> LG_CHUNK_LOG2, &first, &chunks))
+        return LG_EXHAUSTED;
+    int error = extend(class_index, first, chunks);
+    if (error == 0)
+        error = lg_backing_map(first, chunks, lg_backing_configured(), lg_class_size(class_index) >= LG_HUGE_PAGE);
+    if (error != 0)
+        return error;
+    lg_chunks_set_mapping(first, chunks, lg_chunks_new_mapping());
+    *out_first_chunk = first;
+    *out_chunks = chunks;
+    return 0;
+}
+
+int lg_supply_mapped(unsigned class_index, uint64_t *out_first, uint64_t *out_count)
+{
+    LG_ASSERT(lg_lock_held(LG_RANK_ARENA));
+    uint64_t wanted = planned_len(class_index);
+    uint64_t least = lg_max(lg_class_size(class_index), LG_CHUNK);
+    uint64_t first, chunks;
+    int error = map_piece(class_index, wanted, &first, &chunks);
+    /* A system that refuses much may still grant little. */
+    if (error != 0 && error != LG_EXHAUSTED && error != ENOENT && wanted > least)
+        error = map_piece(class_index, least, &first, &chunks);
+    if (error != 0) {
+        LG_PROBE4(area_map, lg_class_size(class_index), 0, 0, error);
+        return error;
+    }
+    LG_PROBE4(area_map, lg_class_size(class_index), lg_arena_address(first << LG_CHUNK_LOG2), chunks << LG_CHUNK_LOG2, 0);
+    populate(class_index, first, chunks);
+    lg_supply_found(class_index, first, chunks, false);
+    *lg_area_last_len(class_index) = chunks << LG_CHUNK_LOG2;
+    *out_first = lg_chunk_first_region(class_index, first);
+    *out_count = lg_regions_in(class_index, chunks);
+    return 0;
+}

@@ -1,0 +1,201 @@
+#include "exchange.h"
+
+#include "../api/config.h"
+#include "../base/probe.h"
+
+/* ---- taking */
+
+/* Returns how many went to the cache. */
+LG_INLINE uint64_t keep(lg_thread *self, unsigned class_index, lg_batch batch, lg_region **out_lowest)
+{
+    uint64_t first = (uint64_t)__builtin_ctzll(batch.mask);
+    uint64_t mask = batch.mask >> first;
+    lg_region *lowest = lg_region_at(class_index, batch.word * 64 + first);
+    *out_lowest = lowest;
+    if (mask == 1)
+        return 0;
+    lg_deque *deque = &lg_bin_of(self, class_index)->deque;
+    lg_a64 *ring = deque->ring;
+    uint64_t begin = lg_load_relaxed_64(&deque->bottom);
+    uint64_t at = begin;
+    if (LG_LIKELY((mask & (mask + 1)) == 0)) { /* neighbours */
+        for (lg_region *region = lowest + (63 ^ __builtin_clzll(mask)); region != lowest; region--)
+            lg_store_relaxed_64(&ring[at++ % LG_DEQUE_ITEMS], (uintptr_t)region);
+    } else {
+        while (mask != 1) {
+            int highest = 63 ^ __builtin_clzll(mask);
+            mask ^= (uint64_t)1 << highest;
+            lg_store_relaxed_64(&ring[at++ % LG_DEQUE_ITEMS], (uintptr_t)(lowest + highest));
+        }
+    }
+    lg_deque_push_run(deque, at - begin);
+    return at - begin;
+}
+
+bool lg_exchange_pop(lg_deque *deque, uint64_t *out_item)
+{
+    bool fence = lg_owners_fence();
+    for (unsigned round = 0; lg_deque_count(deque) != 0;) {
+        if (lg_deque_pop(deque, fence, out_item))
+            return true;
+        lg_os_pause(round++);
+    }
+    return false;
+}
+
+lg_region *lg_exchange_keep(lg_thread *self, unsigned class_index, lg_batch batch)
+{
+    lg_region *lowest;
+    (void)keep(self, class_index, batch, &lowest);
+    return lowest;
+}
+
+void lg_exchange_settle(lg_thread *self, unsigned class_index, uint64_t word)
+{
+    lg_dealings *dealings = &self->dealings[class_index];
+    dealings->home = word;
+    dealings->home_at = lg_bitmap_at(&lg_dirty[class_index].regions, word);
+    dealings->home_left = 0;
+}
+
+/* Somebody else claims from the same word. Threads that exchange much at the same time keep apart if each claims from a
+ * word of its own first. */
+static LG_COLD void move_house(lg_thread *self, unsigned class_index)
+{
+    uint64_t words = (lg_load_relaxed_64(&lg_class_at(class_index)->limit) + 63) / 64;
+    uint64_t word = lg_thread_id(self) % words;
+    if (lg_bitmap_word(&lg_dirty[class_index].regions, word) != 0)
+        lg_exchange_settle(self, class_index, word);
+}
+
+LG_FLAT lg_region *lg_exchange_refill(lg_thread *self, unsigned class_index)
+{
+    lg_dealings *dealings = &self->dealings[class_index];
+    lg_region *lowest = NULL;
+    if (LG_UNLIKELY(dealings->home_at == NULL))
+        return NULL;
+    unsigned many = lg_exchange_batch(self, class_index);
+    lg_transit_enter(self);
+    uint64_t there = lg_load_relaxed_64(dealings->home_at);
+    if (LG_UNLIKELY((dealings->home_left & ~there) != 0))
+        move_house(self, class_index);
+    uint64_t mask = lg_bitmap_claim_at(dealings->home_at, many, &there);
+    dealings->home_left = there & ~mask;
+    if (LG_LIKELY(mask != 0)) {
+        uint64_t kept = keep(self, class_index, (lg_batch){dealings->home, mask}, &lowest);
+        lg_pool_note(self, &lg_dirty[class_index], class_index, (uint64_t)0 - kept - 1);
+        LG_PROBE2(refill, lg_class_size(class_index), kept + 1);
+        lg_exchange_taken(self, class_index);
+    }
+    lg_transit_leave(self);
+    return lowest;
+}
+
+/* ---- giving */
+
+static LG_COLD void clear_eagerly(lg_thread *self, unsigned class_index, lg_batch batch)
+{
+    (void)lg_reclaim_batch(self, class_index, batch, true);
+}
+
+/* `count` dirty regions of one word. */
+static void give(lg_thread *self, unsigned class_index, lg_batch batch, uint64_t count, bool eager)
+{
+    if (batch.mask == 0)
+        return;
+    if (LG_UNLIKELY(eager)) {
+        clear_eagerly(self, class_index, batch);
+        return;
+    }
+    lg_pool_give_counted(self, &lg_dirty[class_index], class_index, batch, count);
+    if (self != NULL && batch.word == self->dealings[class_index].home)
+        self->dealings[class_index].home_left |= batch.mask;
+}
+
+/* Adds to the mask of a word, whose regions begin here, what the slots below `end` hold, downwards to `begin`, as long as
+ * it is dirty, of that word, and not there yet. Returns where it stopped: the slot below that is another case. A leaf
+ * with few variables, since exchanges spend most of their time here. */
+static LG_WARM const lg_a64 *gather(const lg_a64 *end, const lg_a64 *begin, const lg_region *regions, uint64_t *mask)
+{
+    uint64_t gathered = *mask;
+    for (; end != begin; end--) {
+        uint64_t item = lg_load_relaxed_64(&end[-1]);
+        uint64_t bit = (item - (uintptr_t)regions) >> LG_REGION_LOG2;
+        if (LG_UNLIKELY(bit >= 64) || LG_UNLIKELY(lg_load_relaxed_64(&lg_item_region(item)->state) == LG_CLEAN) ||
+            LG_UNLIKELY(lg_mask_add(&gathered, bit)))
+            break;
+    }
+    *mask = gathered;
+    return end;
+}
+
+/* Sends the `count` regions that were just popped, and are in the slots from bottom on, highest first. */
+static void send_popped(lg_thread *self, unsigned class_index, uint64_t count, lg_batch batch, bool eager)
+{
+    const lg_deque *deque = &lg_bin_of(self, class_index)->deque;
+    uint64_t end = lg_load_relaxed_64(&deque->bottom) + count;
+    uint64_t gathered = batch.mask != 0 ? 1 : 0;
+    LG_ASSERT(lg_batch_count(batch) == gathered);
+    while (count != 0) {
+        uint64_t at = (end - 1) % LG_DEQUE_ITEMS + 1;
+        uint64_t most = lg_min(count, at); /* down to where the ring goes around */
+        const lg_a64 *stop = gather(&deque->ring[at], &deque->ring[at - most],
+                                    lg_region_at(class_index, batch.word * 64), &batch.mask);
+        uint64_t done = (uint64_t)(&deque->ring[at] - stop);
+        end -= done;
+        count -= done;
+        gathered += done;
+        if (done == most)
+            continue;
+        const lg_region *region = lg_item_region(lg_load_relaxed_64(stop - 1));
+        if (lg_load_relaxed_64(&region->state) == LG_CLEAN) {
+            lg_pool_return(self, class_index, region); /* never used since it left the clean pool */
+            end--;
+            count--;
+            continue;
+        }
+        /* Another word; or a region that is in the cache twice, which was freed twice, and the pool finds that out. */
+        give(self, class_index, batch, gathered, eager);
+        batch = (lg_batch){lg_region_index(class_index, region) / 64, 0};
+        gathered = 0;
+    }
+    give(self, class_index, batch, gathered, eager);
+}
+
+/* While a thief has the own cache locked, which is for a moment, one by one. */
+static LG_COLD void send_one_by_one(lg_thread *self, unsigned class_index, lg_batch batch, uint64_t count, bool eager)
+{
+    lg_deque *deque = &lg_bin_of(self, class_index)->deque;
+    for (uint64_t item; count != 0 && lg_exchange_pop(deque, &item); count--) {
+        send_popped(self, class_index, 1, batch, eager);
+        batch.mask = 0;
+    }
+    give(self, class_index, batch, 1, eager);
+}
+
+LG_INLINE void send(lg_thread *self, unsigned class_index, lg_batch batch, uint64_t count)
+{
+    bool eager = LG_OPTION(eager_return) != 0;
+    if (count == 0) {
+        give(self, class_index, batch, 1, eager);
+    } else {
+        lg_deque *deque = &lg_bin_of(self, class_index)->deque;
+        count = lg_min(count, lg_deque_count(deque));
+        if (LG_LIKELY(lg_deque_pop_run(deque, lg_owners_fence(), count)))
+            send_popped(self, class_index, count, batch, eager);
+        else
+            send_one_by_one(self, class_index, batch, count, eager);
+    }
+}
+
+LG_FLAT void lg_exchange_send(lg_thread *self, unsigned class_index, lg_batch batch, uint64_t count)
+{
+    lg_transit_enter(self);
+    send(self, class_index, batch, count);
+    lg_transit_leave(self);
+}
+
+LG_COLD void lg_exchange_send_moving(lg_thread *self, unsigned class_index, uint64_t count)
+{
+    send(self, class_index, (lg_batch){0, 0}, count);
+}

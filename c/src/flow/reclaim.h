@@ -1,0 +1,38 @@
+/*
+ * Giving memory back: clearing dirty regions, draining caches, releasing chunks. The worker, purges, full
+ * caches and allocations that meet the limit all come here. None of these may be called in transit or with a
+ * lock held, unless the text says otherwise.
+ */
+#ifndef LG_RECLAIM_H
+#define LG_RECLAIM_H
+
+#include "../chunks/release.h"
+#include "../regions/transit.h"
+
+/* Clears dirty regions that are the caller's, who is in transit. They go to the pools: clean and discharged, or
+ * dirty where clearing failed. `eager` says which counter counts them. Returns the bytes cleared. */
+LG_HIDDEN uint64_t lg_reclaim_batch(lg_thread *self, unsigned class_index, lg_batch batch, bool eager);
+
+/* Clears what is in a class's dirty pool, up to so many regions and bytes (one region at least). `patient`
+ * leaves areas alone where clearing failed not long ago. Returns the bytes cleared. */
+LG_HIDDEN uint64_t lg_reclaim_dirty(lg_thread *self, unsigned class_index, uint64_t most_regions,
+                                    uint64_t most_bytes, bool patient);
+
+/* What is in a thread's cache of a class goes to the pools; any thread's. */
+LG_HIDDEN void lg_reclaim_cache(lg_thread *self, lg_thread *victim, unsigned class_index);
+/* The same for all threads. */
+LG_HIDDEN void lg_reclaim_caches(lg_thread *self, unsigned class_index);
+
+/* Releases chunks without a region in use. Returns the dirty bytes among them. */
+LG_HIDDEN uint64_t lg_reclaim_chunks(lg_thread *self, unsigned class_index);
+
+/* Counts a tick in which chunks were free or were not, and releases those that were for `ticks` ticks; 0: none. */
+LG_HIDDEN void lg_reclaim_idle_chunks(lg_thread *self, unsigned class_index, uint64_t ticks);
+
+/* Charges `bytes`, clearing as much as it takes: pools first, then caches. False: there is no room. */
+LG_HIDDEN LG_MUST_USE bool lg_reclaim_room(lg_thread *self, uint64_t bytes);
+
+/* Everything: lgalloc_purge(). */
+LG_HIDDEN uint64_t lg_reclaim_all(lg_thread *self);
+
+#endif

@@ -1,0 +1,217 @@
+#include "verify.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "../api/init.h"
+#include "../flow/thread_cache.h"
+
+/* Where the regions of a class were found; from malloc, by index. */
+enum place {
+    NOWHERE = 0,
+    IN_CACHE,
+    IN_DIRTY,
+    IN_CLEAN
+};
+
+typedef struct census {
+    unsigned char *place;
+    uint64_t limit;
+    uint64_t cached, dirty, clean, in_use;
+} census;
+
+static const char *count_caches(unsigned c, census *seen)
+{
+    uint32_t count = lg_threads_high();
+    for (uint32_t id = 0; id < count; id++) {
+        lg_thread *thread = lg_thread_at(id);
+        lg_bin *bin = lg_bin_of(thread, c);
+        uint64_t top = lg_load_relaxed_64(&bin->deque.top);
+        uint64_t bottom = lg_load_relaxed_64(&bin->deque.bottom);
+        if (bottom < top || bottom - top > LG_DEQUE_ITEMS)
+            return "a deque's ends are impossible";
+        if (lg_load_relaxed_32(&thread->transit) % 2 != 0)
+            return "a thread is still in transit";
+        for (uint64_t i = top; i < bottom; i++) {
+            uint64_t item = lg_load_relaxed_64(&thread->rings[c][i % LG_DEQUE_ITEMS]);
+            uint64_t region = lg_region_index(c, lg_item_region(item));
+            if (region >= seen->limit || lg_region_at(c, region) != lg_item_region(item))
+                return "a cache holds a region that does not exist";
+            if (seen->place[region] != NOWHERE)
+                return "a region is in two caches";
+            if (!lg_state_is_free(lg_load_relaxed_64(&lg_region_at(c, region)->state)))
+                return "a cached region's state is not free";
+            seen->place[region] = IN_CACHE;
+            seen->cached++;
+        }
+    }
+    return NULL;
+}
+
+static const char *count_pool(unsigned c, const lg_pool *pools, unsigned char where, census *seen, uint64_t *out_count)
+{
+    const lg_pool *pool = &pools[c];
+    uint64_t counts[LG_CLASS_COUNT];
+    lg_pools_count(pools, counts);
+    for (uint64_t i = 0; i < seen->limit; i++) {
+        if (!lg_bitmap_has(&pool->regions, i))
+            continue;
+        if (seen->place[i] != NOWHERE)
+            return "a pooled region is in another place as well";
+        if (lg_load_relaxed_64(&lg_region_at(c, i)->state) !=
+            (where == IN_CLEAN ? LG_CLEAN : lg_state_dirty(lg_region_address(c, i))))
+            return "a pooled region's state is not its pool's";
+        seen->place[i] = where;
+        *out_count += 1;
+    }
+    if (counts[c] != *out_count)
+        return "a pool's count is wrong";
+    return lg_bitmap_sound(&pool->regions, lg_class_regions(c)) ? NULL : "a bitmap's summary hides a region";
+}
+
+static bool holds_memory(void *addr, size_t len)
+{
+    size_t page = lg_os_page_size();
+    unsigned char resident[256];
+    for (size_t at = 0; at < len; at += sizeof(resident) * page) {
+        size_t n = lg_min(len - at, sizeof(resident) * page);
+        if (mincore((char *)addr + at, n, resident) != 0)
+            return true;
+        for (size_t i = 0; i < n / page; i++)
+            if ((resident[i] & 1) != 0)
+                return true;
+    }
+    return false;
+}
+
+static const char *count_region(unsigned c, uint64_t i, bool contents, census *seen, uint64_t *placed)
+{
+    uint64_t state = lg_load_relaxed_64(&lg_region_at(c, i)->state);
+    if (state == lg_state_in_use(lg_region_address(c, i)) && seen->place[i] == NOWHERE)
+        seen->in_use++;
+    else if (seen->place[i] == NOWHERE)
+        return "a free region is in no place";
+    else if (contents && seen->place[i] == IN_CLEAN && holds_memory(lg_region_address(c, i), lg_class_size(c)))
+        return "a clean region holds memory";
+    if (seen->place[i] != NOWHERE)
+        *placed += 1;
+    return NULL;
+}
+
+static const char *count_areas(unsigned c, bool contents, census *seen)
+{
+    unsigned log2 = c + LG_CLASS_MIN;
+    uint64_t end = 0, areas = 0, bytes = 0, placed = 0;
+    lg_area area;
+    for (uint64_t offset = 0; lg_area_next(c, offset, &area); offset = end) {
+        if (area.start < end || area.len == 0)
+            return "areas overlap or are not sorted";
+        end = area.start + area.len;
+        if (((area.start | area.len) & (lg_max(lg_class_size(c), LG_CHUNK) - 1)) != 0)
+            return "an area is not of whole regions and chunks";
+        if (end > lg_layout_.arena_bytes || end >> log2 > seen->limit)
+            return "an area lies beyond the arena or its descriptors";
+        areas++;
+        bytes += area.len;
+        const char *wrong = NULL;
+        for (uint64_t i = area.start >> log2; i < end >> log2 && wrong == NULL; i++)
+            wrong = count_region(c, i, contents, seen, &placed);
+        for (uint64_t at = area.start; at < end && wrong == NULL; at += LG_CHUNK)
+            if (lg_backing_kind(at) != area.kind)
+                wrong = "an area's chunks are of different kinds";
+        if (wrong != NULL)
+            return wrong;
+    }
+    if (placed != seen->cached + seen->dirty + seen->clean)
+        return "a cache or pool holds a region outside of the class's chunks";
+    if (areas != lg_area_count(c) || bytes != lg_area_bytes(c))
+        return "the count or the bytes of the areas are wrong";
+    if (bytes != (placed + seen->in_use) << log2)
+        return "area bytes are not (free + in use) * size";
+    return NULL;
+}
+
+/* Descriptors of a class are vacant where the memory isn't its own. */
+static const char *count_strangers(unsigned c, uint64_t limit)
+{
+    uint64_t chunks = lg_class_chunks(c);
+    for (uint64_t chunk = 0; chunk < lg_chunks_high(); chunk += chunks) {
+        uint32_t word = lg_chunk_word(chunk);
+        if (lg_chunk_class(word) == c)
+            continue;
+        uint64_t first = lg_chunk_first_region(c, chunk);
+        for (uint64_t i = first; i < lg_min(first + lg_chunk_regions(c), limit); i++)
+            if (lg_load_relaxed_64(&lg_region_at(c, i)->state) != LG_CLEAN ||
+                lg_load_relaxed_32(&lg_region_at(c, i)->has_blocks) != 0)
+                return "a descriptor of another class is not vacant";
+    }
+    return NULL;
+}
+
+static const char *verify_chunks(void)
+{
+    for (uint64_t chunk = 0; chunk < lg_chunks_high(); chunk++) {
+        uint32_t word = lg_chunk_word(chunk);
+        bool mapped = lg_chunk_kind(word) == LG_AREA_FILE || lg_chunk_kind(word) == LG_AREA_ANONYMOUS;
+        unsigned c = lg_chunk_class(word);
+        if (mapped != (c < LG_CLASS_COUNT) && lg_chunk_kind(word) != LG_AREA_LOST)
+            return "a chunk is mapped without a class, or has one and is not";
+        if (c >= LG_CLASS_COUNT || lg_class_chunks(c) == 1)
+            continue;
+        uint64_t first = chunk & ~(lg_class_chunks(c) - 1);
+        if (lg_chunk_class(lg_chunk_word(first)) != c || lg_chunk_kind(lg_chunk_word(first)) != lg_chunk_kind(word))
+            return "a part of a region's chunks is missing";
+    }
+    return NULL;
+}
+
+static const char *verify_class(unsigned c, bool contents, uint64_t *charge)
+{
+    census seen = {.limit = lg_load_relaxed_64(&lg_class_at(c)->limit)};
+    if (seen.limit == 0)
+        return lg_area_count(c) == 0 ? NULL : "areas without descriptors";
+    seen.place = calloc(seen.limit, 1);
+    if (seen.place == NULL)
+        return "no memory to verify";
+    const char *wrong = count_caches(c, &seen);
+    if (wrong == NULL)
+        wrong = count_pool(c, lg_dirty, IN_DIRTY, &seen, &seen.dirty);
+    if (wrong == NULL)
+        wrong = count_pool(c, lg_clean, IN_CLEAN, &seen, &seen.clean);
+    if (wrong == NULL)
+        wrong = count_areas(c, contents, &seen);
+    if (wrong == NULL)
+        wrong = count_strangers(c, seen.limit);
+    free(seen.place);
+    if (wrong != NULL)
+        return wrong;
+    lgalloc_size_class_stats stats[LG_CLASS_COUNT];
+    (void)lgalloc_stats(stats, LG_CLASS_COUNT);
+    if (stats[c].in_use_regions != seen.in_use)
+        return "allocations less deallocations are not what is in use";
+    if (stats[c].free_regions != seen.cached + seen.dirty + seen.clean)
+        return "the statistics' free regions are wrong";
+    *charge += (seen.in_use + seen.cached + seen.dirty) << (c + LG_CLASS_MIN);
+    return NULL;
+}
+
+const char *lg_verify(bool contents, unsigned *out_class_index)
+{
+    *out_class_index = 0;
+    if (!lg_ready())
+        return NULL;
+    if (!lg_threads_sound())
+        return "a bitmap's summary hides a free thread record";
+    const char *chunks = verify_chunks();
+    if (chunks != NULL)
+        return chunks;
+    uint64_t charge = 0;
+    for (unsigned c = 0; c < lg_layout_.classes; c++) {
+        const char *wrong = verify_class(c, contents, &charge);
+        if (wrong != NULL) {
+            *out_class_index = c;
+            return wrong;
+        }
+    }
+    return charge == lg_charged() ? NULL : "the charge is not in use plus dirty";
+}

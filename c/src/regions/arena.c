@@ -1,0 +1,245 @@
+#include "arena.h"
+
+#include "../api/config.h"
+#include "../base/os.h"
+
+#if LG_ASAN
+#include <sanitizer/asan_interface.h>
+#endif
+
+lg_class lg_classes[LG_CLASS_COUNT];
+lg_a64 lg_arena_base;
+lg_layout lg_layout_;
+
+#define THREADS_MAX ((size_t)1 << 15)
+#define THREADS_MIN ((size_t)128)
+
+/* Metadata starts of different kinds are aligned for any page size in use. */
+#define SECTION_ALIGN (64 * LG_KIB)
+
+static size_t align_section(size_t offset)
+{
+    return (offset + SECTION_ALIGN - 1) & ~(SECTION_ALIGN - 1);
+}
+
+/* Offsets fit easily: the largest arena makes less than 16 GiB of metadata. */
+static size_t lay_out(lg_layout *layout, size_t arena_bytes, uintptr_t base, lg_class *classes)
+{
+    size_t offset = 0;
+    layout->arena_bytes = arena_bytes;
+    layout->chunks = arena_bytes >> LG_CHUNK_LOG2;
+    layout->classes = 0;
+    for (unsigned c = 0; c < LG_CLASS_COUNT; c++) {
+        size_t regions = arena_bytes >> (c + LG_CLASS_MIN);
+        if (regions == 0)
+            break;
+        layout->classes++;
+        layout->bitmap_words[c] = (lg_a64 *)(base + offset);
+        offset = align_section(offset + 2 * lg_bitmap_words(regions) * sizeof(lg_a64));
+        classes[c].regions = (lg_region *)(base + offset);
+        offset = align_section(offset + regions * sizeof(lg_region));
+    }
+    layout->notes = (void *)(base + offset);
+    offset = align_section(offset + layout->chunks * LG_NOTE_BYTES);
+    layout->threads_max = lg_min(THREADS_MAX, lg_max(THREADS_MIN, arena_bytes >> 24));
+    layout->threads = (void *)(base + offset);
+    return align_section(offset + layout->threads_max * LG_THREAD_BYTES);
+}
+
+/* Makes the reservation: [metadata][arena], the arena aligned. */
+static int reserve(size_t metadata, size_t arena_bytes, uintptr_t *out_first)
+{
+    void *reserved = NULL;
+    size_t wanted = metadata + arena_bytes;
+    int error = lg_os_reserve(wanted + arena_bytes, &reserved);
+    if (error != 0)
+        return error;
+    uintptr_t start = (uintptr_t)reserved;
+    uintptr_t end = start + wanted + arena_bytes;
+    uintptr_t aligned = (start + metadata + arena_bytes - 1) & ~(uintptr_t)(arena_bytes - 1);
+    uintptr_t first = aligned - metadata;
+    uintptr_t last = aligned + arena_bytes;
+    lg_os_unreserve((void *)start, first - start);
+    lg_os_unreserve((void *)last, end - last);
+    error = lg_metadata_init((void *)first, metadata);
+    if (error != 0)
+        lg_os_unreserve((void *)first, last - first);
+    *out_first = first;
+    return error;
+}
+
+int lg_arena_init(void)
+{
+    lg_layout layout;
+    lg_class classes[LG_CLASS_COUNT];
+    uint64_t configured = LG_OPTION(arena_bytes);
+    unsigned most = configured != 0 ? (unsigned)lg_min(lg_log2_floor(configured), LG_ARENA_LOG2_MAX) : LG_ARENA_LOG2_MAX;
+    /* Where addresses are limited the program needs some as well: it keeps half of what is left. */
+    uint64_t left = lg_os_addresses_left();
+    int error = ENOMEM;
+    for (unsigned log2 = most; log2 >= LG_ARENA_LOG2_MIN; log2--) {
+        size_t arena_bytes = (size_t)1 << log2;
+        memset(&layout, 0, sizeof(layout));
+        memset(classes, 0, sizeof(classes));
+        size_t metadata = lay_out(&layout, arena_bytes, 0, classes);
+        if (metadata + arena_bytes > left / 2)
+            continue;
+        uintptr_t first;
+        error = reserve(metadata, arena_bytes, &first);
+        if (error != 0)
+            continue;
+        memset(&layout, 0, sizeof(layout));
+        (void)lay_out(&layout, arena_bytes, first, classes);
+        lg_layout_ = layout;
+        for (unsigned c = 0; c < layout.classes; c++) {
+            lg_class_at(c)->base = first + metadata;
+            lg_class_at(c)->regions = classes[c].regions;
+        }
+        lg_store_relaxed_64(&lg_arena_base, first + metadata);
+        return 0;
+    }
+    return error;
+}
+
+/* Where what is committed of descriptors and of the bitmaps' lowest level ends; under the arena's lock. All below is:
+ * what isn't used of it costs nothing but that the system counts it where it counts strictly, a thousandth of what lies
+ * below in the arena. */
+static uintptr_t committed[LG_CLASS_COUNT];
+static size_t committed_words[LG_CLASS_COUNT];
+
+/* Where the reservations were that lg_arena_abandon() left, the last ones: a child of a child of a child that ran no
+ * handlers has as many. */
+#define ABANDONED_MAX 8
+static struct {
+    uintptr_t start;
+    size_t len;
+} abandoned[ABANDONED_MAX];
+static unsigned abandoned_count;
+
+void lg_arena_abandon(void)
+{
+    unsigned at = abandoned_count++ % ABANDONED_MAX;
+    abandoned[at].start = lg_load_relaxed_64(&lg_arena_base);
+    abandoned[at].len = lg_layout_.arena_bytes;
+    lg_store_relaxed_64(&lg_arena_base, 0);
+    for (unsigned c = 0; c < LG_CLASS_COUNT; c++) {
+        lg_class *cls = lg_class_at(c); /* the capacity of caches is an option, and stays */
+        cls->regions = NULL;
+        lg_store_relaxed_64(&cls->limit, 0);
+        committed[c] = 0;
+        committed_words[c] = 0;
+    }
+    memset(&lg_layout_, 0, sizeof(lg_layout_));
+    lg_store_relaxed_64(&lg_metadata_bytes, 0);
+}
+
+bool lg_arena_abandoned(const void *address)
+{
+    for (unsigned i = 0; i < lg_min(abandoned_count, ABANDONED_MAX); i++)
+        if ((uintptr_t)address - abandoned[i].start < abandoned[i].len)
+            return true;
+    return false;
+}
+
+/* From so many bytes of descriptors at once on they come in huge pages, where the system has them. */
+#define HUGE_FROM (512 * LG_KIB)
+#define POPULATE_FROM (16 * LG_KIB)
+
+/* Whole pages of it; its edges are as well without. */
+static void advise_huge(uintptr_t from, uintptr_t end)
+{
+    from = (from + LG_HUGE_PAGE - 1) & ~(LG_HUGE_PAGE - 1);
+    end &= ~(LG_HUGE_PAGE - 1);
+    if (from < end)
+        (void)lg_os_advise(LG_SYS_ADVISE_HUGE, (void *)from, end - from);
+}
+
+/* The levels above the lowest at once: they are small. */
+static int commit_bitmaps(unsigned class_index, uint64_t limit)
+{
+    uint64_t regions = lg_class_regions(class_index);
+    size_t lowest = lg_bitmap_lowest_words(regions), all = lg_bitmap_words(regions);
+    size_t old = committed_words[class_index];
+    size_t words = lg_min(lg_bitmap_lowest_words(limit), lowest);
+    if (words <= old)
+        return 0;
+    /* Whole pages, so that it is rarely more than a comparison. */
+    size_t page = lg_os_page_size() / sizeof(lg_a64);
+    words = lg_min((words + page - 1) & ~(page - 1), lowest);
+    int error = 0;
+    for (unsigned side = 0; side < 2 && error == 0; side++) {
+        lg_a64 *start = lg_layout_.bitmap_words[class_index] + side * all;
+        error = lg_metadata_commit(start + old, (words - old) * sizeof(lg_a64));
+        if (error == 0 && old == 0 && all != lowest)
+            error = lg_metadata_commit(start + lowest, (all - lowest) * sizeof(lg_a64));
+    }
+    if (error == 0)
+        committed_words[class_index] = words;
+    return error;
+}
+
+int lg_class_extend(unsigned class_index, uint64_t first, uint64_t count)
+{
+    lg_class *cls = lg_class_at(class_index);
+    uint64_t limit = first + count;
+    if (limit <= lg_load_relaxed_64(&cls->limit))
+        return 0;
+    int error = commit_bitmaps(class_index, limit);
+    if (error != 0)
+        return error;
+    uintptr_t from = lg_max(committed[class_index], (uintptr_t)cls->regions);
+    uintptr_t end = (uintptr_t)&cls->regions[limit];
+    if (end > from) {
+        if (end - from >= HUGE_FROM)
+            end = lg_min((end + LG_HUGE_PAGE - 1) & ~(LG_HUGE_PAGE - 1),
+                         (uintptr_t)&cls->regions[lg_class_regions(class_index)]);
+        error = lg_metadata_commit((void *)from, end - from);
+        if (error != 0)
+            return error;
+        committed[class_index] = end;
+    }
+    /* Relaxed: a thread gets a region's address only by way of something that this happened before. */
+    lg_store_relaxed_64(&cls->limit, limit);
+    return 0;
+}
+
+void lg_class_populate(unsigned class_index, uint64_t first, uint64_t count)
+{
+    size_t start = (uintptr_t)lg_region_at(class_index, first);
+    size_t len = count * sizeof(lg_region);
+    if (len >= HUGE_FROM)
+        advise_huge(start, lg_min((start + len + LG_HUGE_PAGE - 1) & ~(LG_HUGE_PAGE - 1), committed[class_index]));
+    /* All at once: a region's first use reads its descriptor, then writes it, which would be two page faults. Should it
+     * fail, they come one by one. */
+    if (len > POPULATE_FROM) {
+        lg_os_round_outward(&start, &len); /* what is in use in the first page stays as it is */
+        (void)lg_os_advise(LG_SYS_ADVISE_POPULATE, (void *)start, len);
+    }
+}
+
+#if LG_ASAN
+
+#define POISON_WHOLE (2 * LG_MIB)
+#define POISON_END (256 * LG_KIB)
+
+void lg_poison(void *addr, size_t len)
+{
+    if (len <= POISON_WHOLE) {
+        __asan_poison_memory_region(addr, len);
+    } else {
+        __asan_poison_memory_region(addr, POISON_END);
+        __asan_poison_memory_region((char *)addr + len - POISON_END, POISON_END);
+    }
+}
+
+void lg_unpoison(void *addr, size_t len)
+{
+    if (len <= POISON_WHOLE) {
+        __asan_unpoison_memory_region(addr, len);
+    } else {
+        __asan_unpoison_memory_region(addr, POISON_END);
+        __asan_unpoison_memory_region((char *)addr + len - POISON_END, POISON_END);
+    }
+}
+
+#endif

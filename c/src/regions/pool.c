@@ -1,0 +1,155 @@
+#include "pool.h"
+
+#include "../api/config.h"
+
+lg_pool lg_dirty[LG_CLASS_COUNT];
+lg_pool lg_clean[LG_CLASS_COUNT];
+
+static LG_CACHE_ALIGNED lg_a64 charged_bytes;
+
+bool lg_charge(uint64_t bytes)
+{
+    uint64_t limit = LG_OPTION(limit_bytes);
+    uint64_t now = lg_load_relaxed_64(&charged_bytes);
+    /* One compare-and-swap decides and charges: with a look and then an addition two threads could both pass
+     * for the last room. */
+    do {
+        if (limit != 0 && (now > limit || bytes > limit - now))
+            return false;
+    } while (!lg_cas_relaxed_64(&charged_bytes, &now, now + bytes));
+    return true;
+}
+
+bool lg_charge_possible(uint64_t bytes)
+{
+    uint64_t limit = LG_OPTION(limit_bytes);
+    return limit == 0 || bytes <= limit;
+}
+
+void lg_discharge(uint64_t bytes)
+{
+    uint64_t before = lg_sub_relaxed_64(&charged_bytes, bytes);
+    LG_ASSERT(before >= bytes);
+    (void)before;
+}
+
+uint64_t lg_charged(void)
+{
+    return lg_load_relaxed_64(&charged_bytes);
+}
+
+void lg_charge_reset(uint64_t bytes)
+{
+    lg_store_relaxed_64(&charged_bytes, bytes);
+}
+
+void lg_pools_init(void)
+{
+    for (unsigned c = 0; c < lg_layout_.classes; c++) {
+        size_t regions = lg_class_regions(c);
+        lg_a64 *words = lg_layout_.bitmap_words[c];
+        lg_bitmap_init(&lg_dirty[c].regions, words, regions);
+        lg_clean[c].side = 1;
+        lg_bitmap_init(&lg_clean[c].regions, words + lg_bitmap_words(regions), regions);
+    }
+}
+
+void lg_pools_abandon(void)
+{
+    memset(lg_dirty, 0, sizeof(lg_dirty));
+    memset(lg_clean, 0, sizeof(lg_clean));
+    lg_charge_reset(0);
+}
+
+/* What was claimed, counted. */
+LG_INLINE lg_batch claimed(lg_thread *self, lg_pool *pool, unsigned class_index, lg_batch batch)
+{
+    if (batch.mask != 0)
+        lg_pool_note(self, pool, class_index, (uint64_t)0 - lg_batch_count(batch));
+    return batch;
+}
+
+lg_batch lg_pool_claim(lg_thread *self, lg_pool *pool, unsigned class_index, unsigned most, bool scan)
+{
+    /* Before the class has its first chunk the bitmap can't be written yet, but reads as empty. */
+    uint64_t limit = lg_load_relaxed_64(&lg_class_at(class_index)->limit);
+    lg_batch batch = scan ? lg_bitmap_claim_scan(&pool->regions, most, limit)
+                          : lg_bitmap_claim(&pool->regions, most);
+    return claimed(self, pool, class_index, batch);
+}
+
+lg_batch lg_pool_claim_mask(lg_thread *self, lg_pool *pool, unsigned class_index, lg_batch batch)
+{
+    if ((lg_bitmap_word(&pool->regions, batch.word) & batch.mask) == 0)
+        return (lg_batch){batch.word, 0};
+    batch.mask = lg_bitmap_claim_mask(&pool->regions, batch);
+    return claimed(self, pool, class_index, batch);
+}
+
+static LG_COLD LG_NORETURN void die_given_twice(unsigned class_index, lg_batch twice)
+{
+    LG_DIE(LG_TEXT("double free: region "), LG_HEX(lg_region_address(class_index, lg_batch_pop_lowest(&twice))),
+           LG_TEXT(" was freed by two threads at once"));
+}
+
+void lg_pool_give_counted(lg_thread *self, lg_pool *pool, unsigned class_index, lg_batch batch, uint64_t count)
+{
+    lg_pool_note(self, pool, class_index, count);
+    uint64_t twice = lg_bitmap_give(&pool->regions, batch);
+    if (LG_UNLIKELY(twice != 0))
+        die_given_twice(class_index, (lg_batch){batch.word, twice});
+}
+
+void lg_pool_give(lg_thread *self, lg_pool *pool, unsigned class_index, lg_batch batch)
+{
+    if (batch.mask != 0)
+        lg_pool_give_counted(self, pool, class_index, batch, lg_batch_count(batch));
+}
+
+void lg_pool_give_range(lg_thread *self, lg_pool *pool, unsigned class_index, uint64_t first, uint64_t n)
+{
+    while (n != 0)
+        lg_pool_give(self, pool, class_index, lg_batch_split(&first, &n));
+}
+
+void lg_pool_return(lg_thread *self, unsigned class_index, const lg_region *region)
+{
+    lg_batch one = lg_batch_of(lg_region_index(class_index, region));
+    if (lg_load_relaxed_64(&region->state) == LG_CLEAN) {
+        lg_pool_give(self, &lg_clean[class_index], class_index, one);
+        lg_discharge(lg_class_size(class_index));
+    } else {
+        lg_pool_give(self, &lg_dirty[class_index], class_index, one);
+    }
+}
+
+void lg_pools_count(const lg_pool pools[LG_CLASS_COUNT], uint64_t out_counts[LG_CLASS_COUNT])
+{
+    for (unsigned c = 0; c < LG_CLASS_COUNT; c++)
+        out_counts[c] = lg_load_relaxed_64(&pools[c].pooled);
+    uint32_t threads = lg_threads_high();
+    for (uint32_t id = 0; id < threads; id++) {
+        const lg_thread *thread = lg_thread_at(id);
+        for (uint32_t left = lg_thread_used(thread); left != 0;) {
+            unsigned c = lg_next_class(&left);
+            out_counts[c] += lg_load_relaxed_64(&thread->dealings[c].pooled[pools[c].side]);
+        }
+    }
+    for (unsigned c = 0; c < LG_CLASS_COUNT; c++)
+        if ((int64_t)out_counts[c] < 0) /* while others move, the parts may not fit each other */
+            out_counts[c] = 0;
+}
+
+bool lg_pool_is_empty(const lg_pool *pool)
+{
+    return lg_bitmap_is_empty(&pool->regions);
+}
+
+uint64_t lg_pool_dirty_bytes(void)
+{
+    uint64_t bytes = 0, counts[LG_CLASS_COUNT];
+    lg_pools_count(lg_dirty, counts);
+    for (unsigned c = 0; c < lg_layout_.classes; c++)
+        bytes += counts[c] << (c + LG_CLASS_MIN);
+    return bytes;
+}
