@@ -238,6 +238,8 @@ size_t test_resident(void);
 
 /* Lines of /proc/self/maps. */
 size_t test_mapping_count(void);
+/* Those that a region's arena consists of. */
+size_t test_arena_mapping_count(const void *region);
 
 /* Name of the mapping that holds the address; "" where it has none. */
 void test_mapping_name(const void *address, char *name, size_t capacity);

@@ -211,6 +211,25 @@ static bool mapping_line(const char *line, uintptr_t *start, uintptr_t *end, int
     return sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %*s %*s %*s %*s %n", start, end, name) == 2;
 }
 
+size_t test_arena_mapping_count(const void *region)
+{
+    size_t arena = test_global().reserved_address_bytes;
+    TEST_REQUIRE(arena != 0);
+    uintptr_t base = (uintptr_t)region & ~(uintptr_t)(arena - 1);
+    FILE *file = fopen("/proc/self/maps", "re");
+    TEST_REQUIRE(file != NULL);
+    char line[4608];
+    size_t lines = 0;
+    while (fgets(line, sizeof line, file) != NULL) {
+        uintptr_t start;
+        uintptr_t end;
+        int name;
+        lines += mapping_line(line, &start, &end, &name) && start < base + arena && end > base;
+    }
+    fclose(file);
+    return lines;
+}
+
 void test_mapping_name(const void *address, char *name, size_t capacity)
 {
     FILE *file = fopen("/proc/self/maps", "re");
