@@ -21,6 +21,9 @@
 #include "src/base/process.c"
 #include "src/base/metadata.c"
 
+/* store: where evicted regions are on disk. */
+/* door: spill.h */
+
 /* regions: where a region can be. The arena with its descriptors, the threads' caches, the shared pools. */
 /* door: size_class.h arena.h thread.h transit.h pool.h */
 #include "src/regions/bitmap.c"

@@ -17,8 +17,8 @@
 #ifndef LG_SPILL_H
 #define LG_SPILL_H
 
-#include "base.h"
-#include "lock.h"
+#include "../base/base.h"
+#include "../base/lock.h"
 
 /* A place, in the hands of whoever the region belongs to. All zero: none. */
 typedef struct lg_place {
