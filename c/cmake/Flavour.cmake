@@ -29,7 +29,7 @@ elseif(LGALLOC_FLAVOUR STREQUAL "plain")
   list(APPEND flags -O2)
 elseif(LGALLOC_FLAVOUR STREQUAL "valgrind")
   # -O1: above it, vectorised loads past the end of a string look like errors.
-  list(APPEND flags -O1)
+  list(APPEND flags -O1 -DLG_MEMCHECK=1)
 elseif(LGALLOC_FLAVOUR STREQUAL "asan")
   list(APPEND flags -O1)
   set(LGALLOC_SANITIZERS address,undefined)

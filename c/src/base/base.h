@@ -87,6 +87,11 @@
 #define LG_MSAN 0
 #endif
 
+/* LG_MEMCHECK=1 is a build that valgrind's memcheck runs in bearable time. */
+#ifndef LG_MEMCHECK
+#define LG_MEMCHECK 0
+#endif
+
 /* LG_DEBUG=1 compiles the internal assertions and the lock ranks in; misuse checks are always in. */
 #ifndef LG_DEBUG
 #define LG_DEBUG 0
