@@ -54,6 +54,16 @@ static bool free_somewhere(void)
     return false;
 }
 
+/* Whether what is in use may have a part of each place where a region of the class could be: every chunk that a region
+ * is in may be one in a place of its own. */
+static bool arena_may_be_full(const model *m, unsigned c)
+{
+    uint64_t place = size_of(c) > LG_CHUNK ? size_of(c) : LG_CHUNK, blocked = 0;
+    for (unsigned i = 0; i < CLASSES; i++)
+        blocked += m->in_use[i] * (size_of(i) > place ? size_of(i) / place : 1);
+    return blocked >= lg_layout_.arena_bytes / place;
+}
+
 unsigned model_expected(const model *m, size_t capacity, size_t elem_size, size_t elem_align)
 {
     size_t bytes;
@@ -78,7 +88,7 @@ unsigned model_expected(const model *m, size_t capacity, size_t elem_size, size_
     unsigned more = 0;
     if (m->lenient || size_of(c) >= GIB) /* the system may not grant so much */
         more = BIT(LGALLOC_STATUS_IO);
-    if (size_of(c) >= GIB) /* in an arena that is small others may have a part of each place */
+    if (size_of(c) >= GIB || arena_may_be_full(m, c)) /* what a fork lost keeps its addresses too */
         more |= BIT(LGALLOC_STATUS_OUT_OF_MEMORY);
     if (m->limit != 0) {
         size_t used = in_use_bytes(m);
