@@ -1,15 +1,21 @@
 /*
  * The whole library in one translation unit. Compile this file with -Iinclude and -pthread, and nothing else.
- * The order is that of the layers: a file uses only what stands above it here, but for config.h and init.h, whose
- * values (the options in force, whether the allocator is up) anybody may read.
+ * The order is that of the layers: a file uses only what stands above it here. A header stands where its .c file does,
+ * unless it has a line of its own.
  *
  * Each folder is a layer of files that belong together. Its door is the headers that files of other folders include.
  */
 
 /* base: what all stand on. The seams to the compiler and the system, and small tools. */
-/* door: base.h atomic.h cpu.h probe.h lock.h os.h file.h format.h parse.h process.h metadata.h */
+/* door: base.h atomic.h cpu.h probe.h lock.h os.h file.h format.h parse.h options.h process.h metadata.h */
+#include "src/base/base.h"
+#include "src/base/cpu.h"
+#include "src/base/probe.h"
+#include "src/base/atomic.h"
 #include "src/base/lock.c"
+#include "src/base/os.h"
 #ifndef LG_EXPLORE
+#include "src/base/os_call.h"
 #include "src/base/os.c"
 #include "src/base/os_memory.c"
 #else
@@ -18,16 +24,20 @@
 #include "src/base/file.c"
 #include "src/base/format.c"
 #include "src/base/parse.c"
+#include "src/base/options.c"
 #include "src/base/process.c"
 #include "src/base/metadata.c"
 
 /* store: where evicted regions are on disk. */
-/* door: spill.h */
+#include "src/store/spill.h"
 
 /* regions: where a region can be. The arena with its descriptors, the threads' caches, the shared pools. */
-/* door: size_class.h arena.h thread.h transit.h pool.h */
+/* door: size_class.h counters.h bitmap.h arena.h deque.h thread.h transit.h pool.h */
+#include "src/regions/size_class.h"
+#include "src/regions/counters.h"
 #include "src/regions/bitmap.c"
 #include "src/regions/arena.c"
+#include "src/regions/deque.h"
 #include "src/regions/thread.c"
 #include "src/regions/transit.c"
 #include "src/regions/pool.c"
@@ -49,8 +59,11 @@
 #include "src/flow/thread_cache.c"
 
 /* api: what the header declares, and the allocator from its first call to its last. */
-/* door: handle.h config.h init.h */
+/* door: handle.h */
+#include "src/api/fork.c"
+#include "src/api/init.c"
 #include "src/api/handle.c"
+#include "src/api/hot.h"
 #include "src/api/allocate.c"
 #include "src/api/malloc.c"
 #include "src/api/address.c"
@@ -59,8 +72,6 @@
 #include "src/api/region.c"
 #include "src/api/purge.c"
 #include "src/api/config.c"
-#include "src/api/fork.c"
-#include "src/api/init.c"
 
 /* observe: what can be known of it all. Statistics, also as text, and the verifier for tests and fuzzers. */
 #include "src/observe/stats.c"

@@ -13,20 +13,28 @@
 #include <limits.h>
 #include <stdatomic.h>
 
+#include "api/fork.h"
 #include "api/handle.h"
-#include "regions/bitmap.h"
-#include "api/config.h"
 #include "api/init.h"
+#include "base/atomic.h"
+#include "base/metadata.h"
+#include "base/options.h"
 #include "base/os.h"
-#include "regions/pool.h"
-#include "flow/reclaim.h"
+#include "base/process.h"
+#include "chunks/backing.h"
+#include "chunks/chunk.h"
+#include "chunks/release.h"
 #include "chunks/supply.h"
-#include "regions/arena.h"
-#include "regions/thread.h"
+#include "flow/exchange.h"
+#include "flow/reclaim.h"
 #include "flow/thread_cache.h"
-#include "regions/transit.h"
-#include "observe/verify.h"
 #include "flow/worker.h"
+#include "observe/verify.h"
+#include "regions/arena.h"
+#include "regions/bitmap.h"
+#include "regions/pool.h"
+#include "regions/thread.h"
+#include "regions/transit.h"
 
 /* The index of the class whose regions have so many bytes. */
 static inline unsigned unit_class(size_t bytes)

@@ -4,7 +4,6 @@
 
 #include <string.h>
 
-#include "regions/thread.h"
 #include "flow/worker.h"
 
 /* Classes by how many regions there are at all: of two chunks. */

@@ -1,9 +1,10 @@
 /* Clients of single data structures: the deque, the bitmap. */
 #include <string.h>
 
+#include "base/atomic.h"
 #include "regions/bitmap.h"
-#include "clients.h"
 #include "regions/deque.h"
+#include "clients.h"
 
 /* ---- the deque: items are numbers, each is taken once and none is lost */
 

@@ -2,9 +2,11 @@
 #include "clients.h"
 #include "world/world.h"
 
-#include "chunks/chunk.h"
 #include "api/init.h"
+#include "base/atomic.h"
 #include "base/process.h"
+#include "chunks/chunk.h"
+#include "regions/thread.h"
 #include "regions/transit.h"
 
 static void setup(void)

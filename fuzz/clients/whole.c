@@ -4,9 +4,14 @@
 
 #include <string.h>
 
-#include "regions/pool.h"
-#include "regions/transit.h"
+#include "base/atomic.h"
+#include "base/os.h"
 #include "flow/worker.h"
+#include "regions/bitmap.h"
+#include "regions/deque.h"
+#include "regions/pool.h"
+#include "regions/thread.h"
+#include "regions/transit.h"
 
 /* Classes by how many regions there are at all. */
 #define ONE 10  /* 64 MiB: one */

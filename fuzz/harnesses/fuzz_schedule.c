@@ -14,7 +14,6 @@
 #include <string.h>
 
 #include "input/input.h"
-#include "regions/thread.h"
 #include "flow/worker.h"
 #include "world/world.h"
 

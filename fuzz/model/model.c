@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "regions/arena.h"
 #include "flow/worker.h"
 
 const char *model_directory;

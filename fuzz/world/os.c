@@ -3,13 +3,13 @@
  * a region is told to the world (world.h), who knows which regions are in use. Calls fail when the world says so.
  */
 #include "base/os.h"
+#include "regions/arena.h"
+#include "regions/thread.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "base/lock.h"
-#include "regions/thread.h"
 #include "world.h"
 
 #define FAULT(call)                          \

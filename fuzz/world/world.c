@@ -5,11 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/config.h"
 #include "api/hot.h"
 #include "api/init.h"
+#include "base/atomic.h"
+#include "base/process.h"
+#include "chunks/chunk.h"
 #include "flow/thread_cache.h"
 #include "observe/verify.h"
+#include "regions/arena.h"
+#include "regions/bitmap.h"
+#include "regions/deque.h"
+#include "regions/pool.h"
+#include "regions/thread.h"
 
 #define UNITS 1024 /* of the smallest class's size */
 #define CHUNKS 2

@@ -1,8 +1,14 @@
 /* What an address alone says of its region, and realloc. */
-#include "handle.h"
+#include "../base/atomic.h"
 #include "../base/os.h"
-#include "../flow/thread_cache.h"
+#include "../chunks/backing.h"
+#include "../chunks/chunk.h"
+#include "../regions/arena.h"
+#include "../regions/pool.h"
+#include "../regions/size_class.h"
+#include "../regions/thread.h"
 #include "../regions/transit.h"
+#include "handle.h"
 
 LG_API size_t lgalloc_usable_size(const void *ptr)
 {

@@ -3,13 +3,21 @@
  * are the hot path: no system call, no lock, no shared cache line written. Everything that isn't the usual case
  * leaves through a cold function, which starts over from the arguments.
  */
-#include "config.h"
+#include "../base/atomic.h"
+#include "../base/cpu.h"
+#include "../base/probe.h"
+#include "../base/process.h"
+#include "../chunks/backing.h"
+#include "../chunks/zero.h"
+#include "../flow/exchange.h"
+#include "../flow/thread_cache.h"
+#include "../regions/arena.h"
+#include "../regions/deque.h"
+#include "../regions/size_class.h"
+#include "../regions/thread.h"
 #include "handle.h"
 #include "hot.h"
 #include "init.h"
-#include "../base/probe.h"
-#include "../flow/thread_cache.h"
-#include "../chunks/zero.h"
 
 /* A request below this would round up to less than the smallest region. */
 #define SMALLEST_REQUEST (((size_t)1 << (LG_CLASS_MIN - 1)) + 1)

@@ -2,12 +2,13 @@
  * One allocator for all sizes: regions where they are worth it, else the C library's heap. An address tells the two
  * apart, so that blocks need no header.
  */
+#include "../base/atomic.h"
+#include "../flow/thread_cache.h"
+#include "../regions/size_class.h"
 #include "handle.h"
 
 #include <malloc.h>
 #include <stdlib.h>
-
-#include "../flow/thread_cache.h"
 
 /* Requests of so many bytes and more are regions. */
 #ifndef LG_ANY_FROM

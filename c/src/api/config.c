@@ -1,17 +1,20 @@
-#include "config.h"
+/* What the program configures: the builder, the variables, and putting a set of options in force. */
+#include "../base/atomic.h"
+#include "../base/format.h"
+#include "../base/lock.h"
+#include "../base/options.h"
+#include "../base/os.h"
+#include "../base/parse.h"
+#include "../base/process.h"
+#include "../chunks/backing.h"
+#include "../flow/worker.h"
+#include "../regions/arena.h"
+#include "../regions/thread.h"
 
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
 #include <unistd.h>
-
-#include "../chunks/backing.h"
-#include "handle.h"
-#include "init.h"
-#include "../base/lock.h"
-#include "../base/os.h"
-#include "../flow/thread_cache.h"
-#include "../flow/worker.h"
 
 #define ERROR_BYTES 1024
 
@@ -23,42 +26,6 @@ struct lgalloc_config {
 };
 
 _Static_assert(LG_OPTION_COUNT <= 64, "a bit for each option");
-
-const lg_option_info lg_option_infos[LG_OPTION_COUNT] = {
-#define X(name, kind, value, variable) {#name, "LGALLOC_" variable, LG_KIND_##kind},
-    LG_OPTIONS(X)
-#undef X
-};
-
-const lg_name_info lg_name_infos[LG_NAME_COUNT] = {
-#define X(name, variable, allowed) {#name, "LGALLOC_" variable, allowed},
-    LG_NAMES(X)
-#undef X
-};
-
-lg_a64 lg_options[LG_OPTION_COUNT] = {
-#define X(name, kind, value, variable) [LG_OPTION_##name] = {value},
-    LG_OPTIONS(X)
-#undef X
-};
-
-lg_lock lg_config_lock = LG_LOCK_INIT(LG_RANK_CONFIG); /* one set_config at a time */
-lg_lock lg_path_lock = LG_LOCK_INIT(LG_RANK_PATH);
-/* The names in force. Protected by lg_path_lock. */
-static struct {
-    char *text;
-    uint32_t number;
-} names[LG_NAME_COUNT];
-
-uint32_t lg_config_name(enum lg_name_id id, char *buffer)
-{
-    lg_lock_acquire(&lg_path_lock);
-    uint32_t number = names[id].text != NULL ? names[id].number : 0;
-    if (number != 0)
-        memcpy(buffer, names[id].text, strlen(names[id].text) + 1); /* shorter than PATH_MAX, or it was not taken */
-    lg_lock_release(&lg_path_lock);
-    return number;
-}
 
 /* ---- what is refused */
 
@@ -335,21 +302,6 @@ LG_API lgalloc_status lgalloc_config_from_env(lgalloc_config *config)
 
 /* ---- applying */
 
-static void publish_name(enum lg_name_id id, char *copy)
-{
-    lg_lock_acquire(&lg_path_lock);
-    char *old = copy;
-    if (names[id].text == NULL || strcmp(names[id].text, copy) != 0) {
-        old = names[id].text;
-        names[id].text = copy;
-        names[id].number++;
-        if (names[id].number == 0)
-            names[id].number = 1;
-    }
-    lg_lock_release(&lg_path_lock);
-    free(old);
-}
-
 /* Whether the addresses aren't reserved yet, or as they are to be. Somebody may be reserving them at this moment: what he
  * doesn't see of this any more is refused next time. */
 static bool arena_may_change(const lgalloc_config *config)
@@ -412,7 +364,7 @@ LG_API lgalloc_status lgalloc_set_config(const lgalloc_config *config)
     if (status == LGALLOC_STATUS_OK) {
         for (unsigned id = 0; id < LG_NAME_COUNT; id++)
             if (copies[id] != NULL)
-                publish_name((enum lg_name_id)id, copies[id]);
+                free(lg_config_set_name((enum lg_name_id)id, copies[id]));
         for (unsigned id = 0; id < LG_OPTION_COUNT; id++)
             if ((config->set >> id & 1) != 0)
                 lg_store_relaxed_64(&lg_options[id], config->value[id]);

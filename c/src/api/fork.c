@@ -22,11 +22,23 @@
  * starts over, when it first notices: with a new reservation and nothing in it. What it inherited in anonymous memory
  * it may go on using, freeing it does nothing, as for what is lost.
  */
-#include "config.h"
-#include "init.h"
+#include "fork.h"
+
+#include "../base/atomic.h"
+#include "../base/lock.h"
 #include "../base/metadata.h"
-#include "../flow/thread_cache.h"
+#include "../base/options.h"
+#include "../base/os.h"
+#include "../base/process.h"
+#include "../chunks/backing.h"
+#include "../chunks/chunk.h"
+#include "../chunks/release.h"
 #include "../flow/worker.h"
+#include "../regions/arena.h"
+#include "../regions/pool.h"
+#include "../regions/size_class.h"
+#include "../regions/thread.h"
+#include "../regions/transit.h"
 
 /* Forks of this thread for which no locks were taken, since it was inside the library, or is forking already. */
 static LG_THREAD_LOCAL unsigned unprepared;

@@ -1,7 +1,12 @@
 #include "handle.h"
 
-#include "init.h"
+#include "../base/atomic.h"
+#include "../base/process.h"
+#include "../chunks/chunk.h"
 #include "../flow/thread_cache.h"
+#include "../regions/arena.h"
+#include "../regions/size_class.h"
+#include "../regions/thread.h"
 
 /* Where an address lies. */
 typedef struct location {

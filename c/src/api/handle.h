@@ -2,7 +2,8 @@
 #ifndef LG_HANDLE_H
 #define LG_HANDLE_H
 
-#include "../chunks/backing.h"
+#include "../base/atomic.h"
+#include "../regions/arena.h"
 
 /* A handle that holds nothing, dangling but aligned. */
 LG_INLINE lgalloc_handle lg_empty_handle(size_t elem_align)

@@ -1,6 +1,11 @@
 /* Hints for a part of an allocation in use. */
-#include "handle.h"
+#include "../base/atomic.h"
 #include "../base/os.h"
+#include "../chunks/backing.h"
+#include "../chunks/chunk.h"
+#include "../regions/arena.h"
+#include "../regions/size_class.h"
+#include "handle.h"
 
 /* A part of a region in use. */
 typedef struct region_part {

@@ -5,7 +5,10 @@
 #ifndef LG_HOT_H
 #define LG_HOT_H
 
-#include "../base/cpu.h"
+#include "../base/atomic.h"
+#include "../regions/arena.h"
+#include "../regions/deque.h"
+#include "../regions/size_class.h"
 #include "../regions/thread.h"
 
 /* The bin for a request. It is always empty for sizes that have no class. */

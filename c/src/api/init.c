@@ -1,9 +1,15 @@
 #include "init.h"
 
-#include "config.h"
+#include "../base/atomic.h"
+#include "../base/lock.h"
+#include "../base/os.h"
+#include "../base/process.h"
+#include "../chunks/chunk.h"
 #include "../flow/thread_cache.h"
-
-lg_lock lg_init_lock = LG_LOCK_INIT(LG_RANK_INIT);
+#include "../regions/arena.h"
+#include "../regions/pool.h"
+#include "../regions/thread.h"
+#include "fork.h"
 
 int lg_init(void)
 {
@@ -17,10 +23,12 @@ int lg_init(void)
             lg_threads_init(lg_cache_at_exit);
             lg_barrier_init();
             lg_process_init();
+            if (lg_when_child_notices == NULL) /* a child that starts over has it, and another thread may read it */
+                lg_when_child_notices = lg_child_notices;
             /* Whoever has found `up` 0 before, and finds now that it was up, is not in the child of a fork. In a child this
              * is wiped. */
             lg_store_relaxed_64(&lg_this_process.noticing, 2);
-            lg_store_release_32(&lg_was_up, 1); /* Release: of `noticing`. Partner: the acquire in lg_ready(). */
+            lg_store_release_32(&lg_was_up, 1); /* Release: of `noticing` and the above. Partner: the acquire in lg_ready(). */
             /* Release: publishes all of the above. Partner: the acquire in lg_ready(). */
             lg_store_release_32(&lg_this_process.up, 1);
         }

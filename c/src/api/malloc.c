@@ -2,9 +2,17 @@
  * malloc, calloc, free and free_sized: regions for who needs neither a handle nor a status. Hot as allocate.c is, in the
  * same way: what isn't usual leaves through a function that is out of line, and starts over from the arguments.
  */
+#include "../base/atomic.h"
+#include "../base/cpu.h"
+#include "../base/process.h"
+#include "../chunks/chunk.h"
+#include "../flow/exchange.h"
+#include "../flow/thread_cache.h"
+#include "../regions/arena.h"
+#include "../regions/size_class.h"
+#include "../regions/thread.h"
 #include "handle.h"
 #include "hot.h"
-#include "../flow/thread_cache.h"
 
 static LG_WARM void *malloc_refilled(size_t size);
 static LG_WARM void *malloc_elsewhere(size_t size);

@@ -1,6 +1,8 @@
 /* Giving memory back on request. */
-#include "init.h"
+#include "../base/process.h"
+#include "../flow/reclaim.h"
 #include "../flow/thread_cache.h"
+#include "../regions/thread.h"
 
 LG_API size_t lgalloc_purge(void)
 {

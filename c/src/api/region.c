@@ -2,13 +2,17 @@
  * The Region API: vectors of fixed capacity on mapped memory, or on the process's heap. Making one on mapped memory and
  * dropping it is as hot as allocate.c is, in the same way: what isn't usual leaves through a function that is out of line.
  */
+#include "../base/atomic.h"
+#include "../base/cpu.h"
+#include "../base/process.h"
+#include "../flow/thread_cache.h"
+#include "../regions/arena.h"
+#include "../regions/size_class.h"
+#include "../regions/thread.h"
 #include "handle.h"
+#include "hot.h"
 
 #include <stdlib.h>
-
-#include "config.h"
-#include "hot.h"
-#include "../flow/thread_cache.h"
 
 lg_a64 lg_heap_fallbacks;
 

@@ -10,6 +10,7 @@
 #define LG_PROCESS_H
 
 #include "atomic.h"
+#include "lock.h"
 
 /* The largest page that the processor knows, so that the words' pages hold nothing else. */
 #if defined(LG_EXPLORE)
@@ -54,14 +55,17 @@ LG_HIDDEN void lg_hot_set(enum lg_hot_flag flag, bool on);
 /* Brings `usual` in line with the reasons. */
 LG_HIDDEN void lg_hot_refresh(void);
 
-/* Has the kernel wipe the words in children. Once; what comes of it is no error. */
+/* Has the kernel wipe the words in children. Once per process; what comes of it is no error. */
 LG_HIDDEN void lg_process_init(void);
+
+/* For lg_ready(): the allocator was up before a fork, and this is the child. Does what is to be done then, and returns
+ * whether it is up now. Set by whoever brings the allocator up, before lg_was_up. */
+extern LG_HIDDEN bool (*lg_when_child_notices)(void);
+
+extern LG_HIDDEN lg_lock lg_init_lock; /* of bringing the allocator up; for fork.c too */
 
 /* 1 since the allocator came up, in this process or in one that it was forked from. */
 extern LG_HIDDEN lg_a32 lg_was_up;
-
-/* For lg_ready(): the allocator was up before a fork, and this is the child. Returns whether it is up now. fork.c. */
-LG_HIDDEN LG_COLD bool lg_child_notices(void);
 
 /* Whether the allocator is up: until then there are no areas, caches or pools to look at. A child of a fork that ran no
  * handlers notices here what it is, so that every way to what may be shared begins with this. */
@@ -72,7 +76,7 @@ LG_INLINE bool lg_ready(void)
         return true;
     /* Acquire: from 0, that the child has started over, by another thread; from 1, that this process has come up, if another
      * thread brings it up between these two looks. Partners: the releases in start_over() and lg_init(). */
-    return LG_UNLIKELY(lg_load_acquire_32(&lg_was_up) != 0) && lg_child_notices();
+    return LG_UNLIKELY(lg_load_acquire_32(&lg_was_up) != 0) && lg_when_child_notices();
 }
 
 #endif

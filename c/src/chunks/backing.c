@@ -1,9 +1,13 @@
 #include "backing.h"
 
-#include <limits.h>
+#include "../base/atomic.h"
+#include "../base/file.h"
+#include "../base/lock.h"
+#include "../base/options.h"
+#include "../base/os.h"
+#include "../regions/arena.h"
 
-#include "../api/config.h"
-#include "../base/probe.h"
+#include <limits.h>
 
 /* Clearing takes one system call per this many bytes. With files the kernel holds the file's lock meanwhile, and
  * faults in the same file wait for it: on ext4 (Linux 6.18) 99.9 percent of another thread's faults took at most 2 to

@@ -11,6 +11,9 @@
 #ifndef LG_BACKING_H
 #define LG_BACKING_H
 
+#include "../base/atomic.h"
+#include "../base/file.h"
+#include "../regions/arena.h"
 #include "chunk.h"
 
 /* Files of a directory, and the bytes that are in one before it is the next one's turn. */

@@ -1,5 +1,12 @@
 #include "chunk.h"
 
+#include "../base/atomic.h"
+#include "../base/metadata.h"
+#include "../base/os.h"
+#include "../regions/arena.h"
+#include "../regions/size_class.h"
+#include "../regions/thread.h"
+
 _Static_assert(sizeof(lg_note) <= LG_NOTE_BYTES, "a record fits its slot in the layout");
 
 lg_a32 lg_chunks[LG_CHUNKS_MAX];

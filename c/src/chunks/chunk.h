@@ -15,9 +15,11 @@
 #ifndef LG_CHUNK_H
 #define LG_CHUNK_H
 
-#include "../base/file.h"
+#include "../base/atomic.h"
 #include "../base/lock.h"
-#include "../regions/pool.h"
+#include "../regions/arena.h"
+#include "../regions/size_class.h"
+#include "../regions/thread.h"
 
 enum lg_area_kind {
     LG_AREA_NONE = 0,      /* not mapped */

@@ -1,6 +1,11 @@
 /* What becomes of chunks in the child of a fork; see fork.c. */
+#include "../base/atomic.h"
+#include "../regions/arena.h"
+#include "../regions/bitmap.h"
+#include "../regions/pool.h"
+#include "../regions/size_class.h"
+#include "backing.h"
 #include "release.h"
-
 
 /* Settles one region in the child. Returns whether it counts as in use, and adds its charge. */
 static bool settle(unsigned class_index, bool on_file, uint64_t index, uint64_t *charge)

@@ -1,6 +1,14 @@
 #include "release.h"
 
+#include "../base/atomic.h"
+#include "../base/lock.h"
 #include "../base/probe.h"
+#include "../regions/arena.h"
+#include "../regions/pool.h"
+#include "../regions/size_class.h"
+#include "backing.h"
+#include "chunk.h"
+#include "supply.h"
 
 lg_a64 lg_in_use_lost[LG_CLASS_COUNT];
 

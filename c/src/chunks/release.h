@@ -2,7 +2,8 @@
 #ifndef LG_RELEASE_H
 #define LG_RELEASE_H
 
-#include "supply.h"
+#include "../base/atomic.h"
+#include "../regions/size_class.h"
 
 /* Gives back chunks [first, first + count) of a class, whole regions, if all their regions are free, whatever they hold.
  * The caller is in transit. Returns whether that was so; *out_dirty_bytes says how many of their bytes were dirty, and is 0

@@ -1,7 +1,16 @@
 #include "supply.h"
 
-#include "../api/config.h"
+#include "../base/atomic.h"
+#include "../base/lock.h"
+#include "../base/options.h"
+#include "../base/os.h"
 #include "../base/probe.h"
+#include "../regions/arena.h"
+#include "../regions/bitmap.h"
+#include "../regions/pool.h"
+#include "../regions/size_class.h"
+#include "backing.h"
+#include "chunk.h"
 
 #define LARGEST_MAPPING (1 * LG_GIB)
 

@@ -12,7 +12,7 @@
 #ifndef LG_SUPPLY_H
 #define LG_SUPPLY_H
 
-#include "backing.h"
+#include "../base/base.h"
 
 /* Not an errno: there is no room in the arena. */
 #define LG_EXHAUSTED (-1)

@@ -1,7 +1,11 @@
 #include "zero.h"
 
+#include "../base/atomic.h"
+#include "../base/file.h"
+#include "../base/options.h"
+#include "../base/os.h"
 #include "backing.h"
-#include "../api/config.h"
+#include "chunk.h"
 
 static uint64_t offset_of(const void *ptr)
 {

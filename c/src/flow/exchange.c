@@ -1,7 +1,18 @@
 #include "exchange.h"
 
-#include "../api/config.h"
+#include "../base/atomic.h"
+#include "../base/options.h"
+#include "../base/os.h"
 #include "../base/probe.h"
+#include "../base/process.h"
+#include "../regions/arena.h"
+#include "../regions/bitmap.h"
+#include "../regions/deque.h"
+#include "../regions/pool.h"
+#include "../regions/size_class.h"
+#include "../regions/thread.h"
+#include "../regions/transit.h"
+#include "reclaim.h"
 
 /* ---- taking */
 

@@ -6,7 +6,11 @@
 #ifndef LG_EXCHANGE_H
 #define LG_EXCHANGE_H
 
-#include "reclaim.h"
+#include "../base/atomic.h"
+#include "../regions/arena.h"
+#include "../regions/bitmap.h"
+#include "../regions/deque.h"
+#include "../regions/thread.h"
 
 /* How many regions to exchange with the pools at once: half a cache, so that neither direction is far from
  * the next exchange. But a thread that has only gone one way since the last one (`before` is what `now` was then: its

@@ -1,6 +1,17 @@
 #include "reclaim.h"
 
+#include "../base/atomic.h"
 #include "../base/probe.h"
+#include "../chunks/backing.h"
+#include "../chunks/chunk.h"
+#include "../chunks/release.h"
+#include "../regions/arena.h"
+#include "../regions/bitmap.h"
+#include "../regions/deque.h"
+#include "../regions/pool.h"
+#include "../regions/size_class.h"
+#include "../regions/thread.h"
+#include "../regions/transit.h"
 
 /* After a failure the worker leaves an area alone for 1, 3, 7, … ticks, up to this many. */
 #define LONGEST_BACKOFF 1023

@@ -6,8 +6,8 @@
 #ifndef LG_RECLAIM_H
 #define LG_RECLAIM_H
 
-#include "../chunks/release.h"
-#include "../regions/transit.h"
+#include "../regions/bitmap.h"
+#include "../regions/thread.h"
 
 /* Clears dirty regions that are the caller's, who is in transit. They go to the pools: clean and discharged, or
  * dirty where clearing failed. `eager` says which counter counts them. Returns the bytes cleared. */

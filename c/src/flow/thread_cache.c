@@ -1,7 +1,22 @@
 #include "thread_cache.h"
 
-#include "../api/config.h"
+#include "../base/atomic.h"
+#include "../base/lock.h"
+#include "../base/options.h"
 #include "../base/probe.h"
+#include "../base/process.h"
+#include "../chunks/chunk.h"
+#include "../chunks/supply.h"
+#include "../regions/arena.h"
+#include "../regions/bitmap.h"
+#include "../regions/counters.h"
+#include "../regions/deque.h"
+#include "../regions/pool.h"
+#include "../regions/size_class.h"
+#include "../regions/thread.h"
+#include "../regions/transit.h"
+#include "exchange.h"
+#include "reclaim.h"
 #include "worker.h"
 
 lg_a64 lg_limit_failures;

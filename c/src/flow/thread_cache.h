@@ -6,7 +6,9 @@
 #ifndef LG_THREAD_CACHE_H
 #define LG_THREAD_CACHE_H
 
-#include "exchange.h"
+#include "../base/atomic.h"
+#include "../regions/arena.h"
+#include "../regions/thread.h"
 
 /* Takes a charged free region, whose state says whether it is clean. For when the own cache is empty; `self`
  * may be NULL; `bytes` are what was asked for. Returns OK, OUT_OF_MEMORY, or IO with the errno in *out_error. */

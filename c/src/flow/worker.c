@@ -1,7 +1,15 @@
 #include "worker.h"
 
-#include "../api/config.h"
-#include "../api/init.h"
+#include "../base/atomic.h"
+#include "../base/lock.h"
+#include "../base/options.h"
+#include "../base/os.h"
+#include "../base/process.h"
+#include "../regions/arena.h"
+#include "../regions/pool.h"
+#include "../regions/size_class.h"
+#include "../regions/thread.h"
+#include "reclaim.h"
 
 lg_lock lg_worker_lock = LG_LOCK_INIT(LG_RANK_WORKER);
 /* Protected by lg_worker_lock. */

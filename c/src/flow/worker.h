@@ -5,7 +5,8 @@
 #ifndef LG_WORKER_H
 #define LG_WORKER_H
 
-#include "reclaim.h"
+#include "../base/lock.h"
+#include "../regions/thread.h"
 
 /* Starts, reconfigures or stops (interval 0) the worker. Under the config lock. Returns 0 or an errno. */
 LG_HIDDEN int lg_worker_configure(uint64_t interval_ns);

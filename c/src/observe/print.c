@@ -2,7 +2,8 @@
  * Printing the statistics: on request, and at exit where LGALLOC_STATS says so. Nothing here allocates: the pieces go
  * through a buffer on the stack to the caller's function.
  */
-#include "../api/config.h"
+#include "../base/format.h"
+#include "../base/options.h"
 #include "../base/os.h"
 #include "../base/process.h"
 #include "snapshot.h"

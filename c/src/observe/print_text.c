@@ -1,5 +1,9 @@
 /* The statistics as tables that people read. */
-#include "../api/config.h"
+#include "../base/atomic.h"
+#include "../base/format.h"
+#include "../base/options.h"
+#include "../base/parse.h"
+#include "../regions/size_class.h"
 #include "snapshot.h"
 
 #include <limits.h>

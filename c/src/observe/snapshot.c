@@ -1,5 +1,7 @@
 #include "snapshot.h"
 
+#include "../base/os.h"
+
 /* ---- the fields */
 
 const lg_field lg_global_fields[] = {

@@ -1,9 +1,20 @@
 /* Statistics: the one list of counters, added up over thread records. */
 #include "../api/handle.h"
-#include "../api/config.h"
-#include "../api/init.h"
+#include "../base/atomic.h"
+#include "../base/metadata.h"
+#include "../base/options.h"
 #include "../base/os.h"
+#include "../base/process.h"
+#include "../chunks/backing.h"
+#include "../chunks/chunk.h"
+#include "../chunks/release.h"
 #include "../flow/thread_cache.h"
+#include "../regions/arena.h"
+#include "../regions/counters.h"
+#include "../regions/deque.h"
+#include "../regions/pool.h"
+#include "../regions/size_class.h"
+#include "../regions/thread.h"
 
 #include <stdlib.h>
 

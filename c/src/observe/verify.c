@@ -1,10 +1,19 @@
 #include "verify.h"
 
+#include "../base/atomic.h"
+#include "../base/os.h"
+#include "../base/process.h"
+#include "../chunks/backing.h"
+#include "../chunks/chunk.h"
+#include "../regions/arena.h"
+#include "../regions/bitmap.h"
+#include "../regions/deque.h"
+#include "../regions/pool.h"
+#include "../regions/size_class.h"
+#include "../regions/thread.h"
+
 #include <stdlib.h>
 #include <sys/mman.h>
-
-#include "../api/init.h"
-#include "../flow/thread_cache.h"
 
 /* Where the regions of a class were found; from malloc, by index. */
 enum place {

@@ -1,7 +1,9 @@
 #include "arena.h"
 
-#include "../api/config.h"
+#include "../base/metadata.h"
+#include "../base/options.h"
 #include "../base/os.h"
+#include "bitmap.h"
 
 #if LG_ASAN
 #include <sanitizer/asan_interface.h>

@@ -14,9 +14,6 @@
 #define LG_ARENA_H
 
 #include "../base/atomic.h"
-#include "bitmap.h"
-#include "../base/metadata.h"
-#include "../base/process.h"
 #include "size_class.h"
 
 /*

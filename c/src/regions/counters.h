@@ -3,6 +3,7 @@
 #define LG_COUNTERS_H
 
 #include "../base/atomic.h"
+#include "../base/os.h"
 
 /* The names are those of lgalloc_size_class_stats. */
 #define LG_HOT_COUNTERS(X)                                                                                   \

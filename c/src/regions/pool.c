@@ -1,6 +1,10 @@
 #include "pool.h"
 
-#include "../api/config.h"
+#include "../base/atomic.h"
+#include "../base/options.h"
+#include "arena.h"
+#include "bitmap.h"
+#include "size_class.h"
 
 lg_pool lg_dirty[LG_CLASS_COUNT];
 lg_pool lg_clean[LG_CLASS_COUNT];

@@ -9,6 +9,10 @@
 #ifndef LG_POOL_H
 #define LG_POOL_H
 
+#include "../base/atomic.h"
+#include "arena.h"
+#include "bitmap.h"
+#include "size_class.h"
 #include "thread.h"
 
 /* How many regions a pool holds is counted by those who give and claim, each in its own record: what it has given

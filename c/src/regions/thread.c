@@ -1,5 +1,12 @@
 #include "thread.h"
 
+#include "../base/atomic.h"
+#include "../base/metadata.h"
+#include "../base/os.h"
+#include "../base/process.h"
+#include "bitmap.h"
+#include "size_class.h"
+
 lg_region lg_no_region = {.state = {LG_LOST}};
 
 /* All threads without a record share these, so what their failing pops leave in `bottom` may be anything: two at once

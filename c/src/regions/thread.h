@@ -10,10 +10,11 @@
 #ifndef LG_THREAD_H
 #define LG_THREAD_H
 
+#include "../base/atomic.h"
+#include "arena.h"
 #include "counters.h"
 #include "deque.h"
-#include "../base/os.h"
-#include "arena.h"
+#include "size_class.h"
 
 /* A thread's cache of one size class: a deque of regions' descriptors, as words. */
 typedef struct LG_CACHE_ALIGNED lg_bin {

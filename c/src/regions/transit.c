@@ -1,5 +1,8 @@
 #include "transit.h"
 
+#include "../base/atomic.h"
+#include "../base/os.h"
+
 lg_lock lg_room_lock = LG_LOCK_INIT(LG_RANK_ROOM);
 lg_a32 lg_movers_shut;
 LG_CACHE_ALIGNED lg_a32 lg_movers_without_record;

@@ -13,7 +13,9 @@
 #ifndef LG_TRANSIT_H
 #define LG_TRANSIT_H
 
+#include "../base/atomic.h"
 #include "../base/lock.h"
+#include "../base/process.h"
 #include "thread.h"
 
 extern LG_HIDDEN lg_a32 lg_movers_shut; /* 1 while they are shut out */

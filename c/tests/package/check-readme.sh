@@ -65,10 +65,10 @@ while read -r variable kind default; do
     "") has "variable $variable" "$root/README.md" "^\|.*\| \`$variable\` \| none \|" ;;
     *) has "variable $variable with its default" "$root/README.md" "^\|.*\| \`$variable\` \| $(as_printed "$kind" "$default") \|" ;;
   esac
-done < <(sed -nE 's/^ +X\([a-z_]+, ([A-Z]+), (.*), "([A-Z_]+)"\).*/\3 \1 \2/p; s/^ +X\([a-z_]+, "([A-Z_]+)", .*/\1/p' "$root/c/src/api/config.h")
+done < <(sed -nE 's/^ +X\([a-z_]+, ([A-Z]+), (.*), "([A-Z_]+)"\).*/\3 \1 \2/p; s/^ +X\([a-z_]+, "([A-Z_]+)", .*/\1/p' "$root/c/src/base/options.h")
 while read -r variable; do
   has "other variable LGALLOC_$variable" "$root/include/lgalloc.h" "LGALLOC_${variable/\*/…}[, .;)]"
-done < <(sed -n '/^#define LG_VARIABLES_OF_OTHERS/,/^$/p' "$root/c/src/api/config.h" | grep -oE '"[A-Z_*]+"' | tr -d '"')
+done < <(sed -n '/^#define LG_VARIABLES_OF_OTHERS/,/^$/p' "$root/c/src/base/options.h" | grep -oE '"[A-Z_*]+"' | tr -d '"')
 
 # is FAILS-BECAUSE COMMAND...
 is() {

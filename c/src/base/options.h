@@ -1,13 +1,14 @@
 /*
- * The one table of options, and the values in force. The values are atomics that set_config publishes and
- * anybody reads; what the hot path needs of them is also kept where it looks anyway (arena.h).
+ * The one table of options, and the values in force. The values are atomics that lgalloc_set_config() publishes and
+ * anybody reads; what the hot path needs of them is also kept where it looks anyway (process.h, arena.h).
  */
-#ifndef LG_CONFIG_H
-#define LG_CONFIG_H
+#ifndef LG_OPTIONS_H
+#define LG_OPTIONS_H
 
-#include "../base/atomic.h"
-#include "../base/parse.h"
-#include "../base/lock.h"
+#include "atomic.h"
+#include "lock.h"
+#include "os.h"
+#include "parse.h"
 
 /*
  * X(name, kind, default, variable after "LGALLOC_"). A line here is the option: its default, what of it is allowed,
@@ -91,8 +92,11 @@ LG_INLINE uint32_t lg_config_path(char *buffer)
     return lg_config_name(LG_NAME_path, buffer);
 }
 
-/* For fork.c. */
-extern LG_HIDDEN lg_lock lg_config_lock; /* one lgalloc_set_config() at a time */
-extern LG_HIDDEN lg_lock lg_path_lock;
+/* Puts a text in force, which is shorter than PATH_MAX and the caller's from malloc. Returns the one that the caller is to
+ * free instead: the last one, or this one if it was in force already. */
+LG_HIDDEN LG_MUST_USE char *lg_config_set_name(enum lg_name_id id, char *text);
+
+extern LG_HIDDEN lg_lock lg_config_lock; /* one lgalloc_set_config() at a time; for fork.c too */
+extern LG_HIDDEN lg_lock lg_path_lock;   /* of the texts; for fork.c */
 
 #endif
