@@ -7,7 +7,7 @@
  */
 
 /* base: what all stand on. The seams to the compiler and the system, and small tools. */
-/* door: base.h atomic.h cpu.h probe.h lock.h os.h file.h format.h parse.h options.h process.h metadata.h */
+/* door: base.h atomic.h cpu.h probe.h lock.h os.h file.h crc32c.h format.h parse.h options.h process.h metadata.h */
 #include "src/base/base.h"
 #include "src/base/cpu.h"
 #include "src/base/probe.h"
@@ -18,10 +18,12 @@
 #include "src/base/os_call.h"
 #include "src/base/os.c"
 #include "src/base/os_memory.c"
+#include "src/base/os_disk.c"
 #else
 #include "world/os.c" /* from fuzz/: a system whose calls cost nothing */
 #endif
 #include "src/base/file.c"
+#include "src/base/crc32c.c"
 #include "src/base/format.c"
 #include "src/base/parse.c"
 #include "src/base/options.c"
@@ -29,7 +31,14 @@
 #include "src/base/metadata.c"
 
 /* store: where evicted regions are on disk. */
-#include "src/store/spill.h"
+/* door: spill.h */
+#include "src/store/place.h"
+#ifndef LG_EXPLORE
+#include "src/store/shelf.c"
+#include "src/store/spill.c"
+#else
+#include "world/spill.c" /* from fuzz/: a disk that costs nothing */
+#endif
 
 /* regions: where a region can be. The arena with its descriptors, the threads' caches, the shared pools. */
 /* door: size_class.h counters.h bitmap.h arena.h deque.h thread.h transit.h pool.h */

@@ -706,6 +706,20 @@ void lgalloc_config_growth_dampener(lgalloc_config *config, size_t growth_dampen
 void lgalloc_config_local_buffer_bytes(lgalloc_config *config, size_t bytes);
 
 /*
+ * Where sealed regions are evicted to: the directory for files without a name. Takes effect for what is evicted from now
+ * on; what is out stays readable where it is.
+ *
+ * path:       copied, and completed like that of lgalloc_config_with_path(); NULL: nothing is evicted, which is the default.
+ *             lgalloc_set_config() refuses a directory in memory (tmpfs, ramfs), which would put memory into memory: IO with
+ *             EMEDIUMTYPE; and one in which no file can be made.
+ * disk_bytes: bound on the bytes of these files; 0: none.
+ *
+ * Returns OK, INVALID_ARGUMENT (config is NULL; a path that is empty, or PATH_MAX and more when complete),
+ * OUT_OF_MEMORY, IO (errno: the working directory has no name).
+ */
+lgalloc_status lgalloc_config_with_spill(lgalloc_config *config, const char *path, size_t disk_bytes);
+
+/*
  * Hard bound on the bytes in use plus those free but dirty; 0, the default: none. Before an allocation
  * is refused, what is dirty is cleared. A bound below what is in use refuses new memory and takes
  * none away.
@@ -759,7 +773,8 @@ void lgalloc_config_release_ticks(lgalloc_config *config, size_t ticks);
  * Sets options from environment variables, those that are there: LGALLOC_ENABLE, LGALLOC_PATH,
  * LGALLOC_BACKING, LGALLOC_INTERVAL_NS, LGALLOC_BATCH, LGALLOC_CLEAR_BYTES, LGALLOC_RELEASE_TICKS,
  * LGALLOC_EAGER_RETURN, LGALLOC_GROWTH_DAMPENER, LGALLOC_LOCAL_BUFFER_BYTES, LGALLOC_LIMIT_BYTES,
- * LGALLOC_IDLE_BYTES, LGALLOC_HUGE_PAGES, LGALLOC_CORE_DUMP, LGALLOC_RESERVE_BLOCKS, LGALLOC_ARENA_BYTES and LGALLOC_STATS.
+ * LGALLOC_IDLE_BYTES, LGALLOC_HUGE_PAGES, LGALLOC_CORE_DUMP, LGALLOC_RESERVE_BLOCKS, LGALLOC_ARENA_BYTES, LGALLOC_SPILL,
+ * LGALLOC_SPILL_BYTES and LGALLOC_STATS.
  *
  * - Bytes: a whole number, alone or with K, M, G or T; KiB, KB, kib, kb and k mean the same as K, and all
  *   are powers of 1024. Or `unlimited`.
@@ -815,8 +830,8 @@ const char *lgalloc_config_error(const lgalloc_config *config);
  * next overflow.
  *
  * Returns OK, INVALID_ARGUMENT (NULL, or an unknown backing), OUT_OF_MEMORY, IO (the worker can't be
- * started, or the file that LGALLOC_STATS names can't be opened). lgalloc_config_error() says what was
- * refused.
+ * started, the file that LGALLOC_STATS names can't be opened, or no file can be made to spill to).
+ * lgalloc_config_error() says what was refused.
  */
 lgalloc_status lgalloc_set_config(const lgalloc_config *config);
 

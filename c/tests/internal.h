@@ -72,7 +72,7 @@ static inline void unit_assert_sound(bool contents)
  * hook is installed once, before there are other threads, and then stays.
  */
 static struct {
-    atomic_uint calls;       /* one bit for each system call that may fail */
+    _Atomic uint64_t calls;  /* one bit for each system call that may fail */
     atomic_int error;        /* what it fails with; 0: one of a few, at random */
     atomic_long skip;        /* so many calls succeed first */
     atomic_long failures;    /* then so many fail */
@@ -82,8 +82,9 @@ static struct {
     atomic_ulong hits[LG_SYS_COUNT]; /* calls that were made to fail */
 } unit_fault;
 
-#define UNIT_CALL(name) (1u << LG_SYS_##name)
-#define UNIT_ALL_CALLS ((1u << LG_SYS_COUNT) - 1)
+#define UNIT_CALL(name) ((uint64_t)1 << LG_SYS_##name)
+#define UNIT_ALL_CALLS (((uint64_t)1 << LG_SYS_COUNT) - 1)
+_Static_assert(LG_SYS_COUNT < 64, "a bit for each call");
 #define UNIT_FOREVER (LONG_MAX / 2)
 
 static inline int unit_fault_hook(enum lg_system_call call)
@@ -122,7 +123,7 @@ static inline void unit_fault_off(void)
 }
 
 /* Of these calls, after `skip` of them, `failures` fail with `error`. */
-static inline void unit_fault_arm(unsigned calls, long skip, long failures, int error)
+static inline void unit_fault_arm(uint64_t calls, long skip, long failures, int error)
 {
     unit_fault_off();
     unit_fault_install();
@@ -137,7 +138,7 @@ static inline void unit_fault_arm(unsigned calls, long skip, long failures, int 
 }
 
 /* Of these calls one in so many fails; with one of a few errors where `error` is 0. */
-static inline void unit_fault_random(unsigned calls, unsigned one_in, uint64_t seed, int error)
+static inline void unit_fault_random(uint64_t calls, unsigned one_in, uint64_t seed, int error)
 {
     unit_fault_arm(0, 0, 0, error);
     atomic_store(&unit_fault.random, seed);
@@ -151,7 +152,7 @@ static inline unsigned long unit_fault_seen(enum lg_system_call call)
     return atomic_load(&unit_fault.seen[call]);
 }
 
-static inline unsigned long unit_fault_hits(unsigned calls)
+static inline unsigned long unit_fault_hits(uint64_t calls)
 {
     unsigned long sum = 0;
     for (size_t i = 0; i < LG_SYS_COUNT; i++) {

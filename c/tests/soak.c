@@ -292,9 +292,9 @@ static void fork_once(uint64_t *random)
 static void start_failing(uint64_t *random)
 {
     uint64_t r = test_random(random);
-    unsigned calls = UNIT_ALL_CALLS & ~UNIT_CALL(KEY) & ~UNIT_CALL(ATFORK);
+    uint64_t calls = UNIT_ALL_CALLS & ~UNIT_CALL(KEY) & ~UNIT_CALL(ATFORK);
     if (r % 4 != 0) {
-        calls &= (unsigned)(r >> 16);
+        calls &= r >> 16;
     }
     atomic_store(&failing, true);
     unit_fault_random(calls, 2 + (unsigned)(r >> 48) % 50, r, 0);

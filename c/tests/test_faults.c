@@ -345,13 +345,13 @@ static const struct {
 
 struct attempt {
     const char *name;
-    unsigned calls;
+    uint64_t calls;
     int error;
     long skip;
     long failures;
 };
 
-static unsigned backings_of(unsigned calls)
+static unsigned backings_of(uint64_t calls)
 {
     return (calls & ~ONLY_FILES) == 0 ? FILES : (calls & ~ONLY_ANONYMOUS) == 0 ? ANONYMOUS : FILES | ANONYMOUS;
 }
@@ -374,7 +374,7 @@ static bool run_attempt(const struct attempt *attempt)
     return hit;
 }
 
-static void require_all_well(unsigned calls)
+static void require_all_well(uint64_t calls)
 {
     struct scene scene = {.strict = true};
     scenario(&scene, backings_of(calls));
@@ -434,7 +434,7 @@ static void try_all(struct attempt attempt)
 static void every_call(int error, long failures)
 {
     for (size_t i = 0; i < TEST_COUNT(all_calls); i++) {
-        try_all((struct attempt){all_calls[i].name, 1u << all_calls[i].call, error, 0, failures});
+        try_all((struct attempt){all_calls[i].name, (uint64_t)1 << all_calls[i].call, error, 0, failures});
     }
 }
 

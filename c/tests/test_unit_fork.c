@@ -342,7 +342,7 @@ static void forks_with_failures(void *arg)
 /* In the child without membarrier, and with pages of the parent's still mapped. */
 static void refused_in_the_child(void **state)
 {
-    unsigned calls[] = {UNIT_CALL(MEMBARRIER), UNIT_CALL(UNMAP)};
+    uint64_t calls[] = {UNIT_CALL(MEMBARRIER), UNIT_CALL(UNMAP)};
     take_used(state);
     for (size_t i = 0; i < TEST_COUNT(calls); i++) {
         test_child_succeeds(forks_with_failures, &calls[i]);

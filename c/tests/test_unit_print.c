@@ -65,7 +65,7 @@ static void refused_by_the_system(void **state)
     (void)state;
     static const struct {
         const char *variable, *value;
-        unsigned call;
+        uint64_t call;
         const char *error;
     } cases[] = {
         {"LGALLOC_INTERVAL_NS", "5ms", UNIT_CALL(THREAD), "interval_ns=5 ms: the worker's thread can't be started: errno 11"},

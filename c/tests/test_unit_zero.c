@@ -107,7 +107,7 @@ static void calls_fail(void **state)
 {
     (void)state;
     static const struct {
-        unsigned calls;
+        uint64_t calls;
         int error;
     } tries[] = {
         {UNIT_CALL(READ_MAPS), EINVAL},
@@ -135,7 +135,7 @@ static void calls_fail(void **state)
 static void full_disk(void **state)
 {
     bool file = test_backing(state) == LGALLOC_BACKING_FILE;
-    unsigned calls = UNIT_CALL(SEEK) | UNIT_CALL(ADVISE_REMOVE) | UNIT_CALL(ALLOCATE);
+    uint64_t calls = UNIT_CALL(SEEK) | UNIT_CALL(ADVISE_REMOVE) | UNIT_CALL(ALLOCATE);
     lgalloc_handle handle = zeroed(2 * MIB), refused;
     void *ptr = NULL;
     size_t capacity = 1;

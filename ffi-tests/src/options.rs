@@ -53,6 +53,7 @@ pub struct Options {
     pub(crate) eager_return: Option<bool>,
     pub(crate) growth_dampener: Option<usize>,
     pub(crate) local_buffer_bytes: Option<usize>,
+    spill: Option<(Option<PathBuf>, usize)>,
     limit_bytes: Option<usize>,
     idle_bytes: Option<usize>,
     huge_pages: Option<bool>,
@@ -185,6 +186,21 @@ impl Options {
         self
     }
 
+    /// Where sealed regions are evicted to, a directory on disk, and a bound on the bytes there, zero lifts it;
+    /// without a directory nothing is evicted.
+    ///
+    /// ```
+    /// use lgalloc_c::Options;
+    ///
+    /// Options::new().with_spill(Some("/var/tmp"), 1 << 40).apply()?;
+    /// Options::new().with_spill(None::<&str>, 0).apply()?;
+    /// # Ok::<(), lgalloc_c::AllocError>(())
+    /// ```
+    pub fn with_spill(mut self, directory: Option<impl AsRef<Path>>, disk_bytes: usize) -> Self {
+        self.spill = Some((directory.map(|directory| directory.as_ref().to_path_buf()), disk_bytes));
+        self
+    }
+
     /// A hard bound on the bytes in use plus those that are free and dirty; zero lifts it.
     ///
     /// ```
@@ -291,8 +307,8 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// [`AllocError::Io`] where the worker can't be started or the file that `LGALLOC_STATS` names can't be
-    /// opened, and of the kind [`io::ErrorKind::InvalidInput`] for a path that is empty, too long, or holds
+    /// [`AllocError::Io`] where the worker can't be started, the file that `LGALLOC_STATS` names can't be
+    /// opened, or no file can be made to spill to, and of the kind [`io::ErrorKind::InvalidInput`] for a path that is empty, too long, or holds
     /// a zero byte, or an environment variable that is refused: its text names the option or the variable,
     /// the value, and what is allowed. [`AllocError::OutOfMemory`].
     pub fn apply(&self) -> Result<(), AllocError> {
@@ -340,6 +356,17 @@ impl Options {
             }
             if let Some(bytes) = self.local_buffer_bytes {
                 sys::lgalloc_config_local_buffer_bytes(raw, bytes);
+            }
+            if let Some((directory, disk_bytes)) = &self.spill {
+                let directory = match directory {
+                    Some(directory) => Some(
+                        CString::new(directory.as_os_str().as_bytes())
+                            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?,
+                    ),
+                    None => None,
+                };
+                let name = directory.as_ref().map_or(std::ptr::null(), |directory| directory.as_ptr());
+                config.check(sys::lgalloc_config_with_spill(raw, name, *disk_bytes))?;
             }
             if let Some(bytes) = self.limit_bytes {
                 sys::lgalloc_config_limit_bytes(raw, bytes);

@@ -44,6 +44,8 @@ void world_check_end(void);
 void world_cache_regions(unsigned class_index, unsigned regions); /* local_buffer_bytes, in regions of a class */
 void world_limit(size_t bytes);
 void world_use_fences(void); /* as on a system without membarrier */
+void world_spill(bool on);   /* whether there is a disk to evict to */
+unsigned world_places(void); /* on it, that regions have */
 /* May answer an errno for a call to fail with; NULL: none fails. */
 extern int (*world_fault_plan)(unsigned call);
 

@@ -10,6 +10,7 @@
 #include "../flow/worker.h"
 #include "../regions/arena.h"
 #include "../regions/thread.h"
+#include "../store/spill.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -157,6 +158,18 @@ static lgalloc_status set_name(lgalloc_config *config, enum lg_name_id id, const
     return LGALLOC_STATUS_OK;
 }
 
+/* An empty text, which nobody else may set, stands for none. */
+static lgalloc_status set_no_name(lgalloc_config *config, enum lg_name_id id)
+{
+    char *none = calloc(1, 1);
+    if (none == NULL)
+        return refuse_for_lack_of_memory(config, lg_name_infos[id].name);
+    free(config->name[id]);
+    config->name[id] = none;
+    nothing_refused(config);
+    return LGALLOC_STATUS_OK;
+}
+
 LG_API void lgalloc_config_enable(lgalloc_config *config)
 {
     set_option(config, LG_OPTION_enabled, 1);
@@ -172,6 +185,16 @@ LG_API lgalloc_status lgalloc_config_with_path(lgalloc_config *config, const cha
     if (config == NULL)
         return LGALLOC_STATUS_INVALID_ARGUMENT;
     return set_name(config, LG_NAME_path, "path", new_path);
+}
+
+LG_API lgalloc_status lgalloc_config_with_spill(lgalloc_config *config, const char *path, size_t disk_bytes)
+{
+    if (config == NULL)
+        return LGALLOC_STATUS_INVALID_ARGUMENT;
+    lgalloc_status status = path != NULL ? set_name(config, LG_NAME_spill, "spill", path) : set_no_name(config, LG_NAME_spill);
+    if (status == LGALLOC_STATUS_OK)
+        set_option(config, LG_OPTION_spill_bytes, disk_bytes);
+    return status;
 }
 
 LG_API void lgalloc_config_with_backing(lgalloc_config *config, lgalloc_backing backing)
@@ -340,6 +363,13 @@ static lgalloc_status check(const lgalloc_config *config, char *copies[LG_NAME_C
         if (error != 0)
             return refused_by_system(config, "stats", stats, "the file can't be opened", error);
         lg_os_close(fd);
+    }
+    const char *spill = config->name[LG_NAME_spill];
+    if (spill != NULL && spill[0] != 0) {
+        int error = lg_spill_probe(spill);
+        const char *what = error == EMEDIUMTYPE ? "the files there would be in memory" : "no file can be made there";
+        if (error != 0)
+            return refused_by_system(config, "spill", spill, what, error);
     }
     if ((config->set >> LG_OPTION_interval_ns & 1) != 0) {
         char digits[32] = "";

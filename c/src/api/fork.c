@@ -34,6 +34,7 @@
 #include "../chunks/chunk.h"
 #include "../chunks/release.h"
 #include "../flow/worker.h"
+#include "../store/spill.h"
 #include "../regions/arena.h"
 #include "../regions/pool.h"
 #include "../regions/size_class.h"
@@ -51,6 +52,7 @@ static lg_lock *lock_of(unsigned rank)
     case LG_RANK_INIT: return &lg_init_lock;
     case LG_RANK_CONFIG: return &lg_config_lock;
     case LG_RANK_WORKER: return &lg_worker_lock;
+    case LG_RANK_SPILL: return &lg_spill_lock;
     case LG_RANK_PATH: return &lg_path_lock;
     case LG_RANK_METADATA: return &lg_metadata_lock;
     case LG_RANK_ARENA: return with_areas ? &lg_arena_lock : NULL;
@@ -122,6 +124,7 @@ static void drain(unsigned class_index)
 static void go_on(void)
 {
     lg_worker_forked();
+    lg_spill_forked();
     lg_transit_forked();
     undo(); /* the one thread that is left is the one that took the locks */
     if (lg_load_relaxed_32(&lg_was_up) == 0)
@@ -152,6 +155,7 @@ static void start_over(void)
     lg_lock_init(&lg_worker_lock, LG_RANK_WORKER);
     lg_lock_init(&lg_path_lock, LG_RANK_PATH);
     lg_lock_init(&lg_metadata_lock, LG_RANK_METADATA);
+    lg_spill_abandon();
     lg_transit_abandon();
     lg_worker_forked();
     lg_threads_abandon();

@@ -85,6 +85,32 @@ int lg_file_data(const lg_file *file, uint64_t offset, uint64_t len, uint64_t *o
     return error;
 }
 
+int lg_file_read(const lg_file *file, void *to, uint64_t len, uint64_t offset)
+{
+    int error = lg_file_check(file);
+    if (error == 0)
+        error = lg_os_read_at(file->fd, to, len, offset);
+    return lg_file_check(file) == EBADF ? EBADF : error;
+}
+
+int lg_file_write(const lg_file *file, const void *from, uint64_t len, uint64_t offset)
+{
+    int error = lg_file_check(file);
+    return error != 0 ? error : lg_os_write_at(file->fd, from, len, offset);
+}
+
+int lg_file_leave_cache(const lg_file *file, uint64_t offset, uint64_t len, bool written)
+{
+    int error = lg_file_check(file);
+    return error != 0 ? error : lg_os_leave_cache(file->fd, offset, len, written);
+}
+
+int lg_file_go_cached(const lg_file *file)
+{
+    int error = lg_file_check(file);
+    return error != 0 ? error : lg_os_go_cached(file->fd);
+}
+
 int lg_file_map(const lg_file *file, void *addr, size_t len, uint64_t offset)
 {
     int error = lg_file_check(file);

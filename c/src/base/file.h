@@ -48,6 +48,11 @@ LG_HIDDEN int lg_file_usage(const lg_file *file, uint64_t *out_size, uint64_t *o
 LG_HIDDEN int lg_file_data(const lg_file *file, uint64_t offset, uint64_t len, uint64_t *out_bytes);
 /* Finds the next piece of data in a part: *out_len is 0 if there is none. */
 LG_HIDDEN int lg_file_next_data(const lg_file *file, uint64_t offset, uint64_t len, uint64_t *out_start, uint64_t *out_len);
+/* What was read is the file's: EBADF also where the descriptor has gone meanwhile. */
+LG_HIDDEN int lg_file_read(const lg_file *file, void *to, uint64_t len, uint64_t offset);
+LG_HIDDEN int lg_file_write(const lg_file *file, const void *from, uint64_t len, uint64_t offset);
+LG_HIDDEN int lg_file_leave_cache(const lg_file *file, uint64_t offset, uint64_t len, bool written);
+LG_HIDDEN int lg_file_go_cached(const lg_file *file);
 LG_HIDDEN int lg_file_map(const lg_file *file, void *addr, size_t len, uint64_t offset);
 
 #endif

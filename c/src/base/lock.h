@@ -15,7 +15,8 @@ enum lg_rank {
     LG_RANK_WORKER = 2,  /* the worker's orders and its condition variable */
     LG_RANK_ROOM = 3,    /* transit.c: shutting out all movers */
     LG_RANK_ARENA = 4,   /* chunks: what they are, backing them, changing their class */
-    LG_RANK_PATH = 5,    /* the configured directory's name */
+    LG_RANK_SPILL = 5,   /* spill.c: which places are taken, and in which files */
+    LG_RANK_PATH = 6,    /* the configured directory's name */
     LG_RANK_METADATA,    /* which pages of the metadata are writable */
     LG_RANK_COUNT
 };

@@ -28,6 +28,7 @@ lg_lock lg_path_lock = LG_LOCK_INIT(LG_RANK_PATH);
 static struct {
     char *text;
     uint32_t number;
+    lg_a32 is_there; /* whether there is a text; written under the lock, for who only asks that */
 } names[LG_NAME_COUNT];
 
 uint32_t lg_config_name(enum lg_name_id id, char *buffer)
@@ -40,17 +41,27 @@ uint32_t lg_config_name(enum lg_name_id id, char *buffer)
     return number;
 }
 
+bool lg_config_has_name(enum lg_name_id id)
+{
+    return lg_load_relaxed_32(&names[id].is_there) != 0;
+}
+
 char *lg_config_set_name(enum lg_name_id id, char *text)
 {
     lg_lock_acquire(&lg_path_lock);
     char *old = text;
-    if (names[id].text == NULL || strcmp(names[id].text, text) != 0) {
+    if (text[0] == 0) { /* none from now on */
+        free(text);
+        old = names[id].text;
+        names[id].text = NULL;
+    } else if (names[id].text == NULL || strcmp(names[id].text, text) != 0) {
         old = names[id].text;
         names[id].text = text;
         names[id].number++;
         if (names[id].number == 0)
             names[id].number = 1;
     }
+    lg_store_relaxed_32(&names[id].is_there, names[id].text != NULL);
     lg_lock_release(&lg_path_lock);
     return old;
 }

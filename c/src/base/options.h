@@ -21,7 +21,8 @@
     X(backing, BACKING, LGALLOC_BACKING_FILE, "BACKING")                                                     \
     X(interval_ns, TIME, 0, "INTERVAL_NS")                                                                   \
     X(batch, COUNT, 0, "BATCH")                                                                              \
-    X(clear_bytes, BYTES, 0, "CLEAR_BYTES")
+    X(clear_bytes, BYTES, 0, "CLEAR_BYTES")                                                                  \
+    X(spill_bytes, BYTES, 0, "SPILL_BYTES")
 #define LG_OPTIONS_WITH_SETTER(X)                                                                            \
     X(release_ticks, COUNT, 16, "RELEASE_TICKS")                                                             \
     X(eager_return, SWITCH, 0, "EAGER_RETURN")                                                               \
@@ -38,6 +39,7 @@
 /* X(name, variable, what is allowed): options that are texts, shorter than PATH_MAX, and none at first. */
 #define LG_NAMES(X)                                                                                          \
     X(path, "PATH", "the name of a directory, not empty and shorter than PATH_MAX")                          \
+    X(spill, "SPILL", "the name of a directory on disk, not empty and shorter than PATH_MAX")                \
     X(stats, "STATS", LG_STATS_STDERR " or the name of a file, not empty and shorter than PATH_MAX")
 
 #define LG_STATS_STDERR "stderr"
@@ -86,14 +88,17 @@ extern LG_HIDDEN lg_a64 lg_options[LG_OPTION_COUNT];
  * none is configured. */
 LG_HIDDEN uint32_t lg_config_name(enum lg_name_id id, char *buffer);
 
+/* Whether one is configured, without a lock. */
+LG_HIDDEN bool lg_config_has_name(enum lg_name_id id);
+
 /* The configured directory's name. */
 LG_INLINE uint32_t lg_config_path(char *buffer)
 {
     return lg_config_name(LG_NAME_path, buffer);
 }
 
-/* Puts a text in force, which is shorter than PATH_MAX and the caller's from malloc. Returns the one that the caller is to
- * free instead: the last one, or this one if it was in force already. */
+/* Puts a text in force, which is shorter than PATH_MAX and the caller's from malloc; an empty one: none. Returns the one that the caller is to
+ * free instead: the last one, or this one if it was in force already; NULL: none. */
 LG_HIDDEN LG_MUST_USE char *lg_config_set_name(enum lg_name_id id, char *text);
 
 extern LG_HIDDEN lg_lock lg_config_lock; /* one lgalloc_set_config() at a time; for fork.c too */

@@ -57,7 +57,6 @@ size_t lg_os_page_size(void)
  * the step, down to the smallest, which is tried some times.
  */
 #define SMALLEST_STEP (64 * LG_KIB)
-#define MOST_TRIES 100
 
 typedef struct stepped_call {
     enum lg_system_call name;
@@ -266,8 +265,7 @@ void lg_os_close(int fd)
     (void)CALL(close(fd) == 0);
 }
 
-/* Growing a file beyond RLIMIT_FSIZE raises SIGXFSZ, which kills; so that is looked up before. */
-static bool file_size_allowed(uint64_t size)
+bool lg_os_file_size_allowed(uint64_t size)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
@@ -280,7 +278,7 @@ int lg_os_truncate(int fd, uint64_t size)
     FAULT(LG_SYS_TRUNCATE);
     struct stat status;
     int error = CALL(fstat(fd, &status) == 0);
-    if (error == 0 && size > (uint64_t)status.st_size && !file_size_allowed(size))
+    if (error == 0 && size > (uint64_t)status.st_size && !lg_os_file_size_allowed(size))
         error = EFBIG;
     if (error != 0)
         return error;
@@ -300,7 +298,7 @@ static int allocate_file(const stepped_call *call, uint64_t at, uint64_t len)
 int lg_os_allocate_blocks(int fd, uint64_t offset, uint64_t len)
 {
     FAULT(LG_SYS_ALLOCATE);
-    if (!file_size_allowed(offset + len))
+    if (!lg_os_file_size_allowed(offset + len))
         return EFBIG;
     stepped_call call = {.name = LG_SYS_ALLOCATE, .call = allocate_file, .most = len, .fd = fd};
     return in_steps(&call, offset, len);

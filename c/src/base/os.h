@@ -29,6 +29,12 @@
     X(SEEK)          /* lseek: where a file has data */                                                      \
     X(IDENTIFY)      /* fstat: which file it is */                                                           \
     X(OPEN_APPEND)   /* open of a file that the statistics go to */                                          \
+    X(READ)          /* pread of what was spilled */                                                         \
+    X(WRITE)         /* pwrite of what is spilled */                                                         \
+    X(WRITE_BACK)    /* sync_file_range, where the page cache can't be gone past */                          \
+    X(DIRECT)        /* fcntl, statx: going past the page cache */                                           \
+    X(ON_DISK)       /* fstatfs, ioctl: what a file system keeps its files in */                             \
+    X(HOLD)          /* mmap, mremap of a file that must not go with its descriptor */                       \
     X(ADVISE_DISCARD)  /* madvise MADV_DONTNEED */                                                           \
     X(ADVISE_REMOVE)   /* madvise MADV_REMOVE */                                                             \
     X(ADVISE_HUGE)     /* madvise MADV_HUGEPAGE, MADV_NOHUGEPAGE */                                          \
@@ -57,7 +63,8 @@ enum lg_system_call {
 #ifdef LG_TESTING
 /* Asked before every system call; a result that isn't 0 is the errno to fail with. NULL: none fails. */
 extern LG_HIDDEN int (*lg_os_fault)(enum lg_system_call call);
-/* The same for each step of the calls that go in steps: at so many bytes of the file or of the range, so many. */
+/* The same for each step of the calls that go in steps: at so many bytes of the file or of the range, so many. For READ and
+ * WRITE a negative answer -n lets n bytes through. */
 extern LG_HIDDEN int (*lg_os_fault_step)(enum lg_system_call call, uint64_t at, uint64_t len);
 #endif
 
@@ -157,6 +164,35 @@ LG_HIDDEN int lg_os_present_pages(const void *addr, size_t len, uint64_t *out_pa
 
 /* Which of a range's pages are in memory: the lowest bit of a byte for each. What isn't may be swapped out. */
 LG_HIDDEN int lg_os_in_memory(void *addr, size_t len, unsigned char *out_pages);
+
+/* ---- what is spilled: os_disk.c */
+
+/* What reads and writes past the page cache must be whole multiples of: offsets and lengths, and addresses. 0: they go
+ * through it. */
+typedef struct lg_direct {
+    uint32_t offset, memory;
+} lg_direct;
+
+/* Has reads and writes of a descriptor go past the page cache, if the file system can. */
+LG_HIDDEN int lg_os_go_direct(int fd, lg_direct *out);
+/* Has them go through it again. */
+LG_HIDDEN int lg_os_go_cached(int fd);
+/* What was read or written through the page cache leaves it; what was written is on disk before that, as far as the system
+ * lets itself be asked. An error is one of the disk's. */
+LG_HIDDEN int lg_os_leave_cache(int fd, uint64_t offset, uint64_t len, bool written);
+/* 0 if the file is on disk, or on another machine; EMEDIUMTYPE if it is in memory. */
+LG_HIDDEN int lg_os_on_disk(int fd);
+/* All of it, whatever pieces the system takes it in; EIO where it takes or has no more. A part may be done on failure, also
+ * when it is EINTR. EFBIG, and no signal, above RLIMIT_FSIZE. */
+LG_HIDDEN int lg_os_write_at(int fd, const void *from, uint64_t len, uint64_t offset);
+LG_HIDDEN int lg_os_read_at(int fd, void *to, uint64_t len, uint64_t offset);
+/* Maps the beginning of a file, inaccessible, so that it lives on without its descriptor; children of a fork have it not.
+ * *addr is NULL, or the same of *len bytes, which grows, and may move. On failure both are as before. */
+LG_HIDDEN int lg_os_hold(int fd, uint64_t wanted, void **addr, uint64_t *len);
+/* Makes it readable. */
+LG_HIDDEN int lg_os_look(void *addr, uint64_t len);
+/* Brings a part in, so that reading it is no fault. Whole pages. EIO: it can't be read. */
+LG_HIDDEN int lg_os_bring_in(void *addr, uint64_t len);
 
 /* ---- threads */
 

@@ -27,4 +27,10 @@
         result_;                                                                                             \
     })
 
+/* Growing a file beyond RLIMIT_FSIZE, or writing there, raises SIGXFSZ, which kills; so that is looked up before. */
+LG_HIDDEN bool lg_os_file_size_allowed(uint64_t size);
+
+/* How often what is interrupted is tried again. */
+#define MOST_TRIES 100
+
 #endif

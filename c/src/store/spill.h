@@ -17,20 +17,8 @@
 #ifndef LG_SPILL_H
 #define LG_SPILL_H
 
-#include "../base/base.h"
 #include "../base/lock.h"
-
-/* A place, in the hands of whoever the region belongs to. All zero: none. */
-typedef struct lg_place {
-    uint64_t used;     /* bytes that were to be kept */
-    uint32_t at;       /* in the file, in units of LG_SPILL_UNIT */
-    uint32_t checksum; /* CRC-32C of these bytes, once they are written */
-    uint32_t file;     /* its number, which no other file of this process has had; 0: no place */
-    uint32_t slot;     /* where the store knows the file */
-} lg_place;
-_Static_assert(sizeof(lg_place) <= 24, "it fits into a descriptor beside what else that holds");
-
-#define LG_NO_PLACE ((lg_place){0})
+#include "place.h"
 
 /* Disk is taken in these; only what is used of the last one is written. */
 #define LG_SPILL_UNIT (64 * LG_KIB)
@@ -44,16 +32,17 @@ LG_HIDDEN bool lg_spill_on(void);
 /* Whether a directory can be spilled to: 0, or an errno; EMEDIUMTYPE: it is in memory itself. Opens a file there. */
 LG_HIDDEN int lg_spill_probe(const char *directory);
 
-/* Takes room for `used` bytes, at least 1: blocks on disk that nobody else can get. ENOSPC: the disk is full, or the bound is
- * reached, and nothing that is free could be given up; ENOENT: nothing is configured. */
+/* Takes room for `used` bytes, at least 1: blocks on disk that nobody else can get, where the file system reserves any.
+ * ENOSPC: the disk is full, or the bound is reached, and nothing that is free could be given up; ENOENT: nothing is
+ * configured. */
 LG_HIDDEN int lg_spill_take(uint64_t used, lg_place *out);
 
-/* Writes the region at `from` to its place, and notes the checksum. What follows the used bytes up to the end of a block may
- * be read. May have written a part when it fails; the place is as good as before. */
+/* Writes the region at `from` to its place, and notes the checksum. What follows the used bytes up to the end of a block is
+ * read too. May have written a part when it fails; the place is as good as before. */
 LG_HIDDEN int lg_spill_write(lg_place *place, const void *from);
 
-/* Reads all of it to `to`, the region's begin, writable. EBADMSG: it isn't what was written, or the file ends early. What
- * follows the used bytes up to the end of a page may be overwritten. May have read a part when it fails. */
+/* Reads all of it to `to`, the region's begin, writable. EBADMSG: it isn't what was written. What follows the used bytes up
+ * to the end of a block is overwritten. May have read a part when it fails. */
 LG_HIDDEN int lg_spill_load(const lg_place *place, void *to);
 
 /* Reads a part, [offset, offset + len) within the used bytes, to anywhere. The checksum is of the whole, so it is looked at
@@ -74,7 +63,7 @@ LG_HIDDEN uint64_t lg_spill_bytes(void);
 extern LG_HIDDEN lg_lock lg_spill_lock; /* for fork.c */
 /* In the child, with the lock still held: the files are closed here and stay the parent's. */
 LG_HIDDEN void lg_spill_forked(void);
-/* In a child that starts over, whose lock may be in any state. */
+/* The same in a child that starts over, whose lock and records may be in any state. */
 LG_HIDDEN void lg_spill_abandon(void);
 
 #endif

@@ -285,6 +285,13 @@ extern "C" {
     pub fn lgalloc_config_local_buffer_bytes(config: *mut lgalloc_config, bytes: usize);
 }
 extern "C" {
+    pub fn lgalloc_config_with_spill(
+        config: *mut lgalloc_config,
+        path: *const ::std::os::raw::c_char,
+        disk_bytes: usize,
+    ) -> lgalloc_status;
+}
+extern "C" {
     pub fn lgalloc_config_limit_bytes(config: *mut lgalloc_config, bytes: usize);
 }
 extern "C" {
