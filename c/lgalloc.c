@@ -41,10 +41,12 @@
 #endif
 
 /* regions: where a region can be. The arena with its descriptors, the threads' caches, the shared pools. */
-/* door: size_class.h counters.h bitmap.h arena.h deque.h thread.h transit.h pool.h */
+/* door: size_class.h counters.h bitmap.h descriptor.h class.h arena.h deque.h thread.h transit.h pool.h */
 #include "src/regions/size_class.h"
 #include "src/regions/counters.h"
 #include "src/regions/bitmap.c"
+#include "src/regions/descriptor.h"
+#include "src/regions/class.h"
 #include "src/regions/arena.c"
 #include "src/regions/deque.h"
 #include "src/regions/thread.c"

@@ -36,10 +36,10 @@
 #include "regions/thread.h"
 #include "regions/transit.h"
 
-/* The index of the class whose regions have so many bytes. */
-static inline unsigned unit_class(size_t bytes)
+/* The class whose regions have so many bytes, also where the arena has no room for them. */
+static inline lg_class *unit_class(size_t bytes)
 {
-    return lg_log2_ceil(bytes) - LG_CLASS_MIN;
+    return lg_class_at(lg_log2_ceil(bytes) - LG_CLASS_MIN);
 }
 
 /* ---------------------------------------------------------------- the verifier */
@@ -47,10 +47,10 @@ static inline unsigned unit_class(size_t bytes)
 /* Any thread. Dies where an invariant is broken. */
 static inline void unit_require_sound(bool contents)
 {
-    unsigned class_index;
-    const char *wrong = lg_verify(contents, &class_index);
+    unsigned log2;
+    const char *wrong = lg_verify(contents, &log2);
     if (wrong != NULL) {
-        print_error("size class %u: %s\n", class_index + LG_CLASS_MIN, wrong);
+        print_error("size class %u: %s\n", log2, wrong);
     }
     TEST_REQUIRE(wrong == NULL);
 }
@@ -58,10 +58,10 @@ static inline void unit_require_sound(bool contents)
 /* Main thread. */
 static inline void unit_assert_sound(bool contents)
 {
-    unsigned class_index;
-    const char *wrong = lg_verify(contents, &class_index);
+    unsigned log2;
+    const char *wrong = lg_verify(contents, &log2);
     if (wrong != NULL) {
-        fail_msg("size class %u: %s", class_index + LG_CLASS_MIN, wrong);
+        fail_msg("size class %u: %s", log2, wrong);
     }
 }
 
@@ -226,58 +226,58 @@ static inline lg_thread *unit_self(void)
 /* The index of a handle's region within its class. */
 static inline uint64_t unit_index(lgalloc_handle handle)
 {
-    unsigned class_index;
+    lg_class *cls;
     uint64_t index;
-    TEST_REQUIRE(lg_handle_find(handle, &class_index, &index));
+    TEST_REQUIRE(lg_handle_find(handle, &cls, &index));
     return index;
 }
 
-static inline uint64_t unit_state(unsigned class_index, uint64_t index)
+static inline uint64_t unit_state(lg_class *cls, uint64_t index)
 {
-    return lg_load_relaxed_64(&lg_region_at(class_index, index)->state);
+    return lg_load_relaxed_64(&lg_region_at(cls, index)->state);
 }
 
 /* Maps another area, whose regions go to the clean pool, as a refill does that finds nothing else. */
-static inline int unit_map_area(unsigned class_index, lg_area *out)
+static inline int unit_map_area(lg_class *cls, lg_area *out)
 {
     uint64_t first = 0;
     uint64_t count = 0;
     lg_lock_acquire(&lg_arena_lock);
-    int error = lg_supply_mapped(class_index, &first, &count);
+    int error = lg_supply_mapped(cls, &first, &count);
     if (error == 0) {
-        lg_pool_give_range(lg_self(), &lg_clean[class_index], class_index, first, count);
+        lg_pool_give_range(lg_self(), cls, LG_CLEAN_POOL, first, count);
     }
     lg_lock_release(&lg_arena_lock);
     if (error == 0 && out != NULL) {
-        TEST_REQUIRE(lg_area_next(class_index, first << (class_index + LG_CLASS_MIN), out));
-        TEST_REQUIRE(out->len == count << (class_index + LG_CLASS_MIN));
+        TEST_REQUIRE(lg_area_next(cls, lg_class_bytes(cls, first), out));
+        TEST_REQUIRE(out->len == lg_class_bytes(cls, count));
     }
     return error;
 }
 
 /* A thread's cache of one class. */
-static inline lg_bin *unit_bin(lg_thread *thread, unsigned class_index)
+static inline lg_bin *unit_bin(lg_thread *thread, lg_class *cls)
 {
-    return lg_bin_of(thread, class_index);
+    return lg_bin_of(thread, cls);
 }
 
-static inline uint64_t unit_cached(lg_thread *thread, unsigned class_index)
+static inline uint64_t unit_cached(lg_thread *thread, lg_class *cls)
 {
-    return lg_deque_count(&unit_bin(thread, class_index)->deque);
+    return lg_deque_count(&unit_bin(thread, cls)->deque);
 }
 
-static inline uint64_t unit_dirty(unsigned class_index)
+static inline uint64_t unit_dirty(lg_class *cls)
 {
     uint64_t counts[LG_CLASS_COUNT];
-    lg_pools_count(lg_dirty, counts);
-    return counts[class_index];
+    lg_pools_count(LG_DIRTY_POOL, counts);
+    return counts[lg_class_index(cls)];
 }
 
-static inline uint64_t unit_clean(unsigned class_index)
+static inline uint64_t unit_clean(lg_class *cls)
 {
     uint64_t counts[LG_CLASS_COUNT];
-    lg_pools_count(lg_clean, counts);
-    return counts[class_index];
+    lg_pools_count(LG_CLEAN_POOL, counts);
+    return counts[lg_class_index(cls)];
 }
 
 /* Takes `count` regions, writes to each, and frees them into the dirty pool. */

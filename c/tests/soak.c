@@ -337,8 +337,8 @@ static void manage(uint64_t *random, const struct timespec *epoch, bool may_fork
 
 static void verify(void)
 {
-    unsigned class_index;
-    const char *wrong = lg_verify(false, &class_index);
+    unsigned log2;
+    const char *wrong = lg_verify(false, &log2);
     if (wrong == NULL) {
         wrong = test_equations(false);
     }

@@ -13,7 +13,7 @@ enum { AREAS_MAX = 64 };
 
 /* A class's table, as it should be. */
 struct table {
-    unsigned class_index;
+    lg_class *cls;
     lg_area areas[AREAS_MAX];
     size_t count;
     uint64_t last_len;
@@ -32,7 +32,7 @@ static void set_dampener(struct table *table, uint64_t dampener)
  * one region. All are whole regions and whole chunks. */
 static uint64_t expected_len(const struct table *table)
 {
-    uint64_t unit = lg_max(lg_class_size(table->class_index), LG_CHUNK);
+    uint64_t unit = lg_max(lg_class_size(table->cls), LG_CHUNK);
     uint64_t growth = table->dampener == UINT64_MAX ? 0 : table->last_len / (table->dampener + 1);
     uint64_t len = table->last_len + lg_max(unit, growth);
     return lg_min(len / unit * unit, lg_max(GIB, unit));
@@ -46,7 +46,7 @@ static bool is_mapped(uint64_t offset)
 /* Maps an area where it must go: at the lowest free address that is aligned to a region. */
 static lg_area map(struct table *table)
 {
-    uint64_t unit = lg_max(lg_class_size(table->class_index), LG_CHUNK);
+    uint64_t unit = lg_max(lg_class_size(table->cls), LG_CHUNK);
     uint64_t len = expected_len(table);
     uint64_t start = 0;
     uint64_t gap = 0;
@@ -67,7 +67,7 @@ static lg_area map(struct table *table)
         at++;
     }
     lg_area area;
-    assert_int_equal(unit_map_area(table->class_index, &area), 0);
+    assert_int_equal(unit_map_area(table->cls, &area), 0);
     assert_int_equal(area.start, start);
     assert_int_equal(area.len, lg_min(len, gap));
     assert_true(table->count < AREAS_MAX);
@@ -78,10 +78,10 @@ static lg_area map(struct table *table)
     return area;
 }
 
-static bool try_release(unsigned class_index, uint64_t start, uint64_t len, uint64_t *dirty_bytes)
+static bool try_release(lg_class *cls, uint64_t start, uint64_t len, uint64_t *dirty_bytes)
 {
     lg_transit_enter(lg_self());
-    bool done = lg_chunks_release(class_index, start >> LG_CHUNK_LOG2, len >> LG_CHUNK_LOG2, dirty_bytes);
+    bool done = lg_chunks_release(cls, start >> LG_CHUNK_LOG2, len >> LG_CHUNK_LOG2, dirty_bytes);
     lg_transit_leave(lg_self());
     return done;
 }
@@ -89,7 +89,7 @@ static bool try_release(unsigned class_index, uint64_t start, uint64_t len, uint
 static void release(struct table *table, size_t at)
 {
     uint64_t dirty_bytes;
-    assert_true(try_release(table->class_index, table->areas[at].start, table->areas[at].len, &dirty_bytes));
+    assert_true(try_release(table->cls, table->areas[at].start, table->areas[at].len, &dirty_bytes));
     table->count--;
     memmove(&table->areas[at], &table->areas[at + 1], (table->count - at) * sizeof(lg_area));
     if (table->count == 0) {
@@ -103,19 +103,19 @@ static void assert_same_table(const struct table *table)
     uint64_t offset = 0;
     uint64_t bytes = 0;
     for (size_t i = 0; i < table->count; i++) {
-        assert_true(lg_area_next(table->class_index, offset, &area));
+        assert_true(lg_area_next(table->cls, offset, &area));
         assert_int_equal(area.start, table->areas[i].start);
         assert_int_equal(area.len, table->areas[i].len);
         assert_int_equal(area.kind, table->areas[i].kind);
         /* Any byte of it finds it. */
-        assert_true(lg_area_next(table->class_index, area.start + area.len - 1, &area));
+        assert_true(lg_area_next(table->cls, area.start + area.len - 1, &area));
         assert_int_equal(area.start, table->areas[i].start);
         offset = area.start + area.len;
         bytes += area.len;
     }
-    assert_false(lg_area_next(table->class_index, offset, &area));
-    assert_int_equal(lg_area_count(table->class_index), table->count);
-    assert_int_equal(lg_area_bytes(table->class_index), bytes);
+    assert_false(lg_area_next(table->cls, offset, &area));
+    assert_int_equal(lg_area_count(table->cls), table->count);
+    assert_int_equal(lg_area_bytes(table->cls), bytes);
 }
 
 static bool narrow(uint64_t bytes)
@@ -135,7 +135,7 @@ static void areas_grow(void **state)
     static const size_t sizes[] = {64 * KIB, 2 * MIB, 64 * MIB, GIB};
     for (size_t i = 0; i < TEST_COUNT(dampeners); i++) {
         for (size_t j = 0; j < TEST_COUNT(sizes); j++) {
-            struct table table = {.class_index = unit_class(sizes[j])};
+            struct table table = {.cls = unit_class(sizes[j])};
             (void)lgalloc_purge();
             set_dampener(&table, dampeners[i]);
             for (size_t n = 0; n < (sizes[j] == GIB ? 3 : 8); n++) {
@@ -159,7 +159,7 @@ static void growth_in_figures(void **state)
     }
     static const uint64_t doubled[] = {32, 64, 128, 256, 512, 1024, 1024};
     static const uint64_t dampened[] = {32, 64, 96, 128, 192, 288, 416, 608, 896, 1024}; /* whole chunks */
-    struct table table = {.class_index = unit_class(2 * MIB)};
+    struct table table = {.cls = unit_class(2 * MIB)};
     set_dampener(&table, 0);
     for (size_t i = 0; i < TEST_COUNT(doubled); i++) {
         assert_int_equal(map(&table).len, doubled[i] * MIB);
@@ -178,7 +178,7 @@ static void gaps_first(void **state)
     if (narrow(8 * GIB)) {
         TEST_SKIP("too little address space for several areas");
     }
-    struct table table = {.class_index = unit_class(MIB)};
+    struct table table = {.cls = unit_class(MIB)};
     set_dampener(&table, UINT64_MAX);
     uint64_t random = 17;
     for (size_t i = 0; i < test_scale(400, 60); i++) {
@@ -199,10 +199,10 @@ static void gaps_first(void **state)
 static void no_address_is_left(void **state)
 {
     (void)unit_self();
-    unsigned c = (unsigned)lg_layout_.classes - 1; /* of which the fewest regions fit */
-    uint64_t regions = lg_class_regions(c);
+    lg_class *c = lg_class_at((unsigned)lg_layout_.classes - 1); /* of which the fewest regions fit */
+    uint64_t regions = lg_class_room(c);
     uint64_t mapped = 0;
-    for (lg_area area; mapped < regions; mapped += area.len >> (c + LG_CLASS_MIN)) {
+    for (lg_area area; mapped < regions; mapped += lg_class_regions(c, area.len)) {
         assert_int_equal(unit_map_area(c, &area), 0);
     }
     assert_int_equal(mapped, regions);
@@ -223,7 +223,7 @@ static void no_address_is_left(void **state)
 
 static void only_what_is_free(void **state)
 {
-    unsigned c = unit_class(2 * MIB);
+    lg_class *c = unit_class(2 * MIB);
     lgalloc_handle handle = test_take(2 * MIB);
     test_mark(handle, 1);
     uint64_t dirty_bytes;
@@ -246,11 +246,11 @@ static void only_what_is_free(void **state)
     assert_true(lg_chunk_is_free(c, area.start >> LG_CHUNK_LOG2, &held));
     assert_int_equal(held, 2 * MIB);
     uint64_t charged = lg_charged();
-    uint64_t released = lg_area_released(c);
+    uint64_t released = lg_load_relaxed_64(&c->areas_released);
     assert_true(try_release(c, area.start, area.len, &dirty_bytes));
     assert_int_equal(dirty_bytes, 2 * MIB);
     assert_int_equal(lg_charged(), charged - 2 * MIB);
-    assert_int_equal(lg_area_released(c), released + 1);
+    assert_int_equal(lg_load_relaxed_64(&c->areas_released), released + 1);
     assert_int_equal(lg_area_count(c), 0);
     assert_int_equal(unit_clean(c), 0);
     assert_false(test_mapping_flag(handle.ptr, "rd"));
@@ -259,7 +259,7 @@ static void only_what_is_free(void **state)
 
 static void comes_back_as_zeros(void **state)
 {
-    unsigned c = unit_class(MIB);
+    lg_class *c = unit_class(MIB);
     lgalloc_handle handle = test_take(MIB);
     memset(handle.ptr, 0xab, handle.len);
     void *first = handle.ptr;
@@ -347,7 +347,7 @@ static void neighbours_of_two_kinds(void **state)
 /* What can't be unmapped stays, with all its regions. */
 static void stays_where_unmapping_fails(void **state)
 {
-    unsigned c = unit_class(2 * MIB);
+    lg_class *c = unit_class(2 * MIB);
     unit_make_dirty(4, 2 * MIB);
     lg_area area;
     assert_true(lg_area_next(c, 0, &area));
@@ -406,7 +406,7 @@ static void offsets_are_those_of_the_arena(void **state)
     if (narrow(8 * GIB)) {
         TEST_SKIP("too little address space for several areas");
     }
-    unsigned c = unit_class(2 * MIB);
+    lg_class *c = unit_class(2 * MIB);
     lgalloc_handle handles[100]; /* more than two areas */
     test_take_all(handles, TEST_COUNT(handles), 2 * MIB);
     assert_true(lg_area_count(c) >= 3);
@@ -435,7 +435,7 @@ static void a_file_for_each_directory(void **state)
     }
     size_t before = open_files();
     char *other = test_dir_make();
-    struct table table = {.class_index = unit_class(MIB)};
+    struct table table = {.cls = unit_class(MIB)};
     set_dampener(&table, UINT64_MAX);
     int first = file_of(map(&table));
     assert_int_equal(file_of(map(&table)), first);
@@ -481,7 +481,7 @@ static void files_shrink_and_lose_their_blocks(void **state)
     if (narrow(8 * GIB)) {
         TEST_SKIP("too little address space for several areas");
     }
-    struct table table = {.class_index = unit_class(2 * MIB)};
+    struct table table = {.cls = unit_class(2 * MIB)};
     set_dampener(&table, UINT64_MAX);
     for (size_t i = 0; i < 3; i++) {
         (void)map(&table); /* of 32, 64 and 96 MiB */
@@ -509,13 +509,13 @@ static void files_shrink_and_lose_their_blocks(void **state)
     assert_int_equal(size_of(fd), 32 * MIB);
     assert_in_range(blocks_of(fd), 1, blocks - 80 * 64 * KIB);
     release(&table, 0);
-    assert_int_equal(lg_area_count(table.class_index), 0);
+    assert_int_equal(lg_area_count(table.cls), 0);
 }
 
 /* Usage is that of all files of the class. */
 static void usage_of_all_files(void **state)
 {
-    unsigned c = unit_class(MIB);
+    lg_class *c = unit_class(MIB);
     uint64_t files, size, allocated;
     assert_int_equal(lg_backing_usage(c, &files, &size, &allocated), 0);
     assert_int_equal(files, 0);
@@ -542,7 +542,7 @@ static void nothing_is_left_of_a_failure(void **state)
 {
     static const enum lg_system_call steps[] = {LG_SYS_COMMIT, LG_SYS_OPEN, LG_SYS_TRUNCATE, LG_SYS_MAP_FILE};
     bool file = test_backing(state) == LGALLOC_BACKING_FILE;
-    unsigned c = unit_class(4 * MIB);
+    lg_class *c = unit_class(4 * MIB);
     (void)unit_self();
     (void)lgalloc_purge();
     size_t files = open_files();
@@ -579,7 +579,7 @@ static void small_where_large_is_refused(void **state)
         TEST_SKIP("too little address space for several areas");
     }
     bool file = test_backing(state) == LGALLOC_BACKING_FILE;
-    unsigned c = unit_class(MIB);
+    lg_class *c = unit_class(MIB);
     lg_area area;
     assert_int_equal(unit_map_area(c, &area), 0);
     assert_int_equal(unit_map_area(c, &area), 0);
@@ -627,7 +627,7 @@ static void set_reserve_blocks(bool reserve)
 static bool has_its_blocks(lgalloc_handle handle)
 {
     lg_area area;
-    unsigned c = unit_class(handle.len);
+    lg_class *c = unit_class(handle.len);
     TEST_REQUIRE(lg_area_next(c, (uint64_t)((char *)handle.ptr - lg_arena_address(0)), &area));
     return blocks_of(file_of(area)) >= handle.len;
 }

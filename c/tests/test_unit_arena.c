@@ -19,14 +19,17 @@ static void lays_out(void)
     TEST_REQUIRE(arena != 0 && (arena & (arena - 1)) == 0 && base % arena == 0);
     TEST_REQUIRE(lg_layout_.chunks == arena / LG_CHUNK && lg_load_relaxed_64(&lg_chunks_count) == lg_layout_.chunks);
     TEST_REQUIRE(lg_layout_.classes != 0 && lg_layout_.classes <= LG_CLASS_COUNT);
-    for (unsigned c = 0; c < LG_CLASS_COUNT; c++) {
-        TEST_REQUIRE((c < lg_layout_.classes) == (lg_class_size(c) <= arena));
-        if (c >= lg_layout_.classes) {
-            TEST_REQUIRE(lg_load_relaxed_64(&lg_class_at(c)->limit) == 0);
+    for (unsigned i = 0; i < LG_CLASS_COUNT; i++) {
+        lg_class *c = lg_class_at(i);
+        TEST_REQUIRE(c->log2 == LG_CLASS_MIN + i && lg_class_index(c) == i);
+        TEST_REQUIRE((i < lg_layout_.classes) == (lg_class_size(c) <= arena));
+        TEST_REQUIRE(lg_class_for(lg_class_size(c)) == (i < lg_layout_.classes ? c : NULL));
+        if (i >= lg_layout_.classes) {
+            TEST_REQUIRE(lg_load_relaxed_64(&c->limit) == 0);
             continue;
         }
         /* Each class numbers its regions over the whole arena. */
-        uint64_t regions = lg_class_regions(c);
+        uint64_t regions = lg_class_room(c);
         TEST_REQUIRE(regions == arena / lg_class_size(c) && regions != 0);
         TEST_REQUIRE((uintptr_t)lg_region_address(c, 0) == base);
         TEST_REQUIRE((uintptr_t)lg_region_address(c, regions - 1) == base + arena - lg_class_size(c));
@@ -42,12 +45,12 @@ static void lays_out(void)
 static void metadata_is_apart(void)
 {
     uintptr_t at = 0;
-    for (unsigned c = 0; c < lg_layout_.classes; c++) {
-        uintptr_t words = (uintptr_t)lg_layout_.bitmap_words[c];
+    LG_EACH_CLASS(c) {
+        uintptr_t words = (uintptr_t)c->bitmap_words;
         uintptr_t regions = (uintptr_t)lg_region_at(c, 0);
         TEST_REQUIRE(words >= at);
-        TEST_REQUIRE(regions >= words + 2 * lg_bitmap_words(lg_class_regions(c)) * sizeof(lg_a64));
-        at = (uintptr_t)lg_region_at(c, lg_class_regions(c));
+        TEST_REQUIRE(regions >= words + 2 * lg_bitmap_words(lg_class_room(c)) * sizeof(lg_a64));
+        at = (uintptr_t)lg_region_at(c, lg_class_room(c));
     }
     TEST_REQUIRE((uintptr_t)lg_layout_.notes >= at);
     TEST_REQUIRE((uintptr_t)lg_layout_.threads >= (uintptr_t)lg_layout_.notes + lg_layout_.chunks * LG_NOTE_BYTES);
@@ -63,10 +66,11 @@ static void enable(void)
 
 static void every_class_answers(void)
 {
-    for (unsigned c = 0; c < LG_CLASS_COUNT; c++) {
+    for (unsigned i = 0; i < LG_CLASS_COUNT; i++) {
+        const lg_class *c = lg_class_at(i);
         lgalloc_handle handle;
         lgalloc_status status = lgalloc_allocate(lg_class_size(c), 1, 1, NULL, NULL, &handle);
-        if (c >= lg_layout_.classes) {
+        if (i >= lg_layout_.classes) {
             TEST_REQUIRE(status == LGALLOC_STATUS_OUT_OF_MEMORY && handle.len == 0);
             continue;
         }
@@ -75,8 +79,8 @@ static void every_class_answers(void)
         TEST_REQUIRE((uintptr_t)handle.ptr % handle.len == 0);
         TEST_REQUIRE((size_t)((char *)handle.ptr - lg_arena_address(0)) < lg_layout_.arena_bytes);
         TEST_REQUIRE(lg_region_address(c, unit_index(handle)) == handle.ptr);
-        test_mark(handle, c);
-        TEST_REQUIRE(test_marked(handle, c));
+        test_mark(handle, i);
+        TEST_REQUIRE(test_marked(handle, i));
         lgalloc_deallocate(handle);
     }
     unit_require_sound(false);
@@ -166,8 +170,8 @@ static void grows_by_need(void *arg)
 {
     enable();
     (void)unit_self();
-    unsigned c = unit_class(2 * MIB);
-    TEST_REQUIRE(lg_load_relaxed_64(&lg_class_at(c)->limit) == 0);
+    lg_class *c = unit_class(2 * MIB);
+    TEST_REQUIRE(lg_load_relaxed_64(&c->limit) == 0);
     uint64_t before = lg_load_relaxed_64(&lg_metadata_bytes);
 
     lg_lock_acquire(&lg_arena_lock);
@@ -175,13 +179,13 @@ static void grows_by_need(void *arg)
     unsigned refused = 0;
     unit_fault_arm(UNIT_CALL(COMMIT), 0, 1, ENOMEM);
     while (lg_class_extend(c, 0, 100) != 0) {
-        TEST_REQUIRE(lg_load_relaxed_64(&lg_class_at(c)->limit) == 0);
+        TEST_REQUIRE(lg_load_relaxed_64(&c->limit) == 0);
         refused++;
         unit_fault_arm(UNIT_CALL(COMMIT), 1, 1, ENOMEM);
     }
     unit_fault_off();
     TEST_REQUIRE(refused >= 2);
-    TEST_REQUIRE(lg_load_relaxed_64(&lg_class_at(c)->limit) == 100);
+    TEST_REQUIRE(lg_load_relaxed_64(&c->limit) == 100);
     TEST_REQUIRE(lg_load_relaxed_64(&lg_metadata_bytes) >= before + 100 * sizeof(lg_region));
     for (uint64_t i = 0; i < 100; i++) {
         TEST_REQUIRE(unit_state(c, i) == LG_CLEAN);
@@ -190,10 +194,10 @@ static void grows_by_need(void *arg)
     before = lg_load_relaxed_64(&lg_metadata_bytes);
     /* Never shrinks, and what is there stays. */
     TEST_REQUIRE(lg_class_extend(c, 20, 30) == 0);
-    TEST_REQUIRE(lg_load_relaxed_64(&lg_class_at(c)->limit) == 100);
-    uint64_t most = lg_min(5000, lg_class_regions(c));
+    TEST_REQUIRE(lg_load_relaxed_64(&c->limit) == 100);
+    uint64_t most = lg_min(5000, lg_class_room(c));
     TEST_REQUIRE(lg_class_extend(c, most - 50, 50) == 0);
-    TEST_REQUIRE(lg_load_relaxed_64(&lg_class_at(c)->limit) == most);
+    TEST_REQUIRE(lg_load_relaxed_64(&c->limit) == most);
     for (uint64_t i = 0; i < most; i++) {
         TEST_REQUIRE(lg_load_relaxed_32(&lg_region_at(c, i)->has_blocks) == (i < 100 ? i : 0));
         lg_store_relaxed_32(&lg_region_at(c, i)->has_blocks, 0);
@@ -211,34 +215,34 @@ static void descriptors_come_as_needed(void **state)
 static void pointers_speak_for_themselves(void *arg)
 {
     enable();
-    for (unsigned c = 0; c < lg_min(LG_CLASS_COUNT, 10); c++) {
+    for (lg_class *c = lg_classes; c < lg_classes + lg_min(LG_CLASS_COUNT, 10); c++) {
         lgalloc_handle handle = test_take(lg_class_size(c));
-        unsigned class_index = 99;
+        lg_class *cls = NULL;
         uint64_t index = 99;
-        TEST_REQUIRE(lg_handle_find(handle, &class_index, &index));
-        TEST_REQUIRE(class_index == c && lg_region_address(c, index) == handle.ptr);
-        TEST_REQUIRE(!lg_handle_find((lgalloc_handle){handle.ptr, handle.len / 2}, &class_index, &index));
-        TEST_REQUIRE(!lg_handle_find((lgalloc_handle){handle.ptr, handle.len * 2}, &class_index, &index));
-        TEST_REQUIRE(!lg_handle_find((lgalloc_handle){handle.ptr, handle.len + 1}, &class_index, &index));
-        TEST_REQUIRE(!lg_handle_find((lgalloc_handle){handle.ptr, 0}, &class_index, &index));
+        TEST_REQUIRE(lg_handle_find(handle, &cls, &index));
+        TEST_REQUIRE(cls == c && lg_region_address(c, index) == handle.ptr);
+        TEST_REQUIRE(!lg_handle_find((lgalloc_handle){handle.ptr, handle.len / 2}, &cls, &index));
+        TEST_REQUIRE(!lg_handle_find((lgalloc_handle){handle.ptr, handle.len * 2}, &cls, &index));
+        TEST_REQUIRE(!lg_handle_find((lgalloc_handle){handle.ptr, handle.len + 1}, &cls, &index));
+        TEST_REQUIRE(!lg_handle_find((lgalloc_handle){handle.ptr, 0}, &cls, &index));
         char *start = handle.ptr;
-        TEST_REQUIRE(!lg_handle_find((lgalloc_handle){start + 1, handle.len}, &class_index, &index));
-        TEST_REQUIRE(!lg_handle_find((lgalloc_handle){start + handle.len / 2, handle.len}, &class_index, &index));
-        TEST_REQUIRE(!lg_handle_find((lgalloc_handle){start + handle.len, handle.len}, &class_index, &index));
-        void *last = lg_region_address(c, lg_class_regions(c) - 1);
-        TEST_REQUIRE(!lg_handle_find((lgalloc_handle){last, handle.len}, &class_index, &index));
+        TEST_REQUIRE(!lg_handle_find((lgalloc_handle){start + 1, handle.len}, &cls, &index));
+        TEST_REQUIRE(!lg_handle_find((lgalloc_handle){start + handle.len / 2, handle.len}, &cls, &index));
+        TEST_REQUIRE(!lg_handle_find((lgalloc_handle){start + handle.len, handle.len}, &cls, &index));
+        void *last = lg_region_address(c, lg_class_room(c) - 1);
+        TEST_REQUIRE(!lg_handle_find((lgalloc_handle){last, handle.len}, &cls, &index));
         lgalloc_deallocate(handle);
-        TEST_REQUIRE(!lg_handle_find(handle, &class_index, &index));
+        TEST_REQUIRE(!lg_handle_find(handle, &cls, &index));
     }
     uintptr_t base = (uintptr_t)lg_arena_address(0);
-    unsigned class_index;
+    lg_class *cls;
     uint64_t index;
-    TEST_REQUIRE(!lg_handle_find((lgalloc_handle){(void *)(base - 64 * KIB), 64 * KIB}, &class_index, &index));
+    TEST_REQUIRE(!lg_handle_find((lgalloc_handle){(void *)(base - 64 * KIB), 64 * KIB}, &cls, &index));
     TEST_REQUIRE(!lg_handle_find((lgalloc_handle){(void *)(base + lg_layout_.arena_bytes), 64 * KIB},
-                                 &class_index, &index));
-    TEST_REQUIRE(!lg_handle_find((lgalloc_handle){NULL, 64 * KIB}, &class_index, &index));
-    TEST_REQUIRE(!lg_handle_find((lgalloc_handle){&base, 64 * KIB}, &class_index, &index));
-    TEST_REQUIRE(!lg_handle_find((lgalloc_handle){(void *)UINTPTR_MAX, 64 * KIB}, &class_index, &index));
+                                 &cls, &index));
+    TEST_REQUIRE(!lg_handle_find((lgalloc_handle){NULL, 64 * KIB}, &cls, &index));
+    TEST_REQUIRE(!lg_handle_find((lgalloc_handle){&base, 64 * KIB}, &cls, &index));
+    TEST_REQUIRE(!lg_handle_find((lgalloc_handle){(void *)UINTPTR_MAX, 64 * KIB}, &cls, &index));
 }
 
 static void finding_a_region_by_address(void **state)

@@ -16,13 +16,14 @@ static void class_of_a_size(void **state)
         }
         assert_int_equal(lg_log2_ceil(size / 2 + 1), log2);
     }
-    for (unsigned c = 0; c < LG_CLASS_COUNT; c++) {
-        assert_int_equal(lg_class_size(c), (size_t)1 << (LGALLOC_SIZE_CLASS_MIN_LOG2 + c));
-        assert_int_equal(unit_class(lg_class_size(c)), c);
-        assert_int_equal(unit_class(lg_class_size(c) - 1), c);
+    for (unsigned i = 0; i < LG_CLASS_COUNT; i++) {
+        const lg_class *c = lg_class_at(i);
+        assert_int_equal(lg_class_size(c), (size_t)1 << (LGALLOC_SIZE_CLASS_MIN_LOG2 + i));
+        assert_ptr_equal(unit_class(lg_class_size(c)), c);
+        assert_ptr_equal(unit_class(lg_class_size(c) - 1), c);
     }
-    assert_int_equal(lg_class_size(0), 64 * KIB);
-    assert_int_equal(lg_class_size(LG_CLASS_COUNT - 1), 64 * GIB);
+    assert_int_equal(LG_SMALLEST_REGION, 64 * KIB);
+    assert_int_equal(LG_LARGEST_REGION, 64 * GIB);
 }
 
 /* Every request is rounded to the smallest class that holds it. */

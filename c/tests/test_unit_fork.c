@@ -90,7 +90,7 @@ static void lives(void *arg)
     unit_require_sound(true);
     if (!others_allocate || !anonymous) {
         TEST_REQUIRE(lg_charged() == 0);
-        for (unsigned c = 0; c < lg_layout_.classes; c++) {
+        LG_EACH_CLASS(c) {
             TEST_REQUIRE(lg_area_count(c) == 0);
         }
     }
@@ -150,7 +150,7 @@ static void caches_of_vanished_threads(void **state)
 
 /* ---------------------------------------------------------------- in the middle of things */
 
-static lg_thread *find_record(unsigned c, uint64_t at_least)
+static lg_thread *find_record(lg_class *c, uint64_t at_least)
 {
     for (uint32_t id = 0; id < lg_threads_high(); id++) {
         if (lg_thread_at(id) != lg_self() && unit_cached(lg_thread_at(id), c) >= at_least) {
@@ -171,7 +171,7 @@ static void in_the_middle_of_a_pop(void **state)
 {
     TEST_SKIP_FORK_WITH_THREADS();
     struct test_actor actor;
-    unsigned c = unit_class(MIB);
+    lg_class *c = unit_class(MIB);
     (void)unit_self();
     take_used(state);
     test_actor_start(&actor);

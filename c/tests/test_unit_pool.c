@@ -99,15 +99,15 @@ static void no_more_than_the_limit(void **state)
 
 static void counts_what_is_there(void **state)
 {
-    unsigned c = unit_class(64 * KIB);
+    lg_class *c = unit_class(64 * KIB);
     lg_area area;
     (void)unit_self();
     (void)lgalloc_purge();
     /* Before the first area there is nothing to look at. */
-    unsigned last = (unsigned)lg_layout_.classes - 1;
-    if (lg_load_relaxed_64(&lg_class_at(last)->limit) == 0) {
-        assert_int_equal(lg_pool_claim(lg_self(), &lg_clean[last], last, 64, false).mask, 0);
-        assert_int_equal(lg_pool_claim(lg_self(), &lg_dirty[last], last, 64, true).mask, 0);
+    lg_class *last = lg_class_at((unsigned)lg_layout_.classes - 1);
+    if (lg_load_relaxed_64(&last->limit) == 0) {
+        assert_int_equal(lg_pool_claim(lg_self(), last, LG_CLEAN_POOL, 64, false).mask, 0);
+        assert_int_equal(lg_pool_claim(lg_self(), last, LG_DIRTY_POOL, 64, true).mask, 0);
     }
     assert_int_equal(unit_map_area(c, &area), 0);
     uint64_t regions = area.len / (64 * KIB);
@@ -115,23 +115,23 @@ static void counts_what_is_there(void **state)
     assert_int_equal(unit_dirty(c), 0);
 
     assert_true(lg_charge(10 * 64 * KIB));
-    lg_batch batch = lg_pool_claim(lg_self(), &lg_clean[c], c, 10, false);
+    lg_batch batch = lg_pool_claim(lg_self(), c, LG_CLEAN_POOL, 10, false);
     assert_int_equal(batch.word, 0);
     assert_int_equal(batch.mask, 0x3ff);
     assert_int_equal(unit_clean(c), regions - 10);
-    lg_batch scanned = lg_pool_claim(lg_self(), &lg_clean[c], c, 1, true);
+    lg_batch scanned = lg_pool_claim(lg_self(), c, LG_CLEAN_POOL, 1, true);
     assert_int_equal(scanned.mask, 0x400);
-    lg_pool_give(lg_self(), &lg_clean[c], c, scanned);
+    lg_pool_give(lg_self(), c, LG_CLEAN_POOL, scanned);
 
     /* Part of a batch is there, or none of it. */
-    lg_batch part = lg_pool_claim_mask(lg_self(), &lg_clean[c], c, (lg_batch){0, 0xf00});
+    lg_batch part = lg_pool_claim_mask(lg_self(), c, LG_CLEAN_POOL, (lg_batch){0, 0xf00});
     assert_int_equal(part.mask, 0xc00);
     assert_int_equal(unit_clean(c), regions - 12);
-    lg_pool_give(lg_self(), &lg_clean[c], c, part);
-    assert_int_equal(lg_pool_claim_mask(lg_self(), &lg_clean[c], c, (lg_batch){0, 0x3ff}).mask, 0);
-    assert_int_equal(lg_pool_claim_mask(lg_self(), &lg_dirty[c], c, (lg_batch){0, ~(uint64_t)0}).mask, 0);
+    lg_pool_give(lg_self(), c, LG_CLEAN_POOL, part);
+    assert_int_equal(lg_pool_claim_mask(lg_self(), c, LG_CLEAN_POOL, (lg_batch){0, 0x3ff}).mask, 0);
+    assert_int_equal(lg_pool_claim_mask(lg_self(), c, LG_DIRTY_POOL, (lg_batch){0, ~(uint64_t)0}).mask, 0);
     assert_int_equal(unit_clean(c), regions - 10);
-    lg_pool_give(lg_self(), &lg_clean[c], c, (lg_batch){5, 0});
+    lg_pool_give(lg_self(), c, LG_CLEAN_POOL, (lg_batch){5, 0});
     assert_int_equal(unit_clean(c), regions - 10);
 
     /* They go to the pool that their state names; the clean are discharged. */
@@ -155,7 +155,7 @@ static void counts_what_is_there(void **state)
 
 static void ranges_of_any_length(void **state)
 {
-    unsigned c = unit_class(64 * KIB);
+    lg_class *c = unit_class(64 * KIB);
     lg_area area;
     assert_int_equal(unit_map_area(c, &area), 0);
     uint64_t regions = area.len / (64 * KIB);
@@ -166,10 +166,10 @@ static void ranges_of_any_length(void **state)
         uint64_t next = first, left = count;
         while (left != 0) {
             lg_batch batch = lg_batch_split(&next, &left);
-            assert_int_equal(lg_pool_claim_mask(lg_self(), &lg_clean[c], c, batch).mask, batch.mask);
+            assert_int_equal(lg_pool_claim_mask(lg_self(), c, LG_CLEAN_POOL, batch).mask, batch.mask);
         }
         assert_int_equal(unit_clean(c), regions - count);
-        lg_pool_give_range(lg_self(), &lg_clean[c], c, first, count);
+        lg_pool_give_range(lg_self(), c, LG_CLEAN_POOL, first, count);
         assert_int_equal(unit_clean(c), regions);
     }
     unit_assert_sound(false);
@@ -177,9 +177,9 @@ static void ranges_of_any_length(void **state)
 
 static void commits_once(void **state)
 {
-    unsigned c = unit_class(32 * MIB);
+    lg_class *c = unit_class(32 * MIB);
     (void)unit_self();
-    if (c >= lg_layout_.classes) {
+    if (lg_class_for(32 * MIB) == NULL) {
         TEST_SKIP("too little address space for large regions");
     }
     lg_area area;
@@ -196,18 +196,18 @@ static void commits_once(void **state)
 static void gives_twice(void *arg)
 {
     lgalloc_handle handle = test_take(MIB);
-    unsigned c = unit_class(MIB);
+    lg_class *c = unit_class(MIB);
     uint64_t index = unit_index(handle);
     lgalloc_deallocate(handle);
     lgalloc_thread_flush();
-    lg_pool_give(lg_self(), &lg_dirty[c], c, lg_batch_of(index));
+    lg_pool_give(lg_self(), c, LG_DIRTY_POOL, lg_batch_of(index));
 }
 
 /* A region in the own cache twice, as after two threads freed it in the same instant and one stole it from the other. */
 static lgalloc_handle cache_twice(void)
 {
     lgalloc_handle handle = test_take(MIB);
-    unsigned c = unit_class(MIB);
+    lg_class *c = unit_class(MIB);
     lg_region *region = lg_region_at(c, unit_index(handle));
     lgalloc_thread_flush(); /* so that there is space for both */
     lgalloc_deallocate(handle);
@@ -272,13 +272,13 @@ static void found_out(void **state)
 /* The verifier sees each of these, which nothing else would tell apart from order. */
 static void breaks_a_state(void)
 {
-    unsigned c = unit_class(MIB);
+    lg_class *c = unit_class(MIB);
     lg_store_relaxed_64(&lg_region_at(c, 1)->state, lg_state_in_use(lg_region_address(c, 1)));
 }
 
 static void breaks_a_count(void)
 {
-    lg_add_relaxed_64(&lg_dirty[unit_class(MIB)].pooled, 1);
+    lg_add_relaxed_64(&unit_class(MIB)->pooled[LG_DIRTY_POOL], 1);
 }
 
 static void breaks_the_charge(void)
@@ -288,23 +288,23 @@ static void breaks_the_charge(void)
 
 static void loses_a_region(void)
 {
-    (void)lg_pool_claim(lg_self(), &lg_clean[unit_class(MIB)], unit_class(MIB), 1, false);
+    (void)lg_pool_claim(lg_self(), unit_class(MIB), LG_CLEAN_POOL, 1, false);
 }
 
 static void puts_one_in_two_pools(void)
 {
-    unsigned c = unit_class(MIB);
+    lg_class *c = unit_class(MIB);
     TEST_REQUIRE(unit_dirty(c) != 0);
-    lg_batch batch = lg_pool_claim(lg_self(), &lg_dirty[c], c, 1, false);
-    lg_pool_give(lg_self(), &lg_dirty[c], c, batch);
-    lg_pool_give(lg_self(), &lg_clean[c], c, batch);
+    lg_batch batch = lg_pool_claim(lg_self(), c, LG_DIRTY_POOL, 1, false);
+    lg_pool_give(lg_self(), c, LG_DIRTY_POOL, batch);
+    lg_pool_give(lg_self(), c, LG_CLEAN_POOL, batch);
 }
 
 static void writes_to_a_clean_one(void)
 {
-    unsigned c = unit_class(MIB);
-    lg_batch batch = lg_pool_claim(lg_self(), &lg_clean[c], c, 1, false);
-    lg_pool_give(lg_self(), &lg_clean[c], c, batch);
+    lg_class *c = unit_class(MIB);
+    lg_batch batch = lg_pool_claim(lg_self(), c, LG_CLEAN_POOL, 1, false);
+    lg_pool_give(lg_self(), c, LG_CLEAN_POOL, batch);
     char *address = lg_region_address(c, lg_batch_pop_lowest(&batch));
     lg_unpoison(address, MIB);
     address[5000] = 1;
@@ -316,10 +316,10 @@ static void breaks_and_verifies(void *arg)
     unit_make_dirty(6, MIB);
     unit_require_sound(true);
     (*breaks)();
-    unsigned class_index = 99;
-    const char *wrong = lg_verify(true, &class_index);
+    unsigned log2 = 0;
+    const char *wrong = lg_verify(true, &log2);
     TEST_REQUIRE(wrong != NULL && wrong[0] != '\0');
-    TEST_REQUIRE(class_index == unit_class(MIB) || class_index == 0);
+    TEST_REQUIRE(log2 == 20 || log2 == LG_CLASS_MIN);
 }
 
 static void the_verifier_sees_it(void **state)

@@ -10,7 +10,7 @@ static enum lg_system_call clearing(void **state)
     return test_backing(state) == LGALLOC_BACKING_FILE ? LG_SYS_ADVISE_REMOVE : LG_SYS_ADVISE_DISCARD;
 }
 
-static uint64_t reclaim(unsigned c, uint64_t regions, uint64_t bytes)
+static uint64_t reclaim(lg_class *c, uint64_t regions, uint64_t bytes)
 {
     return lg_reclaim_dirty(lg_self(), c, regions, bytes, false);
 }
@@ -51,7 +51,7 @@ static void neighbours_in_one_call(void **state)
         {0x5550, 6, 7},
         {0xaaaaaaaaaaaaaaaau, 32, 32},
     };
-    unsigned c = unit_class(64 * KIB);
+    lg_class *c = unit_class(64 * KIB);
     for (size_t i = 0; i < TEST_COUNT(cases); i++) {
         lgalloc_handle kept[64];
         make_dirty_but(64, 64 * KIB, cases[i].keep, kept);
@@ -78,7 +78,7 @@ static void neighbours_in_one_call(void **state)
 static void in_steps(void **state)
 {
     (void)unit_self();
-    if (unit_class(256 * MIB) >= lg_layout_.classes) {
+    if (lg_class_for(256 * MIB) == NULL) {
         TEST_SKIP("too little address space for large regions");
     }
     static const struct {
@@ -96,16 +96,16 @@ static void in_steps(void **state)
 /* Regions of one word may be of several areas. */
 static void not_across_areas(void **state)
 {
-    unsigned c = unit_class(2 * MIB);
+    lg_class *c = unit_class(2 * MIB);
     (void)unit_self();
-    if (lg_class_regions(c) < 64) {
+    if (lg_class_room(c) < 64) {
         TEST_SKIP("too little address space for several areas");
     }
     unit_make_dirty(40, 2 * MIB); /* 16 regions in the first area, 32 in the second */
     assert_int_equal(lg_area_count(c), 2);
     lg_batch batch = {0, 0};
     lg_transit_enter(lg_self());
-    batch = lg_pool_claim(lg_self(), &lg_dirty[c], c, 64, false);
+    batch = lg_pool_claim(lg_self(), c, LG_DIRTY_POOL, 64, false);
     assert_int_equal(lg_batch_count(batch), 40);
     uint64_t eager = test_class(2 * MIB).clear_eager_total;
     unit_fault_watch();
@@ -120,7 +120,7 @@ static void not_across_areas(void **state)
 /* Cleared is cleared: no page is left in memory. */
 static void leaves_nothing_in_memory(void **state)
 {
-    unsigned c = unit_class(MIB);
+    lg_class *c = unit_class(MIB);
     lgalloc_handle handle = test_take(MIB);
     memset(handle.ptr, 0x77, handle.len);
     lgalloc_deallocate(handle);
@@ -146,7 +146,7 @@ static void leaves_nothing_in_memory(void **state)
 
 static void within_budgets(void **state)
 {
-    unsigned c = unit_class(MIB);
+    lg_class *c = unit_class(MIB);
     static const struct {
         uint64_t regions, bytes, cleared;
     } cases[] = {
@@ -165,7 +165,7 @@ static void within_budgets(void **state)
         assert_int_equal(unit_dirty(c), dirty - cleared / MIB);
         /* The lowest go first. */
         for (uint64_t r = 0; r < 20; r++) {
-            assert_int_equal(lg_bitmap_has(&lg_dirty[c].regions, r), r >= cleared / MIB);
+            assert_int_equal(lg_bitmap_has(&c->pools[LG_DIRTY_POOL], r), r >= cleared / MIB);
         }
         unit_assert_sound(false);
         (void)lgalloc_purge();
@@ -176,7 +176,7 @@ static void within_budgets(void **state)
 
 static void patient_after_failures(void **state)
 {
-    unsigned c = unit_class(MIB);
+    lg_class *c = unit_class(MIB);
     enum lg_system_call call = clearing(state);
     unit_make_dirty(8, MIB);
     uint64_t failures = lg_load_relaxed_64(&lg_clear_failures);
@@ -215,7 +215,7 @@ static void patient_after_failures(void **state)
 /* What fails in one place of an area will fail in the others. */
 static void one_failure_is_enough(void **state)
 {
-    unsigned c = unit_class(64 * KIB);
+    lg_class *c = unit_class(64 * KIB);
     unit_make_dirty(500, 64 * KIB); /* eight words of one area */
     assert_int_equal(lg_area_count(c), 1);
     unit_fault_arm(1u << clearing(state), 0, UNIT_FOREVER, EOPNOTSUPP);
@@ -237,7 +237,7 @@ static void caches_some(void *arg)
 
 static void drains_any_cache(void **state)
 {
-    unsigned c = unit_class(MIB);
+    lg_class *c = unit_class(MIB);
     struct test_actor actors[3];
     size_t counts[3] = {3, 5, 7};
     (void)unit_self();
@@ -268,15 +268,15 @@ static void drains_any_cache(void **state)
 
 static void areas_idle_for_some_ticks(void **state)
 {
-    unsigned c = unit_class(MIB);
-    uint64_t released = lg_area_released(c);
+    lg_class *c = unit_class(MIB);
+    uint64_t released = lg_load_relaxed_64(&c->areas_released);
     unit_make_dirty(4, MIB);
     for (unsigned tick = 1; tick <= 3; tick++) {
         assert_int_equal(lg_area_count(c), 1);
         lg_reclaim_idle_chunks(lg_self(), c, 3);
     }
     assert_int_equal(lg_area_count(c), 0);
-    assert_int_equal(lg_area_released(c), released + 1);
+    assert_int_equal(lg_load_relaxed_64(&c->areas_released), released + 1);
     assert_int_equal(lg_charged(), 0);
     unit_assert_sound(true);
 
@@ -314,9 +314,9 @@ static void areas_idle_for_some_ticks(void **state)
 
 static void only_the_free_areas(void **state)
 {
-    unsigned c = unit_class(2 * MIB);
+    lg_class *c = unit_class(2 * MIB);
     (void)unit_self();
-    if (lg_class_regions(c) < 200) {
+    if (lg_class_room(c) < 200) {
         TEST_SKIP("too little address space for several areas");
     }
     lgalloc_handle handles[100]; /* of three areas: 16, 32 and 64 regions */
@@ -349,7 +349,7 @@ static void clears_to_make_room(void **state)
 {
     struct test_actor actor;
     size_t count = 8;
-    unsigned c = unit_class(MIB);
+    lg_class *c = unit_class(MIB);
     (void)unit_self();
     test_actor_start(&actor);
     test_actor_call(&actor, caches_some, &count); /* dirty, in another thread's cache */

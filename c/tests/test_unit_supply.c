@@ -33,7 +33,7 @@ static void dirty_chunk(size_t size)
 /* What the arena has for a class; *hand is charged by the caller. The regions go to the pools. */
 static bool change(size_t size, size_t bytes, bool held, uint64_t *hand, uint64_t *first, uint64_t *count)
 {
-    unsigned c = unit_class(size);
+    lg_class *c = unit_class(size);
     lg_transit_enter(unit_self());
     lg_lock_acquire(&lg_arena_lock);
     bool changed = lg_supply_changed(c, bytes, held, hand, first, count);
@@ -54,7 +54,7 @@ static bool change_held(size_t size, uint64_t *first, uint64_t *count)
     return changed;
 }
 
-static unsigned class_of_chunk(uint64_t chunk)
+static lg_class *class_of_chunk(uint64_t chunk)
 {
     return lg_chunk_class(lg_chunk_word(chunk));
 }
@@ -90,7 +90,7 @@ static void comes_with_what_it_holds(void **state)
     assert_int_equal(clearing_calls(), 0);
     assert_int_equal(first, 0);
     assert_int_equal(count, 4);
-    assert_int_equal(class_of_chunk(0), unit_class(8 * MIB));
+    assert_ptr_equal(class_of_chunk(0), unit_class(8 * MIB));
     assert_int_equal(unit_dirty(unit_class(2 * MIB)), 0);
     assert_int_equal(unit_dirty(unit_class(8 * MIB)), 4);
     assert_int_equal(lg_charged(), LG_CHUNK);
@@ -126,7 +126,7 @@ static void claims_are_whole(void **state)
 {
     enum { SMALL = 512 };
     static lgalloc_handle handles[SMALL];
-    unsigned c = unit_class(64 * KIB);
+    lg_class *c = unit_class(64 * KIB);
     uint64_t dirty;
     start();
     take_chunk(handles, 64 * KIB);
@@ -156,7 +156,7 @@ static void more_becomes_dirty(void **state)
 
     test_set_limit(8 * MIB - 1);
     assert_false(change_held(8 * MIB, &first, &count));
-    assert_int_equal(class_of_chunk(0), unit_class(2 * MIB));
+    assert_ptr_equal(class_of_chunk(0), unit_class(2 * MIB));
     assert_int_equal(lg_charged(), 2 * MIB);
     unit_assert_sound(false);
 
@@ -189,7 +189,7 @@ static void clean_is_to_be_paid(void **state)
     assert_false(lg_supply_might(unit_class(8 * MIB)));
     assert_false(change_held(8 * MIB, &first, &count));
     assert_false(change(8 * MIB, 8 * MIB, false, &hand, &first, &count));
-    assert_int_equal(class_of_chunk(0), unit_class(2 * MIB));
+    assert_ptr_equal(class_of_chunk(0), unit_class(2 * MIB));
     unit_assert_sound(false);
     assert_true(lg_charge(8 * MIB));
     hand = 8 * MIB;
@@ -253,8 +253,8 @@ static void runs_are_joined(void **state)
     assert_false(change_held(128 * MIB, &first, &count));
     unit_fault_off();
     assert_int_equal(lg_charged(), used);
-    assert_int_equal(class_of_chunk(0), unit_class(2 * MIB));
-    assert_int_equal(class_of_chunk(2), unit_class(16 * MIB));
+    assert_ptr_equal(class_of_chunk(0), unit_class(2 * MIB));
+    assert_ptr_equal(class_of_chunk(2), unit_class(16 * MIB));
     assert_true(lg_backing_kind(LG_CHUNK) == LG_AREA_NONE);
     unit_assert_sound(false);
 
@@ -287,9 +287,9 @@ static void runs_are_aligned(void **state)
     /* Chunks 1 and 2 are free and hold memory, but it is 2 and 3 that are a region. */
     assert_true(change_held(64 * MIB, &first, &count));
     assert_int_equal(first, 1);
-    assert_int_equal(class_of_chunk(1), unit_class(4 * MIB));
-    assert_int_equal(class_of_chunk(2), unit_class(64 * MIB));
-    assert_int_equal(class_of_chunk(3), unit_class(64 * MIB));
+    assert_ptr_equal(class_of_chunk(1), unit_class(4 * MIB));
+    assert_ptr_equal(class_of_chunk(2), unit_class(64 * MIB));
+    assert_ptr_equal(class_of_chunk(3), unit_class(64 * MIB));
     for (size_t i = 0; i < MANY; i++) {
         assert_true(test_marked(small[i], i));
     }

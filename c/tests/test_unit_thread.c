@@ -119,7 +119,7 @@ static void many_threads(void **state)
     assert_int_equal(after.in_use_regions, 0);
     for (uint32_t id = 0; id < high; id++) {
         if (lg_thread_at(id) != lg_self()) {
-            for (unsigned c = 0; c < lg_layout_.classes; c++) {
+            LG_EACH_CLASS(c) {
                 assert_int_equal(unit_cached(lg_thread_at(id), c), 0);
             }
         }
@@ -275,7 +275,7 @@ static void any_thread_may_steal(void **state)
 {
     struct test_actor actor;
     size_t count = 6;
-    unsigned c = unit_class(MIB);
+    lg_class *c = unit_class(MIB);
     lg_thread *own = unit_self();
     (void)lgalloc_purge();
     test_actor_start(&actor);
@@ -339,7 +339,7 @@ static void one_theft_of_several(void **state)
     enum { THREADS = 4, EACH = 8, TURNS = 16 };
     struct test_actor actors[THREADS];
     struct handed_over over[THREADS];
-    unsigned c = unit_class(MIB);
+    lg_class *c = unit_class(MIB);
     (void)lgalloc_purge();
     for (unsigned t = 0; t < THREADS; t++) {
         test_actor_start(&actors[t]);

@@ -156,7 +156,7 @@ static void *allocates_and_frees(void *arg)
  * use, or one in the hands of each thread that allocates or frees at this moment. */
 static void every_region_is_somewhere(void **state)
 {
-    unsigned c = unit_class(MIB);
+    lg_class *c = unit_class(MIB);
     test_set_local_buffer(4 * MIB);
     atomic_store(&over, false);
     pthread_t threads[WORKERS];
@@ -166,10 +166,10 @@ static void every_region_is_somewhere(void **state)
     for (size_t round = 0; round < test_scale(1000, 30); round++) {
         lg_transit_shut();
         uint64_t pooled = 0;
-        uint64_t limit = lg_load_relaxed_64(&lg_class_at(c)->limit);
+        uint64_t limit = lg_load_relaxed_64(&c->limit);
         for (uint64_t word = 0; word < (limit + 63) / 64; word++) {
-            pooled += (uint64_t)__builtin_popcountll(lg_bitmap_word(&lg_dirty[c].regions, word));
-            pooled += (uint64_t)__builtin_popcountll(lg_bitmap_word(&lg_clean[c].regions, word));
+            pooled += (uint64_t)__builtin_popcountll(lg_bitmap_word(&c->pools[LG_DIRTY_POOL], word));
+            pooled += (uint64_t)__builtin_popcountll(lg_bitmap_word(&c->pools[LG_CLEAN_POOL], word));
         }
         /* Nobody moves: the counts are exact. */
         assert_int_equal(pooled, unit_dirty(c) + unit_clean(c));

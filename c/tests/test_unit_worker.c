@@ -29,7 +29,7 @@ static void find_record(void *arg)
 
 static void idle_threads_are_drained(void **state)
 {
-    unsigned c = unit_class(MIB);
+    lg_class *c = unit_class(MIB);
     struct test_actor idle, busy;
     lg_thread *idle_record = NULL;
     lg_thread *busy_record = NULL;
@@ -70,7 +70,7 @@ static void idle_threads_are_drained(void **state)
 /* Busy in one class is not busy in another. */
 static void each_class_by_itself(void **state)
 {
-    unsigned c = unit_class(2 * MIB);
+    lg_class *c = unit_class(2 * MIB);
     lg_thread *own = unit_self();
     test_churn(4, 2 * MIB);
     tick();
@@ -83,7 +83,7 @@ static void each_class_by_itself(void **state)
 
 static void clears_within_its_budget(void **state)
 {
-    unsigned c = unit_class(MIB);
+    lg_class *c = unit_class(MIB);
     static const struct {
         size_t batch, bytes, cleared;
     } cases[] = {{3, 0, 3}, {0, 5 * MIB, 5}, {0, 1, 1}, {4, 2 * MIB, 2}, {2, 4 * MIB, 2}, {0, 0, 20}};
@@ -107,7 +107,7 @@ static void clears_within_its_budget(void **state)
 
 static void releases_what_stays_unused(void **state)
 {
-    unsigned c = unit_class(MIB);
+    lg_class *c = unit_class(MIB);
     lgalloc_config *config = test_config();
     lgalloc_config_release_ticks(config, 4);
     test_apply(config);

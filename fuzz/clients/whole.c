@@ -245,7 +245,7 @@ static void capacity_change(unsigned id)
     drop(handles[1]);
     await(1);
     drop(world_take(FOUR));
-    XP_CHECK(lg_self() == NULL || lg_deque_count(&lg_bin_of(lg_self(), FOUR)->deque) == 0);
+    XP_CHECK(lg_self() == NULL || lg_deque_count(&lg_bin_of(lg_self(), lg_class_at(FOUR))->deque) == 0);
 }
 
 /* A thread that has given its record back moves regions without one. */
@@ -454,7 +454,7 @@ static void flush_robbed(unsigned id)
         for (unsigned i = 0; i < 3; i++)
             drop(handles[i]);
         lgalloc_thread_flush();
-        XP_CHECK(lg_deque_count(&lg_bin_of(lg_self(), FOUR)->deque) == 0 && "a flush leaves nothing");
+        XP_CHECK(lg_deque_count(&lg_bin_of(lg_self(), lg_class_at(FOUR))->deque) == 0 && "a flush leaves nothing");
     } else {
         (void)world_take(FOUR);
     }
@@ -504,7 +504,7 @@ static lg_thread *records[3];
 static bool is_of_a_cache(const void *at)
 {
     for (unsigned id = 0; id < 3; id++) {
-        uintptr_t bin = (uintptr_t)lg_bin_of(records[id], TWO);
+        uintptr_t bin = (uintptr_t)lg_bin_of(records[id], lg_class_at(TWO));
         if ((uintptr_t)at >= bin && (uintptr_t)at < bin + sizeof(lg_bin))
             return true;
     }
@@ -537,7 +537,7 @@ static void refused_last(unsigned id)
     switch (id) {
     case 0:
         drop(handles[0]);
-        (void)lg_deque_count(&lg_bin_of(records[0], TWO)->deque); /* others may come before all is seen, */
+        (void)lg_deque_count(&lg_bin_of(records[0], lg_class_at(TWO))->deque); /* others may come before all is seen, */
         lg_fence_seq_cst();                                       /* and now it is */
         break;
     case 1: (void)world_take_cached(TWO); break; /* kept to the end */
@@ -566,8 +566,8 @@ static void transit_shut(unsigned id)
         return;
     }
     lg_transit_shut();
-    bool cached = lg_deque_count(&lg_bin_of(records[0], ONE)->deque) != 0;
-    bool pooled = lg_bitmap_word(&lg_dirty[ONE].regions, 0) != 0;
+    bool cached = lg_deque_count(&lg_bin_of(records[0], lg_class_at(ONE))->deque) != 0;
+    bool pooled = lg_bitmap_word(&lg_class_at(ONE)->pools[LG_DIRTY_POOL], 0) != 0;
     XP_CHECK(cached != pooled && "nobody moves a region while movers are shut out");
     lg_transit_admit();
 }

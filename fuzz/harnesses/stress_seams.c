@@ -193,8 +193,8 @@ int main(int argc, char **argv)
         pthread_join(ids[t], NULL);
     for (unsigned i = 0; i < BOX; i++)
         drop(&box[i]);
-    unsigned class_index;
-    const char *wrong = lg_verify(false, &class_index);
+    unsigned log2;
+    const char *wrong = lg_verify(false, &log2);
     if (wrong != NULL)
         fail(wrong);
     lgalloc_thread_flush();

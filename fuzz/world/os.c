@@ -88,11 +88,8 @@ int lg_os_make_readable(void *addr, size_t len)
     return 0;
 }
 
-/* Of thread records, what isn't atomic comes before the rings. */
-static void note_metadata(void *addr, size_t len)
+static void note_piece(void *addr, size_t len)
 {
-    if (len >= sizeof(lg_thread))
-        len = offsetof(lg_thread, rings);
     for (unsigned i = 0; i < range_count; i++)
         if (ranges[i].start == addr && ranges[i].len >= len)
             return;
@@ -102,6 +99,19 @@ static void note_metadata(void *addr, size_t len)
     ranges[range_count++].len = len;
     if (lg_arena_address(0) == NULL)
         lasting = range_count;
+}
+
+/* Of thread records, what isn't atomic comes before the rings. */
+static void note_metadata(void *addr, size_t len)
+{
+    if (len < sizeof(lg_thread)) {
+        note_piece(addr, len);
+        return;
+    }
+    lg_thread *thread = addr;
+    note_piece(thread, offsetof(lg_thread, classes));
+    for (unsigned c = 0; c < WORLD_CLASSES; c++)
+        note_piece(&thread->classes[c], offsetof(lg_local, ring));
 }
 
 void world_clear_metadata(void)

@@ -134,7 +134,7 @@ void world_mapped(const void *addr, size_t len, int fd, uint64_t offset)
 /* A part of a region in use, in the child of a fork. */
 static void lose(unsigned unit)
 {
-    unsigned class_index = lg_class_of(lg_arena_address(unit * size_of(0)));
+    unsigned class_index = lg_class_index(lg_class_of(lg_arena_address(unit * size_of(0))));
     world.owner[unit] = LOST;
     if (unit * size_of(0) % size_of(class_index) == 0) {
         world.owned[class_index]--;
@@ -313,7 +313,7 @@ static lgalloc_status allocate(unsigned class_index, lgalloc_handle *out_handle)
 static lgalloc_status hand_out(unsigned class_index, lg_region *region, lgalloc_handle *out_handle)
 {
     bool clean;
-    LG_COUNT_HOT(lg_self(), class_index, allocations, 1);
+    LG_COUNT_HOT(lg_self(), lg_class_at(class_index), allocations, 1);
     out_handle->len = size_of(class_index);
     XP_CHECK(lg_hot_use(region, &out_handle->len, &out_handle->ptr, &clean));
     return LGALLOC_STATUS_OK;
@@ -323,7 +323,7 @@ static lgalloc_status allocate_cached(unsigned class_index, lgalloc_handle *out_
 {
     uint64_t item;
     *out_handle = (lgalloc_handle){NULL, 0};
-    if (!lg_deque_pop(&lg_bin_of(lg_self(), class_index)->deque, lg_owners_fence(), &item))
+    if (!lg_deque_pop(&lg_bin_of(lg_self(), lg_class_at(class_index))->deque, lg_owners_fence(), &item))
         return LGALLOC_STATUS_DISABLED;
     return hand_out(class_index, lg_item_region(item), out_handle);
 }
@@ -334,7 +334,7 @@ static lgalloc_status allocate_last(unsigned class_index, lgalloc_handle *out_ha
     int error;
     bool no_room;
     *out_handle = (lgalloc_handle){NULL, 0};
-    lgalloc_status status = lg_cache_search_alone(lg_self(), class_index, size_of(class_index), &region, &error, &no_room);
+    lgalloc_status status = lg_cache_search_alone(lg_self(), lg_class_at(class_index), size_of(class_index), &region, &error, &no_room);
     return status == LGALLOC_STATUS_OK ? hand_out(class_index, region, out_handle) : status;
 }
 
@@ -434,8 +434,8 @@ void world_free(lgalloc_handle handle)
 
 void world_check(void)
 {
-    unsigned class_index;
-    const char *wrong = lg_verify(false, &class_index);
+    unsigned log2;
+    const char *wrong = lg_verify(false, &log2);
     if (wrong != NULL)
         xp_fail("the verifier", wrong);
     lgalloc_size_class_stats stats[LGALLOC_SIZE_CLASS_COUNT];
@@ -447,10 +447,10 @@ void world_check(void)
     for (unsigned i = 0; i < UNITS; i++) {
         if (world.mapped[i] == 0 || world.owner[i] != NOBODY || !*holds(i))
             continue;
-        unsigned c = lg_class_of(lg_arena_address(i * size_of(0)));
-        uint64_t region = i * size_of(0) / size_of(c);
-        i |= (unsigned)(size_of(c) / size_of(0)) - 1; /* once for each region */
-        XP_CHECK(lg_load_relaxed_64(&lg_region_at(c, region)->state) != LG_CLEAN && "a clean region holds memory");
+        const lg_class *cls = lg_class_of(lg_arena_address(i * size_of(0)));
+        uint64_t region = lg_class_regions(cls, i * size_of(0));
+        i |= (unsigned)(lg_class_size(cls) / size_of(0)) - 1; /* once for each region */
+        XP_CHECK(lg_load_relaxed_64(&lg_region_at(cls, region)->state) != LG_CLEAN && "a clean region holds memory");
     }
 }
 
@@ -461,7 +461,7 @@ void world_check_end(void)
         if (world.owner[i] == NOBODY || world.owner[i] == LOST)
             continue;
         char *address = lg_arena_address(i * size_of(0));
-        world_free((lgalloc_handle){address, size_of(lg_class_of(address))});
+        world_free((lgalloc_handle){address, lg_class_size(lg_class_of(address))});
     }
     world_fault_plan = NULL;
     lgalloc_thread_flush();
@@ -537,7 +537,7 @@ static void describe(const void *at, char *text, size_t size)
                      at == &regions[index].state ? "state" : "has_blocks");
             return;
         }
-        const char *words = (const char *)lg_layout_.bitmap_words[c];
+        const char *words = (const char *)lg_class_at(c)->bitmap_words;
         size_t half = lg_bitmap_words(regions_of(c)) * sizeof(lg_a64);
         if (a >= (uintptr_t)words && a < (uintptr_t)words + 2 * half) {
             size_t offset = a - (uintptr_t)words;
@@ -551,7 +551,8 @@ static void describe(const void *at, char *text, size_t size)
         size_t id = (a - (uintptr_t)threads) / LG_THREAD_BYTES;
         const lg_thread *thread = (const lg_thread *)(const void *)(threads + id * LG_THREAD_BYTES);
         for (unsigned c = 0; c < WORLD_CLASSES; c++) {
-            const lg_bin *bin = lg_bin_of((lg_thread *)(uintptr_t)thread, c);
+            const lg_bin *bin = lg_bin_of((lg_thread *)(uintptr_t)thread, lg_class_at(c));
+            const lg_local *local = &thread->classes[c];
             const char *what = at == &bin->deque.top      ? "top"
                                : at == &bin->deque.bottom ? "bottom"
                                : at == &bin->deque.room   ? "room"
@@ -560,9 +561,9 @@ static void describe(const void *at, char *text, size_t size)
                 snprintf(text, size, "record %zu class %u %s", id, c, what);
                 return;
             }
-            if (a >= (uintptr_t)thread->rings[c] && a < (uintptr_t)thread->rings[c + 1]) {
+            if (a >= (uintptr_t)local->ring && a < (uintptr_t)(local->ring + LG_DEQUE_ITEMS)) {
                 snprintf(text, size, "record %zu class %u ring[%zu]", id, c,
-                         (a - (uintptr_t)thread->rings[c]) / sizeof(lg_a64));
+                         (a - (uintptr_t)local->ring) / sizeof(lg_a64));
                 return;
             }
         }

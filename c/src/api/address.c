@@ -4,6 +4,8 @@
 #include "../chunks/backing.h"
 #include "../chunks/chunk.h"
 #include "../regions/arena.h"
+#include "../regions/class.h"
+#include "../regions/descriptor.h"
 #include "../regions/pool.h"
 #include "../regions/size_class.h"
 #include "../regions/thread.h"
@@ -12,9 +14,9 @@
 
 LG_API size_t lgalloc_usable_size(const void *ptr)
 {
-    unsigned class_index;
+    lg_class *cls;
     uint64_t index;
-    return lg_region_find(ptr, &class_index, &index) ? lg_class_size(class_index) : 0;
+    return lg_region_find(ptr, &cls, &index) ? lg_class_size(cls) : 0;
 }
 
 LG_API bool lgalloc_owns(const void *ptr)
@@ -30,13 +32,13 @@ LG_API bool lgalloc_owns(const void *ptr)
 /* A region that is about to be left for another. */
 typedef struct leaving {
     void *ptr;
-    unsigned class_index;
+    lg_class *cls;
     uint64_t index;
 } leaving;
 
-static bool is_anonymous(unsigned class_index, uint64_t index)
+static bool is_anonymous(lg_class *cls, uint64_t index)
 {
-    return lg_backing_kind(index << (class_index + LG_CLASS_MIN)) == LG_AREA_ANONYMOUS;
+    return lg_backing_kind(lg_class_bytes(cls, index)) == LG_AREA_ANONYMOUS;
 }
 
 /*
@@ -62,25 +64,25 @@ static bool move_pages(lg_thread *self, char *from, char *to, size_t len)
 /* Frees a region whose pages are gone. */
 static void free_clean(lg_thread *self, const leaving *old)
 {
-    lg_region *region = lg_region_at(old->class_index, old->index);
+    lg_region *region = lg_region_at(old->cls, old->index);
     lg_store_relaxed_64(&region->state, LG_CLEAN);
-    lg_poison(old->ptr, lg_class_size(old->class_index));
+    lg_poison(old->ptr, lg_class_size(old->cls));
     lg_transit_enter(self);
-    lg_pool_return(self, old->class_index, region);
+    lg_pool_return(self, old->cls, region);
     lg_transit_leave(self);
-    LG_COUNT_HOT(self, old->class_index, deallocations, 1);
+    LG_COUNT_HOT(self, old->cls, deallocations, 1);
 }
 
 /* Moves what is in the old region to a new one, as much as fits, and frees the old. */
 static void move_contents(const leaving *old, void *ptr)
 {
-    size_t size = lg_class_size(old->class_index);
-    unsigned class_index;
+    size_t size = lg_class_size(old->cls);
+    lg_class *cls;
     uint64_t index;
-    size_t len = lg_region_find(ptr, &class_index, &index) ? lg_min(size, lg_class_size(class_index)) : 0;
-    if (len >= MOVE_FROM && is_anonymous(old->class_index, old->index) && is_anonymous(class_index, index)) {
+    size_t len = lg_region_find(ptr, &cls, &index) ? lg_min(size, lg_class_size(cls)) : 0;
+    if (len >= MOVE_FROM && is_anonymous(old->cls, old->index) && is_anonymous(cls, index)) {
         lg_thread *self = lg_self() != NULL ? lg_self() : lg_thread_attach();
-        lg_store_relaxed_32(&lg_region_at(old->class_index, old->index)->has_blocks, 0);
+        lg_store_relaxed_32(&lg_region_at(old->cls, old->index)->has_blocks, 0);
         if (move_pages(self, old->ptr, ptr, len) && len == size) {
             free_clean(self, old);
             return;
@@ -96,12 +98,12 @@ LG_API void *lgalloc_realloc(void *ptr, size_t size)
     if (ptr == NULL)
         return lgalloc_malloc(size);
     leaving old = {.ptr = ptr};
-    if (!lg_region_find(ptr, &old.class_index, &old.index)) {
+    if (!lg_region_find(ptr, &old.cls, &old.index)) {
         lg_region_explain(ptr);
         errno = EFAULT; /* lost to a fork, and its contents with it */
         return NULL;
     }
-    if (lg_log2_ceil(size) == old.class_index + LG_CLASS_MIN)
+    if (lg_log2_ceil(size) == old.cls->log2)
         return ptr;
     void *moved = lgalloc_malloc(size);
     if (moved != NULL)

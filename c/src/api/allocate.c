@@ -12,7 +12,9 @@
 #include "../flow/exchange.h"
 #include "../flow/thread_cache.h"
 #include "../regions/arena.h"
+#include "../regions/class.h"
 #include "../regions/deque.h"
+#include "../regions/descriptor.h"
 #include "../regions/size_class.h"
 #include "../regions/thread.h"
 #include "handle.h"
@@ -20,8 +22,8 @@
 #include "init.h"
 
 /* A request below this would round up to less than the smallest region. */
-#define SMALLEST_REQUEST (((size_t)1 << (LG_CLASS_MIN - 1)) + 1)
-#define LARGEST_REQUEST ((size_t)1 << LG_CLASS_MAX)
+#define SMALLEST_REQUEST (LG_SMALLEST_REGION / 2 + 1)
+#define LARGEST_REQUEST LG_LARGEST_REGION
 
 /* These take what the hot path got, in the same registers, so that it can jump to them with little moved and
  * nothing of its own on the stack. */
@@ -128,29 +130,29 @@ LG_HOT_FUNCTION(void, lgalloc_deallocate, (lgalloc_handle handle), deallocate(ha
 /* ---- the rare cases of allocating */
 
 /* Makes sure that the region's disk blocks are there. Returns 0 or an errno. */
-static int reserve_blocks(unsigned class_index, lg_region *region)
+static int reserve_blocks(lg_class *cls, lg_region *region)
 {
-    uint64_t offset = lg_region_index(class_index, region) << (class_index + LG_CLASS_MIN);
+    uint64_t offset = lg_class_bytes(cls, lg_region_index(cls, region));
     uint32_t known = lg_load_relaxed_32(&region->has_blocks);
     if ((known & LG_BLOCKS_RESERVED) != 0)
         return 0;
-    int error = lg_backing_reserve_blocks(offset, lg_class_size(class_index));
+    int error = lg_backing_reserve_blocks(offset, lg_class_size(cls));
     if (error == 0)
         lg_store_relaxed_32(&region->has_blocks, known | LG_BLOCKS_RESERVED);
     return error;
 }
 
 /* A free region from wherever there is one. */
-static lgalloc_status find_any(lg_thread *self, unsigned class_index, size_t bytes, lg_region **out_region, int *out_error)
+static lgalloc_status find_any(lg_thread *self, lg_class *cls, size_t bytes, lg_region **out_region, int *out_error)
 {
     uint64_t flags = lg_load_relaxed_64(&lg_hot_flags);
-    lg_bin *bin = self != NULL ? lg_bin_of(self, class_index) : NULL;
+    lg_bin *bin = self != NULL ? lg_bin_of(self, cls) : NULL;
     uint64_t item;
     /* Without flags the hot path has looked there. */
     if (LG_UNLIKELY(flags != 0) && bin != NULL && lg_deque_pop(&bin->deque, (flags & LG_HOT_FENCE) != 0, &item)) {
         *out_region = lg_item_region(item);
     } else {
-        return lg_cache_refill(self, class_index, bytes, out_region, out_error);
+        return lg_cache_refill(self, cls, bytes, out_region, out_error);
     }
     return LGALLOC_STATUS_OK;
 }
@@ -160,12 +162,12 @@ static lgalloc_status find_any(lg_thread *self, unsigned class_index, size_t byt
 
 /* The same, with its disk blocks where they are to be there. Before a full disk is the answer, what has its blocks is
  * used: that may be behind clean regions which the own cache got first. Then all that is dirty elsewhere is cleared. */
-static lgalloc_status find_region(lg_thread *self, unsigned class_index, size_t bytes, lg_region **out_region, int *out_error)
+static lgalloc_status find_region(lg_thread *self, lg_class *cls, size_t bytes, lg_region **out_region, int *out_error)
 {
     bool flushed = false, cleared = false;
     lgalloc_status status = LGALLOC_STATUS_IO;
     for (unsigned tries = 0; tries < BLOCKS_TRIES; tries++) {
-        lgalloc_status found = find_any(self, class_index, bytes, out_region, out_error);
+        lgalloc_status found = find_any(self, cls, bytes, out_region, out_error);
         if (found != LGALLOC_STATUS_OK)
             return tries == 0 ? found : status;
         /* Meanwhile the region is as good as in use: an allocation that is refused for lack of it came later than this
@@ -173,10 +175,10 @@ static lgalloc_status find_region(lg_thread *self, unsigned class_index, size_t 
         if ((lg_load_relaxed_64(&lg_hot_flags) & LG_HOT_RESERVE_BLOCKS) == 0)
             return LGALLOC_STATUS_OK;
         bool clean = lg_load_relaxed_64(&(*out_region)->state) == LG_CLEAN;
-        int error = reserve_blocks(class_index, *out_region);
+        int error = reserve_blocks(cls, *out_region);
         if (error == 0)
             return LGALLOC_STATUS_OK;
-        lg_cache_reject(self, class_index, *out_region);
+        lg_cache_reject(self, cls, *out_region);
         *out_error = error;
         if (error != ENOSPC && error != EDQUOT)
             return LGALLOC_STATUS_IO;
@@ -212,7 +214,7 @@ static lgalloc_status check_request(size_t bytes, size_t elem_align, const lgall
         return LGALLOC_STATUS_OK;
     if (bytes < SMALLEST_REQUEST || bytes > LARGEST_REQUEST)
         return LGALLOC_STATUS_INVALID_SIZE_CLASS;
-    if (elem_align > lg_class_size(lg_log2_ceil(bytes) - LG_CLASS_MIN))
+    if (elem_align > (size_t)1 << lg_log2_ceil(bytes))
         return LGALLOC_STATUS_UNALIGNED_MEMORY;
     if ((lg_load_relaxed_64(&lg_hot_flags) & LG_HOT_DISABLED) != 0)
         return LGALLOC_STATUS_DISABLED;
@@ -228,13 +230,14 @@ LG_INLINE lgalloc_status find_elsewhere(size_t bytes, size_t elem_size, size_t e
     lgalloc_status status = check_request(bytes, elem_align, out_handle);
     if (LG_LIKELY(status == LGALLOC_STATUS_OK) && LG_LIKELY(bytes != 0)) {
         lg_thread *self = lg_thread_here();
-        unsigned class_index = lg_log2_ceil(bytes) - LG_CLASS_MIN;
+        lg_class *cls = lg_class_for(bytes);
         lg_region *region = NULL;
         int error = 0;
-        status = find_region(self, class_index, bytes, &region, &error);
+        /* The reservation may be too small for regions of this size. */
+        status = cls != NULL ? find_region(self, cls, bytes, &region, &error) : LGALLOC_STATUS_OUT_OF_MEMORY;
         if (LG_LIKELY(status == LGALLOC_STATUS_OK)) {
-            LG_COUNT_HOT(self, class_index, allocations, 1);
-            return hand_out(region, lg_class_size(class_index), elem_size, elem_align, out_ptr, out_capacity, out_handle, zeroed);
+            LG_COUNT_HOT(self, cls, allocations, 1);
+            return hand_out(region, lg_class_size(cls), elem_size, elem_align, out_ptr, out_capacity, out_handle, zeroed);
         }
         if (status == LGALLOC_STATUS_IO)
             errno = error;
@@ -252,13 +255,13 @@ LG_INLINE lgalloc_status refill(size_t bytes, size_t elem_size, size_t elem_alig
                                 size_t *out_capacity, lgalloc_handle *out_handle, bool zeroed)
 {
     lg_thread *self = lg_self();
-    unsigned class_index = lg_log2_ceil(bytes) - LG_CLASS_MIN;
+    lg_class *cls;
     lg_region *region;
-    if (LG_UNLIKELY(self == NULL) || LG_UNLIKELY(class_index >= lg_layout_.classes) ||
-        LG_UNLIKELY((region = lg_exchange_refill(self, class_index)) == NULL))
+    if (LG_UNLIKELY(self == NULL) || LG_UNLIKELY((cls = lg_class_for(bytes)) == NULL) ||
+        LG_UNLIKELY((region = lg_exchange_refill(self, cls)) == NULL))
         return (zeroed ? allocate_zeroed_elsewhere : allocate_elsewhere)(bytes, elem_size, elem_align, out_ptr,
                                                                          out_capacity, out_handle);
-    lg_bin *bin = lg_bin_of(self, class_index);
+    lg_bin *bin = lg_bin_of(self, cls);
     lg_bump(&bin->hot.allocations, 1);
     return hand_out(region, bin->len, elem_size, elem_align, out_ptr, out_capacity, out_handle, zeroed);
 }
@@ -302,10 +305,10 @@ static lgalloc_status not_zeroed(int error, lg_region *region, void *ptr, size_t
                                  size_t *out_capacity, lgalloc_handle *out_handle)
 {
     lg_thread *self = lg_thread_here();
-    unsigned class_index = lg_log2_floor(len) - LG_CLASS_MIN;
+    lg_class *cls = lg_class_for(len);
     lg_poison(ptr, len);
-    lg_cache_reject(self, class_index, region);
-    LG_COUNT_HOT(self, class_index, deallocations, 1); /* after it went, as lg_cache_give() does */
+    lg_cache_reject(self, cls, region);
+    LG_COUNT_HOT(self, cls, deallocations, 1); /* after it went, as lg_cache_give() does */
     LG_PROBE3(refuse, len, LGALLOC_STATUS_IO, error);
     set_nothing(elem_align, out_ptr, out_capacity, out_handle);
     errno = error;

@@ -12,7 +12,7 @@
 
 /* Requests of so many bytes and more are regions. */
 #ifndef LG_ANY_FROM
-#define LG_ANY_FROM lg_class_size(0)
+#define LG_ANY_FROM LG_SMALLEST_REGION
 #endif
 
 /* Whether the heap serves a request that no region was to be had for; if not, errno says why. `before` is what errno was
@@ -22,7 +22,7 @@ static LG_COLD bool heap_instead(size_t size, int before)
     if (errno == ENOMEM && lg_refused_by_limit)
         return false;
     errno = before;
-    if (size <= lg_class_size(LG_CLASS_COUNT - 1)) /* what has no class belongs there */
+    if (size <= LG_LARGEST_REGION) /* what has no class belongs there */
         lg_add_relaxed_64(&lg_heap_fallbacks, 1);
     return true;
 }

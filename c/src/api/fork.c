@@ -36,8 +36,9 @@
 #include "../flow/worker.h"
 #include "../store/spill.h"
 #include "../regions/arena.h"
+#include "../regions/class.h"
+#include "../regions/descriptor.h"
 #include "../regions/pool.h"
-#include "../regions/size_class.h"
 #include "../regions/thread.h"
 #include "../regions/transit.h"
 
@@ -101,23 +102,23 @@ static void parent(void)
 
 /* ---- the child of a fork that was prepared */
 
-static uint64_t counted_in_use(unsigned class_index)
+static uint64_t counted_in_use(lg_class *cls)
 {
     uint64_t taken, freed;
-    lg_threads_count(class_index, &taken, &freed);
-    return taken - freed - lg_load_relaxed_64(&lg_in_use_lost[class_index]);
+    lg_threads_count(cls, &taken, &freed);
+    return taken - freed - lg_load_relaxed_64(&cls->lost);
 }
 
 /* All caches, the own included, to the pools: by theft, which works on any record. */
-static void drain(unsigned class_index)
+static void drain(lg_class *cls)
 {
     uint32_t count = lg_threads_high();
     for (uint32_t id = 0; id < count; id++) {
         lg_region *regions[LG_LOOT];
         uint64_t n;
-        while ((n = lg_thread_drain(lg_thread_at(id), class_index, LG_LOOT, regions)) != 0)
+        while ((n = lg_thread_drain(lg_thread_at(id), cls, LG_LOOT, regions)) != 0)
             for (uint64_t i = 0; i < n; i++)
-                lg_pool_return(NULL, class_index, regions[i]);
+                lg_pool_return(NULL, cls, regions[i]);
     }
 }
 
@@ -133,11 +134,11 @@ static void go_on(void)
     lg_store_relaxed_32(&lg_this_process.up, 1);
     lg_barrier_init(); /* the registration is the process's, and this is another one */
     uint64_t charge = 0;
-    for (unsigned c = 0; c < lg_layout_.classes; c++) {
-        if (lg_area_count(c) == 0)
+    LG_EACH_CLASS(cls) {
+        if (lg_area_count(cls) == 0)
             continue;
-        drain(c);
-        charge += lg_chunks_forked(c, counted_in_use(c));
+        drain(cls);
+        charge += lg_chunks_forked(cls, counted_in_use(cls));
     }
     lg_backing_forked();
     lg_charge_reset(charge);
@@ -160,8 +161,8 @@ static void start_over(void)
     lg_worker_forked();
     lg_threads_abandon();
     lg_pools_abandon();
-    for (unsigned c = 0; c < LG_CLASS_COUNT; c++)
-        lg_store_relaxed_64(&lg_in_use_lost[c], 0);
+    LG_EACH_CLASS(cls)
+        lg_store_relaxed_64(&cls->lost, 0);
     lg_backing_abandon();
     lg_chunks_abandon();
     lg_arena_abandon();

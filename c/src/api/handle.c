@@ -5,27 +5,27 @@
 #include "../chunks/chunk.h"
 #include "../flow/thread_cache.h"
 #include "../regions/arena.h"
-#include "../regions/size_class.h"
+#include "../regions/class.h"
+#include "../regions/descriptor.h"
 #include "../regions/thread.h"
 
 /* Where an address lies. */
 typedef struct location {
     bool ours;
-    unsigned class_index; /* of the memory there; at least LG_CLASS_COUNT: there is none */
-    size_t within;        /* bytes from the region's start */
-    uint64_t index;       /* of the region */
+    lg_class *cls;  /* of the memory there; NULL: there is none */
+    size_t within;  /* bytes from the region's start */
+    uint64_t index; /* of the region */
 } location;
 
 static location location_of(const void *ptr)
 {
     if (!lg_ready() || lg_chunk_of(ptr) >= lg_layout_.chunks)
-        return (location){.class_index = LG_CLASS_COUNT};
+        return (location){.ours = false};
     uint64_t offset = (uintptr_t)ptr - lg_load_relaxed_64(&lg_arena_base);
-    unsigned class_index = lg_class_of(ptr);
-    if (class_index >= LG_CLASS_COUNT)
-        return (location){.ours = true, .class_index = LG_CLASS_COUNT};
-    return (location){true, class_index, offset & (lg_class_size(class_index) - 1),
-                      offset >> (class_index + LG_CLASS_MIN)};
+    lg_class *cls = lg_class_of(ptr);
+    if (cls == NULL)
+        return (location){.ours = true};
+    return (location){true, cls, offset & (lg_class_size(cls) - 1), lg_class_regions(cls, offset)};
 }
 
 bool lg_owns(const void *ptr)
@@ -33,21 +33,20 @@ bool lg_owns(const void *ptr)
     return location_of(ptr).ours || lg_arena_abandoned(ptr);
 }
 
-bool lg_region_find(const void *ptr, unsigned *out_class_index, uint64_t *out_region)
+bool lg_region_find(const void *ptr, lg_class **out_class, uint64_t *out_region)
 {
     location at = location_of(ptr);
-    unsigned class_index = at.class_index;
-    if (class_index >= LG_CLASS_COUNT || at.within != 0 ||
-        !lg_state_is_of(lg_load_relaxed_64(&lg_region_at(class_index, at.index)->state), ptr))
+    lg_class *cls = at.cls;
+    if (cls == NULL || at.within != 0 || !lg_state_is_of(lg_load_relaxed_64(&lg_region_at(cls, at.index)->state), ptr))
         return false;
-    *out_class_index = class_index;
+    *out_class = cls;
     *out_region = at.index;
     return true;
 }
 
-bool lg_handle_find(lgalloc_handle handle, unsigned *out_class_index, uint64_t *out_region)
+bool lg_handle_find(lgalloc_handle handle, lg_class **out_class, uint64_t *out_region)
 {
-    return lg_region_find(handle.ptr, out_class_index, out_region) && handle.len == lg_class_size(*out_class_index);
+    return lg_region_find(handle.ptr, out_class, out_region) && handle.len == lg_class_size(*out_class);
 }
 
 /* Says what is wrong with a handle that isn't a region in use; returns if it was lost to a fork, or left behind by one. */
@@ -58,17 +57,17 @@ static void explain_misuse(lgalloc_handle handle)
         return;
     if (!at.ours)
         LG_DIE(LG_TEXT("invalid free: "), LG_HEX(handle.ptr), LG_TEXT(" is not memory of this allocator"));
-    unsigned class_index = at.class_index;
-    if (class_index >= LG_CLASS_COUNT)
+    lg_class *cls = at.cls;
+    if (cls == NULL)
         LG_DIE(LG_TEXT("invalid free: "), LG_HEX(handle.ptr), LG_TEXT(" was never allocated, or was given back"));
-    size_t size = lg_class_size(class_index);
+    size_t size = lg_class_size(cls);
     if (at.within != 0)
         LG_DIE(LG_TEXT("invalid free: "), LG_HEX(handle.ptr), LG_TEXT(" points inside the region at "),
                LG_HEX((uintptr_t)handle.ptr - at.within), LG_TEXT(" of "), LG_HEX(size), LG_TEXT(" bytes"));
     if (handle.len != size)
         LG_DIE(LG_TEXT("invalid free: length "), LG_HEX(handle.len), LG_TEXT(" given for the region at "),
                LG_HEX(handle.ptr), LG_TEXT(" of "), LG_HEX(size), LG_TEXT(" bytes"));
-    uint64_t state = lg_load_relaxed_64(&lg_region_at(class_index, at.index)->state);
+    uint64_t state = lg_load_relaxed_64(&lg_region_at(cls, at.index)->state);
     if (lg_state_is_free(state))
         LG_DIE(LG_TEXT("double free: the region at "), LG_HEX(handle.ptr), LG_TEXT(" of "), LG_HEX(size),
                LG_TEXT(" bytes is free already"));
@@ -79,8 +78,8 @@ static void explain_misuse(lgalloc_handle handle)
 
 void lg_region_explain(const void *ptr)
 {
-    unsigned class_index = lg_class_of(ptr);
-    size_t len = class_index < LG_CLASS_COUNT ? lg_class_size(class_index) : 1; /* whatever it is, not the length is wrong */
+    lg_class *cls = lg_class_of(ptr);
+    size_t len = cls != NULL ? lg_class_size(cls) : 1; /* whatever it is, not the length is wrong */
     explain_misuse((lgalloc_handle){(void *)(uintptr_t)ptr, len});
 }
 
@@ -88,17 +87,17 @@ void lg_handle_free(lgalloc_handle handle)
 {
     if (handle.len == 0)
         return;
-    unsigned class_index;
+    lg_class *cls;
     uint64_t index;
-    if (!lg_handle_find(handle, &class_index, &index)) {
+    if (!lg_handle_find(handle, &cls, &index)) {
         explain_misuse(handle);
         return;
     }
     lg_thread *self = lg_thread_here();
-    lg_region *region = lg_region_at(class_index, index);
+    lg_region *region = lg_region_at(cls, index);
     lg_store_relaxed_64(&region->state, lg_state_dirty(handle.ptr));
     lg_poison(handle.ptr, handle.len);
-    lg_cache_give(self, class_index, region);
+    lg_cache_give(self, cls, region);
 }
 
 lgalloc_status lg_die_handed_out_twice(const lg_region *region)

@@ -3,7 +3,8 @@
 #define LG_HANDLE_H
 
 #include "../base/atomic.h"
-#include "../regions/arena.h"
+#include "../regions/class.h"
+#include "../regions/descriptor.h"
 
 /* A handle that holds nothing, dangling but aligned. */
 LG_INLINE lgalloc_handle lg_empty_handle(size_t elem_align)
@@ -24,10 +25,10 @@ LG_HIDDEN bool lg_owns(const void *ptr);
 
 /* Finds the class and index of the region in use that begins at an address, which may be anything; false if none does. No
  * lock, no system call. */
-LG_HIDDEN bool lg_region_find(const void *ptr, unsigned *out_class_index, uint64_t *out_region);
+LG_HIDDEN bool lg_region_find(const void *ptr, lg_class **out_class, uint64_t *out_region);
 
 /* The same where its length is known. */
-LG_HIDDEN bool lg_handle_find(lgalloc_handle handle, unsigned *out_class_index, uint64_t *out_region);
+LG_HIDDEN bool lg_handle_find(lgalloc_handle handle, lg_class **out_class, uint64_t *out_region);
 
 /* Frees whatever it is, by the longest way: the hot path leaves to this what isn't usual. Aborts where it is misuse. */
 LG_HIDDEN LG_COLD void lg_handle_free(lgalloc_handle handle);

@@ -3,13 +3,12 @@
 #include "../base/os.h"
 #include "../chunks/backing.h"
 #include "../chunks/chunk.h"
-#include "../regions/arena.h"
-#include "../regions/size_class.h"
+#include "../regions/class.h"
 #include "handle.h"
 
 /* A part of a region in use. */
 typedef struct region_part {
-    unsigned class_index;
+    lg_class *cls;
     uint64_t region; /* its index */
     uint64_t start;  /* bytes in the arena, of the region */
     enum lg_area_kind kind;
@@ -22,9 +21,9 @@ static lgalloc_status locate(lgalloc_handle handle, size_t offset, size_t len, r
         return LGALLOC_STATUS_OUT_OF_BOUNDS;
     if (handle.len == 0)
         return LGALLOC_STATUS_OK;
-    if (!lg_handle_find(handle, &out->class_index, &out->region))
+    if (!lg_handle_find(handle, &out->cls, &out->region))
         return LGALLOC_STATUS_INVALID_ARGUMENT;
-    out->start = out->region << (out->class_index + LG_CLASS_MIN);
+    out->start = lg_class_bytes(out->cls, out->region);
     out->kind = lg_backing_kind(out->start);
     return LGALLOC_STATUS_OK;
 }
@@ -104,7 +103,7 @@ LG_API lgalloc_status lgalloc_discard(lgalloc_handle handle, size_t offset, size
     if (len == 0)
         return LGALLOC_STATUS_OK;
     int error = lg_backing_clear(part.start + offset, len);
-    lg_store_relaxed_32(&lg_region_at(part.class_index, part.region)->has_blocks, 0);
+    lg_store_relaxed_32(&lg_region_at(part.cls, part.region)->has_blocks, 0);
     if (error == 0)
         return LGALLOC_STATUS_OK;
     lg_add_relaxed_64(&lg_clear_failures, 1);

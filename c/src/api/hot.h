@@ -7,7 +7,9 @@
 
 #include "../base/atomic.h"
 #include "../regions/arena.h"
+#include "../regions/class.h"
 #include "../regions/deque.h"
+#include "../regions/descriptor.h"
 #include "../regions/size_class.h"
 #include "../regions/thread.h"
 
@@ -47,8 +49,8 @@ LG_INLINE bool lg_hot_use(lg_region *region, const size_t *len, void **out_ptr, 
         if (state != LG_CLEAN)
             return false;
         /* As lg_address_of(), but for a shift, for which the hot path would have to save a register. */
-        unsigned class_index = lg_log2_floor(*len) - LG_CLASS_MIN;
-        *out_ptr = (void *)(lg_class_at(class_index)->base + lg_region_index(class_index, region) * *len);
+        const lg_class *cls = lg_class_at(lg_log2_floor(*len) - LG_CLASS_MIN);
+        *out_ptr = (void *)(cls->base + lg_region_index(cls, region) * *len);
         in_use = lg_state_in_use(*out_ptr);
     }
     lg_store_relaxed_64(&region->state, in_use);

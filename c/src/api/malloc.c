@@ -9,6 +9,8 @@
 #include "../flow/exchange.h"
 #include "../flow/thread_cache.h"
 #include "../regions/arena.h"
+#include "../regions/class.h"
+#include "../regions/descriptor.h"
 #include "../regions/size_class.h"
 #include "../regions/thread.h"
 #include "handle.h"
@@ -110,12 +112,12 @@ LG_API void *lgalloc_calloc(size_t count, size_t size)
 static void *malloc_refilled(size_t size)
 {
     lg_thread *self = lg_self();
-    unsigned class_index = lg_log2_ceil(size) - LG_CLASS_MIN;
+    lg_class *cls;
     lg_region *region;
-    if (LG_UNLIKELY(self == NULL) || LG_UNLIKELY(class_index >= lg_layout_.classes) ||
-        LG_UNLIKELY((region = lg_exchange_refill(self, class_index)) == NULL))
+    if (LG_UNLIKELY(self == NULL) || LG_UNLIKELY((cls = lg_class_for(size)) == NULL) ||
+        LG_UNLIKELY((region = lg_exchange_refill(self, cls)) == NULL))
         return malloc_elsewhere(size);
-    return take_over(lg_bin_of(self, class_index), region);
+    return take_over(lg_bin_of(self, cls), region);
 }
 
 static void *die_taken_twice(const lg_region *region)
@@ -129,14 +131,14 @@ static void *die_taken_twice(const lg_region *region)
 
 static void free_elsewhere(void *ptr)
 {
-    unsigned class_index = lg_class_of(ptr);
+    lg_class *cls = lg_class_of(ptr);
     if (ptr != NULL) /* no region has the length 1 */
-        lg_handle_free((lgalloc_handle){ptr, class_index < LG_CLASS_COUNT ? lg_class_size(class_index) : 1});
+        lg_handle_free((lgalloc_handle){ptr, cls != NULL ? lg_class_size(cls) : 1});
 }
 
 static void free_sized_elsewhere(void *ptr, size_t size)
 {
-    bool has_class = size - 1 < lg_class_size(LG_CLASS_COUNT - 1);
+    bool has_class = size - 1 < LG_LARGEST_REGION;
     if (ptr != NULL) /* SIZE_MAX is the length of no region */
         lg_handle_free((lgalloc_handle){ptr, has_class ? (size_t)1 << lg_log2_ceil(size) : SIZE_MAX});
 }

@@ -6,7 +6,7 @@
 #include "../base/cpu.h"
 #include "../base/process.h"
 #include "../flow/thread_cache.h"
-#include "../regions/arena.h"
+#include "../regions/descriptor.h"
 #include "../regions/size_class.h"
 #include "../regions/thread.h"
 #include "handle.h"
@@ -101,7 +101,7 @@ LG_API lgalloc_status lgalloc_region_new_auto(size_t capacity, size_t elem_size,
     int before = errno;
     size_t bytes;
     /* What is rounded up to the smallest size class has one, but is better off on the heap. */
-    if (!__builtin_mul_overflow(capacity, elem_size, &bytes) && bytes != 0 && bytes < lg_class_size(0))
+    if (!__builtin_mul_overflow(capacity, elem_size, &bytes) && bytes != 0 && bytes < LG_SMALLEST_REGION)
         return lgalloc_region_new_heap(capacity, elem_size, elem_align, out_region);
     lg_refused_by_limit = false;
     lgalloc_status status = lgalloc_region_new_mmap(capacity, elem_size, elem_align, out_region);

@@ -6,6 +6,7 @@
 #include "../base/options.h"
 #include "../base/os.h"
 #include "../regions/arena.h"
+#include "../regions/class.h"
 
 #include <limits.h>
 
@@ -458,13 +459,13 @@ int lg_backing_reserve_blocks(uint64_t offset, uint64_t len)
 /* ---- figures */
 
 /* A class's chunks in one file. */
-static int usage_in(unsigned class_index, uint32_t number, uint64_t *out_size, uint64_t *out_allocated)
+static int usage_in(const lg_class *cls, uint32_t number, uint64_t *out_size, uint64_t *out_allocated)
 {
     uint64_t chunks = 0, data = 0;
     int error = 0;
     bool sums = true; /* the file system says where data is */
     for (uint64_t chunk = 0; chunk < lg_chunks_high(); chunk++)
-        chunks += is_in_file(chunk, number) && lg_chunk_class(lg_chunk_word(chunk)) == class_index;
+        chunks += is_in_file(chunk, number) && lg_chunk_class(lg_chunk_word(chunk)) == cls;
     *out_size = chunks << LG_CHUNK_LOG2;
     *out_allocated = 0;
     if (chunks == 0)
@@ -481,7 +482,7 @@ static int usage_in(unsigned class_index, uint32_t number, uint64_t *out_size, u
     }
     for (uint64_t chunk = 0; chunk < lg_chunks_high() && sums; chunk++) {
         uint64_t bytes = 0;
-        if (!is_in_file(chunk, number) || lg_chunk_class(lg_chunk_word(chunk)) != class_index)
+        if (!is_in_file(chunk, number) || lg_chunk_class(lg_chunk_word(chunk)) != cls)
             continue;
         sums = lg_file_data(&files[number].file, chunk << LG_CHUNK_LOG2, LG_CHUNK, &bytes) == 0;
         data += bytes;
@@ -491,17 +492,17 @@ static int usage_in(unsigned class_index, uint32_t number, uint64_t *out_size, u
     return 0;
 }
 
-int lg_backing_usage(unsigned class_index, uint64_t *out_files, uint64_t *out_size, uint64_t *out_allocated)
+int lg_backing_usage(const lg_class *cls, uint64_t *out_files, uint64_t *out_size, uint64_t *out_allocated)
 {
     *out_files = *out_size = *out_allocated = 0;
-    if (lg_area_count(class_index) == 0)
+    if (lg_area_count(cls) == 0)
         return 0;
     int error = 0;
     lg_lock_acquire(&lg_arena_lock);
     for (uint32_t i = 0; i < FILES_MAX && error == 0; i++) {
         uint64_t size = 0, allocated = 0;
         if (files[i].chunks != 0)
-            error = usage_in(class_index, i, &size, &allocated);
+            error = usage_in(cls, i, &size, &allocated);
         *out_files += size != 0;
         *out_size += size;
         *out_allocated += allocated;

@@ -14,6 +14,7 @@
 #include "../base/atomic.h"
 #include "../base/file.h"
 #include "../regions/arena.h"
+#include "../regions/class.h"
 #include "chunk.h"
 
 /* Files of a directory, and the bytes that are in one before it is the next one's turn. */
@@ -70,7 +71,7 @@ LG_HIDDEN void lg_backing_abandon(void);
 
 /* What a class's chunks take in files: how many files, the bytes of the chunks, and of the disk blocks behind them. Takes the
  * arena's lock. Returns 0 or an errno. */
-LG_HIDDEN int lg_backing_usage(unsigned class_index, uint64_t *out_files, uint64_t *out_size, uint64_t *out_allocated);
+LG_HIDDEN int lg_backing_usage(const lg_class *cls, uint64_t *out_files, uint64_t *out_size, uint64_t *out_allocated);
 
 /* Failures that are counted but change nothing. */
 extern LG_HIDDEN lg_a64 lg_advise_failures;

@@ -4,22 +4,13 @@
 #include "../base/metadata.h"
 #include "../base/os.h"
 #include "../regions/arena.h"
-#include "../regions/size_class.h"
-#include "../regions/thread.h"
+#include "../regions/class.h"
 
 _Static_assert(sizeof(lg_note) <= LG_NOTE_BYTES, "a record fits its slot in the layout");
 
 lg_a32 lg_chunks[LG_CHUNKS_MAX];
 lg_a64 lg_chunks_count;
 lg_lock lg_arena_lock = LG_LOCK_INIT(LG_RANK_ARENA);
-
-/* What the statistics say of a class. Written under the lock and read without. */
-static struct {
-    lg_a64 areas;
-    lg_a64 bytes;
-    lg_a64 released;
-    uint64_t last_len; /* under the lock */
-} figures[LG_CLASS_COUNT];
 
 static lg_a64 high;
 static size_t committed_notes; /* bytes of the notes that are usable */
@@ -38,7 +29,12 @@ void lg_chunks_abandon(void)
         lg_store_relaxed_32(&lg_chunks[chunk], 0);
     lg_store_relaxed_64(&lg_chunks_count, 0);
     lg_store_relaxed_64(&high, 0);
-    memset(figures, 0, sizeof(figures));
+    LG_EACH_CLASS(cls) {
+        lg_store_relaxed_64(&cls->areas, 0);
+        lg_store_relaxed_64(&cls->area_bytes, 0);
+        lg_store_relaxed_64(&cls->areas_released, 0);
+        cls->last_mapped = 0;
+    }
     committed_notes = 0;
 }
 
@@ -92,9 +88,9 @@ static bool is_head(uint64_t chunk)
 /* Who has lost his last chunk starts small again. */
 static void forget_growth(void)
 {
-    for (unsigned c = 0; c < LG_CLASS_COUNT; c++)
-        if (lg_area_bytes(c) == 0)
-            figures[c].last_len = 0;
+    LG_EACH_CLASS(cls)
+        if (lg_area_bytes(cls) == 0)
+            cls->last_mapped = 0;
 }
 
 /* Adds the chunks and the one behind them, whose neighbour they are, to the figures, or takes them off. */
@@ -102,10 +98,10 @@ static void count(uint64_t first, uint64_t n, uint64_t sign)
 {
     for (uint64_t chunk = first; chunk < first + n; chunk++)
         if (counts(chunk))
-            lg_bump(&figures[lg_chunk_class(lg_chunk_word(chunk))].bytes, sign * LG_CHUNK);
+            lg_bump(&lg_chunk_class(lg_chunk_word(chunk))->area_bytes, sign * LG_CHUNK);
     for (uint64_t chunk = first; chunk <= first + n && chunk < lg_chunks_high(); chunk++)
         if (is_head(chunk))
-            lg_bump(&figures[lg_chunk_class(lg_chunk_word(chunk))].areas, sign);
+            lg_bump(&lg_chunk_class(lg_chunk_word(chunk))->areas, sign);
 }
 
 void lg_chunks_set_backing(uint64_t first, uint64_t n, enum lg_area_kind kind, uint32_t file)
@@ -117,13 +113,13 @@ void lg_chunks_set_backing(uint64_t first, uint64_t n, enum lg_area_kind kind, u
     forget_growth();
 }
 
-void lg_chunks_set_class(uint64_t first, uint64_t n, unsigned class_index)
+void lg_chunks_set_class(uint64_t first, uint64_t n, lg_class *cls)
 {
-    uint32_t offset = class_index < LG_CLASS_COUNT ? (uint32_t)((64 - LG_CLASS_MIN - class_index) * sizeof(lg_bin)) : 0;
+    uint32_t bits = cls != NULL ? lg_chunk_class_bits(cls) : 0;
     count(first, n, (uint64_t)-1);
     for (uint64_t chunk = first; chunk < first + n; chunk++) {
         uint32_t word = lg_chunk_word(chunk);
-        lg_store_relaxed_32(&lg_chunks[chunk], (word & ~lg_chunk_bin_offset(word)) | offset);
+        lg_store_relaxed_32(&lg_chunks[chunk], (word & ~lg_chunk_bin_offset(word)) | bits);
         lg_chunk_note(chunk)->idle_ticks = 0;
         lg_chunk_note(chunk)->clear_wait = lg_chunk_note(chunk)->clear_backoff = 0;
     }
@@ -155,14 +151,14 @@ void lg_chunks_lose(uint64_t first, uint64_t n)
 
 /* ---- areas */
 
-bool lg_area_next(unsigned class_index, uint64_t offset, lg_area *out)
+bool lg_area_next(const lg_class *cls, uint64_t offset, lg_area *out)
 {
-    if (lg_area_count(class_index) == 0)
+    if (lg_area_count(cls) == 0)
         return false;
     lg_lock_acquire(&lg_arena_lock);
     uint64_t end = lg_chunks_high();
     uint64_t chunk = offset >> LG_CHUNK_LOG2;
-    while (chunk < end && !(counts(chunk) && lg_chunk_class(lg_chunk_word(chunk)) == class_index))
+    while (chunk < end && !(counts(chunk) && lg_chunk_class(lg_chunk_word(chunk)) == cls))
         chunk++;
     bool found = chunk < end;
     if (found) {
@@ -182,40 +178,13 @@ bool lg_area_next(unsigned class_index, uint64_t offset, lg_area *out)
     return found;
 }
 
-void lg_area_note(unsigned class_index, const lg_area *area)
+void lg_area_note(const lg_class *cls, const lg_area *area)
 {
     uint64_t chunk = area->start >> LG_CHUNK_LOG2;
     lg_lock_acquire(&lg_arena_lock);
-    if (counts(chunk) && lg_chunk_class(lg_chunk_word(chunk)) == class_index) {
+    if (counts(chunk) && lg_chunk_class(lg_chunk_word(chunk)) == cls) {
         lg_chunk_note(chunk)->clear_wait = area->clear_wait;
         lg_chunk_note(chunk)->clear_backoff = area->clear_backoff;
     }
     lg_lock_release(&lg_arena_lock);
-}
-
-/* ---- figures */
-
-uint64_t lg_area_count(unsigned class_index)
-{
-    return lg_load_relaxed_64(&figures[class_index].areas);
-}
-
-uint64_t lg_area_bytes(unsigned class_index)
-{
-    return lg_load_relaxed_64(&figures[class_index].bytes);
-}
-
-uint64_t *lg_area_last_len(unsigned class_index)
-{
-    return &figures[class_index].last_len;
-}
-
-uint64_t lg_area_released(unsigned class_index)
-{
-    return lg_load_relaxed_64(&figures[class_index].released);
-}
-
-void lg_area_count_released(unsigned class_index)
-{
-    lg_bump(&figures[class_index].released, 1);
 }

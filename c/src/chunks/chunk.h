@@ -18,6 +18,7 @@
 #include "../base/atomic.h"
 #include "../base/lock.h"
 #include "../regions/arena.h"
+#include "../regions/class.h"
 #include "../regions/size_class.h"
 #include "../regions/thread.h"
 
@@ -55,10 +56,17 @@ LG_INLINE uint32_t lg_chunk_bin_offset(uint32_t word)
     return word & (((uint32_t)1 << LG_CHUNK_KIND_SHIFT) - 1);
 }
 
-/* At least LG_CLASS_COUNT: none. */
-LG_INLINE unsigned lg_chunk_class(uint32_t word)
+/* NULL: none. */
+LG_INLINE lg_class *lg_chunk_class(uint32_t word)
 {
-    return 64 - LG_CLASS_MIN - lg_chunk_bin_offset(word) / (unsigned)sizeof(lg_bin);
+    unsigned offset = lg_chunk_bin_offset(word);
+    return offset != 0 ? lg_class_at(64 - LG_CLASS_MIN - offset / (unsigned)sizeof(lg_bin)) : NULL;
+}
+
+/* The bits of the word that say a class. */
+LG_INLINE uint32_t lg_chunk_class_bits(const lg_class *cls)
+{
+    return (uint32_t)((64 - cls->log2) * sizeof(lg_bin));
 }
 
 LG_INLINE enum lg_area_kind lg_chunk_kind(uint32_t word)
@@ -77,41 +85,45 @@ LG_INLINE uint64_t lg_chunk_of(const void *address)
     return ((uintptr_t)address - lg_load_relaxed_64(&lg_arena_base)) >> LG_CHUNK_LOG2;
 }
 
-/* The class of the memory at an address; at least LG_CLASS_COUNT: it has none, or isn't ours. */
-LG_INLINE unsigned lg_class_of(const void *address)
+/* The class of the memory at an address; NULL: it has none, or isn't ours. */
+LG_INLINE lg_class *lg_class_of(const void *address)
 {
     uint64_t chunk = lg_chunk_of(address);
-    return chunk < lg_load_relaxed_64(&lg_chunks_count) ? lg_chunk_class(lg_chunk_word(chunk)) : LG_CLASS_COUNT;
+    return chunk < lg_load_relaxed_64(&lg_chunks_count) ? lg_chunk_class(lg_chunk_word(chunk)) : NULL;
 }
 
 /* What a region of a class takes at least: chunks. */
-LG_INLINE uint64_t lg_class_chunks(unsigned class_index)
+LG_INLINE uint64_t lg_class_chunks(const lg_class *cls)
 {
-    return class_index + LG_CLASS_MIN <= LG_CHUNK_LOG2 ? 1
-                                                       : (uint64_t)1 << (class_index + LG_CLASS_MIN - LG_CHUNK_LOG2);
+    return cls->log2 <= LG_CHUNK_LOG2 ? 1 : (uint64_t)1 << (cls->log2 - LG_CHUNK_LOG2);
 }
 
 /* Regions that belong together: those of a chunk, or the one that takes several. */
-LG_INLINE uint64_t lg_chunk_regions(unsigned class_index)
+LG_INLINE uint64_t lg_chunk_regions(const lg_class *cls)
 {
-    return class_index + LG_CLASS_MIN >= LG_CHUNK_LOG2 ? 1
-                                                       : (uint64_t)1 << (LG_CHUNK_LOG2 - class_index - LG_CLASS_MIN);
+    return cls->log2 >= LG_CHUNK_LOG2 ? 1 : (uint64_t)1 << (LG_CHUNK_LOG2 - cls->log2);
+}
+
+/* The first chunk of those that belong together, of which this is one. */
+LG_INLINE uint64_t lg_chunk_first(const lg_class *cls, uint64_t chunk)
+{
+    return chunk & ~(lg_class_chunks(cls) - 1);
 }
 
 /* The first region of a class in a chunk, or the one that the chunk would be a part of. */
-LG_INLINE uint64_t lg_chunk_first_region(unsigned class_index, uint64_t chunk)
+LG_INLINE uint64_t lg_chunk_first_region(const lg_class *cls, uint64_t chunk)
 {
-    return chunk << LG_CHUNK_LOG2 >> (class_index + LG_CLASS_MIN);
+    return lg_class_regions(cls, chunk << LG_CHUNK_LOG2);
 }
 
 /* Regions of a class in so many chunks, which are whole regions. */
-LG_INLINE uint64_t lg_regions_in(unsigned class_index, uint64_t chunks)
+LG_INLINE uint64_t lg_regions_in(const lg_class *cls, uint64_t chunks)
 {
-    return chunks << LG_CHUNK_LOG2 >> (class_index + LG_CLASS_MIN);
+    return lg_class_regions(cls, chunks << LG_CHUNK_LOG2);
 }
 
 /* The class whose regions are one chunk each. */
-#define LG_CHUNK_CLASS (LG_CHUNK_LOG2 - LG_CLASS_MIN)
+#define LG_CHUNK_CLASS lg_class_at(LG_CHUNK_LOG2 - LG_CLASS_MIN)
 
 /* What else is known of a chunk. Under the arena's lock. */
 typedef struct lg_note {
@@ -140,8 +152,8 @@ LG_HIDDEN uint64_t lg_chunks_high(void);
 LG_HIDDEN int lg_chunks_reach(uint64_t end);
 /* What backs them; they have no class then. */
 LG_HIDDEN void lg_chunks_set_backing(uint64_t first, uint64_t count, enum lg_area_kind kind, uint32_t file);
-/* They get a class, or lose it (LG_CLASS_COUNT). */
-LG_HIDDEN void lg_chunks_set_class(uint64_t first, uint64_t count, unsigned class_index);
+/* They get a class, or lose it (NULL). */
+LG_HIDDEN void lg_chunks_set_class(uint64_t first, uint64_t count, lg_class *cls);
 /* They are an area of their own from now on. */
 LG_HIDDEN void lg_chunks_set_mapping(uint64_t first, uint64_t count, uint32_t mapping);
 LG_HIDDEN uint32_t lg_chunks_new_mapping(void);
@@ -160,17 +172,20 @@ typedef struct lg_area {
 } lg_area;
 
 /* The area of a class at or after a byte offset; false if there is none. Takes the lock. */
-LG_HIDDEN bool lg_area_next(unsigned class_index, uint64_t offset, lg_area *out);
+LG_HIDDEN bool lg_area_next(const lg_class *cls, uint64_t offset, lg_area *out);
 
 /* The clearer's notes on the area that begins at `area->start`, if it is still there. Takes the lock. */
-LG_HIDDEN void lg_area_note(unsigned class_index, const lg_area *area);
+LG_HIDDEN void lg_area_note(const lg_class *cls, const lg_area *area);
 
-/* Counts and sizes, without a lock. */
-LG_HIDDEN uint64_t lg_area_count(unsigned class_index);
-LG_HIDDEN uint64_t lg_area_bytes(unsigned class_index);
-LG_HIDDEN uint64_t lg_area_released(unsigned class_index);
-/* Bytes that were mapped last for a class; 0 where it has no chunk any more. Under the lock. */
-LG_HIDDEN uint64_t *lg_area_last_len(unsigned class_index);
-LG_HIDDEN void lg_area_count_released(unsigned class_index); /* under the lock */
+/* How many of a class there are, and their bytes, without a lock. */
+LG_INLINE uint64_t lg_area_count(const lg_class *cls)
+{
+    return lg_load_relaxed_64(&cls->areas);
+}
+
+LG_INLINE uint64_t lg_area_bytes(const lg_class *cls)
+{
+    return lg_load_relaxed_64(&cls->area_bytes);
+}
 
 #endif

@@ -7,6 +7,8 @@
 #include "../base/probe.h"
 #include "../regions/arena.h"
 #include "../regions/bitmap.h"
+#include "../regions/class.h"
+#include "../regions/descriptor.h"
 #include "../regions/pool.h"
 #include "../regions/size_class.h"
 #include "backing.h"
@@ -16,56 +18,56 @@
 
 /* ---- whether a chunk is free */
 
-bool lg_chunk_is_free(unsigned class_index, uint64_t chunk, uint64_t *out_held)
+bool lg_chunk_is_free(const lg_class *cls, uint64_t chunk, uint64_t *out_held)
 {
-    uint64_t first = lg_chunk_first_region(class_index, chunk), count = lg_chunk_regions(class_index);
+    uint64_t first = lg_chunk_first_region(cls, chunk), count = lg_chunk_regions(cls);
     uint64_t dirty = 0;
     while (count != 0) {
         lg_batch all = lg_batch_split(&first, &count);
-        lg_batch there = {all.word, all.mask & lg_bitmap_word(&lg_dirty[class_index].regions, all.word)};
-        uint64_t clean = lg_bitmap_word(&lg_clean[class_index].regions, all.word);
+        lg_batch there = {all.word, all.mask & lg_bitmap_word(&cls->pools[LG_DIRTY_POOL], all.word)};
+        uint64_t clean = lg_bitmap_word(&cls->pools[LG_CLEAN_POOL], all.word);
         if ((all.mask & ~(there.mask | clean)) != 0)
             return false;
         dirty += lg_batch_count(there);
     }
-    *out_held = lg_min(dirty << (class_index + LG_CLASS_MIN), LG_CHUNK);
+    *out_held = lg_min(lg_class_bytes(cls, dirty), LG_CHUNK);
     return true;
 }
 
 /* ---- claiming */
 
-void lg_supply_give(unsigned class_index, uint64_t first, uint64_t count)
+void lg_supply_give(lg_class *cls, uint64_t first, uint64_t count)
 {
     while (count != 0) {
         lg_batch all = lg_batch_split(&first, &count);
         lg_batch dirty = {all.word, 0}, left = all;
         while (left.mask != 0) {
             uint64_t index = lg_batch_pop_lowest(&left);
-            if (lg_load_relaxed_64(&lg_region_at(class_index, index)->state) != LG_CLEAN)
+            if (lg_load_relaxed_64(&lg_region_at(cls, index)->state) != LG_CLEAN)
                 dirty.mask |= lg_batch_of(index).mask;
         }
-        lg_pool_give(NULL, &lg_dirty[class_index], class_index, dirty);
-        lg_pool_give(NULL, &lg_clean[class_index], class_index, (lg_batch){all.word, all.mask & ~dirty.mask});
+        lg_pool_give(NULL, cls, LG_DIRTY_POOL, dirty);
+        lg_pool_give(NULL, cls, LG_CLEAN_POOL, (lg_batch){all.word, all.mask & ~dirty.mask});
     }
 }
 
-bool lg_supply_claim(unsigned class_index, uint64_t first, uint64_t count, uint64_t *out_dirty)
+bool lg_supply_claim(lg_class *cls, uint64_t first, uint64_t count, uint64_t *out_dirty)
 {
     uint64_t next = first, left = count;
     *out_dirty = 0;
     while (left != 0) {
         uint64_t done = count - left;
         lg_batch all = lg_batch_split(&next, &left);
-        lg_batch dirty = lg_pool_claim_mask(NULL, &lg_dirty[class_index], class_index, all);
+        lg_batch dirty = lg_pool_claim_mask(NULL, cls, LG_DIRTY_POOL, all);
         lg_batch rest = {all.word, all.mask & ~dirty.mask};
         lg_batch clean = {all.word, 0};
         if (rest.mask != 0)
-            clean = lg_pool_claim_mask(NULL, &lg_clean[class_index], class_index, rest);
+            clean = lg_pool_claim_mask(NULL, cls, LG_CLEAN_POOL, rest);
         *out_dirty += lg_batch_count(dirty);
         if (clean.mask != rest.mask) {
-            lg_pool_give(NULL, &lg_dirty[class_index], class_index, dirty);
-            lg_pool_give(NULL, &lg_clean[class_index], class_index, clean);
-            lg_supply_give(class_index, first, done);
+            lg_pool_give(NULL, cls, LG_DIRTY_POOL, dirty);
+            lg_pool_give(NULL, cls, LG_CLEAN_POOL, clean);
+            lg_supply_give(cls, first, done);
             return false;
         }
     }
@@ -110,18 +112,18 @@ static bool all(const uint64_t *units, uint64_t first, uint64_t count)
 }
 
 /* Units of a chunk that a region of the class takes. */
-static uint64_t units_of(unsigned class_index)
+static uint64_t units_of(lg_class *cls)
 {
-    return lg_min(lg_class_size(class_index), LG_CHUNK) >> LG_CLASS_MIN;
+    return lg_min(lg_class_size(cls), LG_CHUNK) >> LG_CLASS_MIN;
 }
 
-static void look_at(unsigned class_index, uint64_t chunk, contents *out)
+static void look_at(lg_class *cls, uint64_t chunk, contents *out)
 {
-    uint64_t first = lg_chunk_first_region(class_index, chunk), count = lg_chunk_regions(class_index);
-    uint64_t units = units_of(class_index);
+    uint64_t first = lg_chunk_first_region(cls, chunk), count = lg_chunk_regions(cls);
+    uint64_t units = units_of(cls);
     memset(out, 0, sizeof(*out));
     for (uint64_t i = 0; i < count; i++) {
-        const lg_region *region = lg_region_at(class_index, first + i);
+        const lg_region *region = lg_region_at(cls, first + i);
         if (lg_load_relaxed_64(&region->state) != LG_CLEAN)
             mark(out->dirty, i * units, units);
         if ((lg_load_relaxed_32(&region->has_blocks) & LG_BLOCKS_RESERVED) != 0)
@@ -129,19 +131,19 @@ static void look_at(unsigned class_index, uint64_t chunk, contents *out)
     }
 }
 
-static void set_region(unsigned class_index, uint64_t index, bool dirty, bool blocks)
+static void set_region(lg_class *cls, uint64_t index, bool dirty, bool blocks)
 {
-    lg_region *region = lg_region_at(class_index, index);
-    void *address = lg_region_address(class_index, index);
+    lg_region *region = lg_region_at(cls, index);
+    void *address = lg_region_address(cls, index);
     lg_store_relaxed_64(&region->state, dirty ? lg_state_dirty(address) : LG_CLEAN);
     lg_store_relaxed_32(&region->has_blocks, blocks ? LG_BLOCKS_RESERVED : 0);
-    lg_poison(address, lg_class_size(class_index));
+    lg_poison(address, lg_class_size(cls));
 }
 
 /* Bytes of the regions that would be dirty. */
-static uint64_t dirty_bytes(unsigned class_index, const contents *of)
+static uint64_t dirty_bytes(lg_class *cls, const contents *of)
 {
-    uint64_t units = units_of(class_index), bytes = 0;
+    uint64_t units = units_of(cls), bytes = 0;
     for (uint64_t unit = 0; unit < UNITS; unit += units)
         bytes += any(of->dirty, unit, units) ? units << LG_CLASS_MIN : 0;
     return bytes;
@@ -149,57 +151,57 @@ static uint64_t dirty_bytes(unsigned class_index, const contents *of)
 
 /* ---- a chunk loses its class, and gets one */
 
-uint64_t lg_supply_vacate(unsigned class_index, uint64_t first, uint64_t count)
+uint64_t lg_supply_vacate(lg_class *cls, uint64_t first, uint64_t count)
 {
     uint64_t dirty = 0;
     for (uint64_t i = first; i < first + count; i++) {
-        lg_region *region = lg_region_at(class_index, i);
+        lg_region *region = lg_region_at(cls, i);
         if (lg_load_relaxed_64(&region->state) != LG_CLEAN) {
             dirty++;
             lg_store_relaxed_64(&region->state, LG_CLEAN);
         }
         if (lg_load_relaxed_32(&region->has_blocks) != 0)
             lg_store_relaxed_32(&region->has_blocks, 0);
-        lg_unpoison(lg_region_address(class_index, i), lg_class_size(class_index));
+        lg_unpoison(lg_region_address(cls, i), lg_class_size(cls));
     }
-    return dirty << (class_index + LG_CLASS_MIN);
+    return lg_class_bytes(cls, dirty);
 }
 
-void lg_supply_dissolve(unsigned class_index, uint64_t first_chunk, uint64_t count)
+void lg_supply_dissolve(lg_class *cls, uint64_t first_chunk, uint64_t count)
 {
-    (void)lg_supply_vacate(class_index, lg_chunk_first_region(class_index, first_chunk),
-                           lg_regions_in(class_index, count));
-    lg_chunks_set_class(first_chunk, count, LG_CLASS_COUNT);
+    (void)lg_supply_vacate(cls, lg_chunk_first_region(cls, first_chunk),
+                           lg_regions_in(cls, count));
+    lg_chunks_set_class(first_chunk, count, NULL);
 }
 
 /* Descriptors that a class hasn't used yet come in at once. */
-static void populate(unsigned class_index, uint64_t first_chunk, uint64_t count)
+static void populate(lg_class *cls, uint64_t first_chunk, uint64_t count)
 {
-    uint32_t bit = (uint32_t)1 << class_index;
+    uint32_t bit = lg_class_bit(cls);
     for (uint64_t chunk = first_chunk; chunk < first_chunk + count;) {
         uint64_t n = 0;
         while (chunk + n < first_chunk + count && (lg_chunk_note(chunk + n)->described & bit) == 0)
             lg_chunk_note(chunk + n++)->described |= bit;
         if (n != 0)
-            lg_class_populate(class_index, lg_chunk_first_region(class_index, chunk), n * lg_chunk_regions(class_index));
+            lg_class_populate(cls, lg_chunk_first_region(cls, chunk), n * lg_chunk_regions(cls));
         chunk += n + (n == 0);
     }
 }
 
-static int extend(unsigned class_index, uint64_t first_chunk, uint64_t count)
+static int extend(lg_class *cls, uint64_t first_chunk, uint64_t count)
 {
-    uint64_t first = lg_chunk_first_region(class_index, first_chunk);
-    return lg_class_extend(class_index, first, lg_regions_in(class_index, count));
+    uint64_t first = lg_chunk_first_region(cls, first_chunk);
+    return lg_class_extend(cls, first, lg_regions_in(cls, count));
 }
 
-void lg_supply_found(unsigned class_index, uint64_t first_chunk, uint64_t count, bool dirty)
+void lg_supply_found(lg_class *cls, uint64_t first_chunk, uint64_t count, bool dirty)
 {
-    uint64_t first = lg_chunk_first_region(class_index, first_chunk);
-    uint64_t end = first + (lg_regions_in(class_index, count));
+    uint64_t first = lg_chunk_first_region(cls, first_chunk);
+    uint64_t end = first + (lg_regions_in(cls, count));
     if (dirty || LG_ASAN) /* descriptors of no region say clean */
         for (uint64_t i = first; i < end; i++)
-            set_region(class_index, i, dirty, false);
-    lg_chunks_set_class(first_chunk, count, class_index);
+            set_region(cls, i, dirty, false);
+    lg_chunks_set_class(first_chunk, count, cls);
 }
 
 /* ---- which chunks */
@@ -212,23 +214,23 @@ typedef struct choice {
 } choice;
 
 /* How many chunks are to be looked at next: the rest of a large region's. */
-static uint64_t step(unsigned class_index, uint64_t chunk)
+static uint64_t step(lg_class *cls, uint64_t chunk)
 {
-    uint64_t chunks = lg_class_chunks(class_index);
+    uint64_t chunks = lg_class_chunks(cls);
     return chunks - chunk % chunks;
 }
 
 /* For a class of a chunk or less: the chunk that holds most, the lowest of them. */
-static bool choose_chunk(unsigned class_index, bool held, choice *out)
+static bool choose_chunk(lg_class *cls, bool held, choice *out)
 {
     uint64_t end = lg_chunks_high();
     bool found = false;
     for (uint64_t chunk = 0, next; chunk < end; chunk = next) {
         uint32_t word = lg_chunk_word(chunk);
-        unsigned other = lg_chunk_class(word);
+        lg_class *other = lg_chunk_class(word);
         uint64_t holds;
         next = chunk + 1;
-        if (other >= LG_CLASS_COUNT || other == class_index || lg_chunk_kind(word) == LG_AREA_LOST)
+        if (other == NULL || other == cls || lg_chunk_kind(word) == LG_AREA_LOST)
             continue;
         next = chunk + step(other, chunk);
         if (!lg_chunk_is_free(other, chunk, &holds) || (held ? holds == 0 : holds != 0))
@@ -243,21 +245,21 @@ static bool choose_chunk(unsigned class_index, bool held, choice *out)
 }
 
 /* Whether a run of chunks from out->first on is there for a large class. */
-static bool run_is_free(unsigned class_index, choice *out)
+static bool run_is_free(lg_class *cls, choice *out)
 {
-    uint64_t end = out->first + lg_class_chunks(class_index);
+    uint64_t end = out->first + lg_class_chunks(cls);
     bool mapped = false, unmapped = false;
     for (uint64_t chunk = out->first, next; chunk < end; chunk = next) {
         uint32_t word = lg_chunk_word(chunk);
         enum lg_area_kind kind = lg_chunk_kind(word);
-        unsigned other = lg_chunk_class(word);
+        lg_class *other = lg_chunk_class(word);
         uint64_t holds;
         next = chunk + 1;
         if (kind == LG_AREA_NONE) {
             unmapped = true;
             continue;
         }
-        if (other >= LG_CLASS_COUNT || other == class_index || kind == LG_AREA_LOST || (mapped && kind != out->kind) ||
+        if (other == NULL || other == cls || kind == LG_AREA_LOST || (mapped && kind != out->kind) ||
             !lg_chunk_is_free(other, chunk, &holds))
             return false;
         mapped = true;
@@ -270,13 +272,13 @@ static bool run_is_free(unsigned class_index, choice *out)
     return !unmapped || !mapped || out->kind == lg_backing_configured();
 }
 
-static bool choose_run(unsigned class_index, bool held, choice *out)
+static bool choose_run(lg_class *cls, bool held, choice *out)
 {
-    uint64_t chunks = lg_class_chunks(class_index);
+    uint64_t chunks = lg_class_chunks(cls);
     bool found = false;
     for (uint64_t first = 0; first < lg_chunks_high() && first + chunks <= lg_layout_.chunks; first += chunks) {
         choice run = {.first = first};
-        if (!run_is_free(class_index, &run) || run.mapped == 0 || (held ? run.held == 0 : run.held != 0))
+        if (!run_is_free(cls, &run) || run.mapped == 0 || (held ? run.held == 0 : run.held != 0))
             continue;
         if (!found || run.held > out->held || (run.held == out->held && run.mapped > out->mapped))
             *out = run;
@@ -287,16 +289,16 @@ static bool choose_run(unsigned class_index, bool held, choice *out)
     return found;
 }
 
-static bool choose(unsigned class_index, bool held, choice *out)
+static bool choose(lg_class *cls, bool held, choice *out)
 {
-    return lg_class_chunks(class_index) == 1 ? choose_chunk(class_index, held, out)
-                                             : choose_run(class_index, held, out);
+    return lg_class_chunks(cls) == 1 ? choose_chunk(cls, held, out)
+                                     : choose_run(cls, held, out);
 }
 
-bool lg_supply_might(unsigned class_index)
+bool lg_supply_might(lg_class *cls)
 {
     choice ignored;
-    return choose(class_index, true, &ignored);
+    return choose(cls, true, &ignored);
 }
 
 /* ---- changing the class */
@@ -305,38 +307,35 @@ bool lg_supply_might(unsigned class_index)
  * its regions take, which may be more than the run; and the class. */
 typedef struct part {
     uint64_t first, end;
-    unsigned class_index; /* LG_CLASS_COUNT: not mapped */
+    lg_class *cls; /* NULL: not mapped */
 } part;
 
 static part part_at(uint64_t chunk, uint64_t end)
 {
     part p = {chunk, chunk + 1, lg_chunk_class(lg_chunk_word(chunk))};
-    if (p.class_index >= LG_CLASS_COUNT) {
-        p.class_index = LG_CLASS_COUNT;
+    if (p.cls == NULL) {
         while (p.end < end && lg_chunk_kind(lg_chunk_word(p.end)) == LG_AREA_NONE)
             p.end++;
         return p;
     }
-    uint64_t chunks = lg_class_chunks(p.class_index);
-    p.first = chunk & ~(chunks - 1);
-    p.end = p.first + chunks;
+    p.first = lg_chunk_first(p.cls, chunk);
+    p.end = p.first + lg_class_chunks(p.cls);
     return p;
 }
 
 static bool claim_part(part p, uint64_t *out_dirty)
 {
     *out_dirty = 0;
-    return p.class_index == LG_CLASS_COUNT ||
-           lg_supply_claim(p.class_index, lg_chunk_first_region(p.class_index, p.first),
-                           lg_chunk_regions(p.class_index), out_dirty);
+    return p.cls == NULL ||
+           lg_supply_claim(p.cls, lg_chunk_first_region(p.cls, p.first), lg_chunk_regions(p.cls), out_dirty);
 }
 
 static void unclaim(uint64_t first, uint64_t end)
 {
     for (uint64_t chunk = first; chunk < end;) {
         part p = part_at(chunk, end);
-        if (p.class_index != LG_CLASS_COUNT)
-            lg_supply_give(p.class_index, lg_chunk_first_region(p.class_index, p.first), lg_chunk_regions(p.class_index));
+        if (p.cls != NULL)
+            lg_supply_give(p.cls, lg_chunk_first_region(p.cls, p.first), lg_chunk_regions(p.cls));
         chunk = p.end;
     }
 }
@@ -352,8 +351,8 @@ static bool claim_range(uint64_t first, uint64_t end, uint64_t *out_dirty)
             unclaim(first, chunk);
             return false;
         }
-        if (dirty != 0 && lg_class_chunks(p.class_index) == 1)
-            *out_dirty += dirty << (p.class_index + LG_CLASS_MIN);
+        if (dirty != 0 && lg_class_chunks(p.cls) == 1)
+            *out_dirty += lg_class_bytes(p.cls, dirty);
         else if (dirty != 0)
             *out_dirty += (lg_min(p.end, end) - lg_max(p.first, first)) << LG_CHUNK_LOG2;
         chunk = p.end;
@@ -368,7 +367,7 @@ static int map_gaps(uint64_t first, uint64_t end, enum lg_area_kind kind)
     int error = 0;
     for (uint64_t chunk = first; chunk < end && error == 0;) {
         part p = part_at(chunk, end);
-        if (p.class_index == LG_CLASS_COUNT)
+        if (p.cls == NULL)
             error = lg_backing_map(p.first, p.end - p.first, kind, true);
         chunk = p.end;
         if (error == 0)
@@ -410,18 +409,18 @@ static bool take_out(part p, uint64_t first, uint64_t end, bool *out_blocks)
 {
     bool dirty = false;
     *out_blocks = true;
-    if (lg_class_chunks(p.class_index) == 1) {
+    if (lg_class_chunks(p.cls) == 1) {
         contents of;
-        look_at(p.class_index, p.first, &of);
+        look_at(p.cls, p.first, &of);
         dirty = any(of.dirty, 0, UNITS);
         *out_blocks = all(of.blocks, 0, UNITS);
-        lg_supply_dissolve(p.class_index, p.first, 1);
+        lg_supply_dissolve(p.cls, p.first, 1);
         return dirty;
     }
-    const lg_region *region = lg_region_at(p.class_index, lg_chunk_first_region(p.class_index, p.first));
+    const lg_region *region = lg_region_at(p.cls, lg_chunk_first_region(p.cls, p.first));
     dirty = lg_load_relaxed_64(&region->state) != LG_CLEAN;
     *out_blocks = (lg_load_relaxed_32(&region->has_blocks) & LG_BLOCKS_RESERVED) != 0;
-    lg_supply_dissolve(p.class_index, p.first, p.end - p.first);
+    lg_supply_dissolve(p.cls, p.first, p.end - p.first);
     leave_rest(p.first, lg_max(p.first, lg_min(first, p.end)), dirty);
     leave_rest(lg_min(p.end, lg_max(end, p.first)), p.end, dirty);
     return dirty;
@@ -437,9 +436,9 @@ static bool take_out(part p, uint64_t first, uint64_t end, bool *out_blocks)
 #define TRIM_FROM LG_HUGE_PAGE
 
 /* What of a region stays as it is, in bytes. */
-static uint64_t kept_bytes(unsigned class_index, size_t bytes)
+static uint64_t kept_bytes(lg_class *cls, size_t bytes)
 {
-    uint64_t size = lg_class_size(class_index);
+    uint64_t size = lg_class_size(cls);
     uint64_t kept = (bytes + LG_HUGE_PAGE - 1) & ~(LG_HUGE_PAGE - 1);
     return size <= TRIM_FROM || LG_OPTION(reserve_blocks) != 0 || kept > size - size / 8 ? size : kept;
 }
@@ -454,68 +453,69 @@ static bool trim(uint64_t offset, uint64_t len)
 }
 
 /* Chunks that were chosen for what they hold may have been cleared meanwhile: what is clean takes a charge. */
-static bool is_paid(unsigned class_index, uint64_t before, uint64_t hand)
+static bool is_paid(lg_class *cls, uint64_t before, uint64_t hand)
 {
-    return before != 0 || hand >= lg_class_size(class_index);
+    return before != 0 || hand >= lg_class_size(cls);
 }
 
 /* A chunk, or the first of a large region's, becomes one of a class of a chunk or less. */
-static bool change_chunk(unsigned class_index, size_t bytes, uint64_t chunk, uint64_t *hand)
+static bool change_chunk(lg_class *cls, size_t bytes, uint64_t chunk, uint64_t *hand)
 {
     part p = part_at(chunk, chunk + 1);
     uint64_t before;
     if (!claim_range(chunk, chunk + 1, &before))
         return false;
     contents of;
-    bool large = lg_class_chunks(p.class_index) != 1, blocks;
+    bool large = lg_class_chunks(p.cls) != 1, blocks;
     if (!large)
-        look_at(p.class_index, chunk, &of);
+        look_at(p.cls, chunk, &of);
     else
         memset(&of, before != 0 ? 0xff : 0, sizeof(of)); /* its blocks: see below */
     /* What a larger one of one chunk is left with needs descriptors too. */
-    if (!is_paid(class_index, before, *hand) || extend(class_index, chunk, 1) != 0 || (large && extend(LG_CHUNK_CLASS, p.first, p.end - p.first) != 0) ||
-        !charge_more(before, dirty_bytes(class_index, &of), hand)) {
+    if (!is_paid(cls, before, *hand) || extend(cls, chunk, 1) != 0 ||
+        (large && extend(LG_CHUNK_CLASS, p.first, p.end - p.first) != 0) ||
+        !charge_more(before, dirty_bytes(cls, &of), hand)) {
         unclaim(chunk, chunk + 1);
         return false;
     }
     (void)take_out(p, chunk, chunk + 1, &blocks);
     if (large)
         memset(of.blocks, blocks ? 0xff : 0, sizeof(of.blocks));
-    populate(class_index, chunk, 1);
-    uint64_t units = units_of(class_index);
-    uint64_t first = lg_chunk_first_region(class_index, chunk);
-    uint64_t kept = lg_min(kept_bytes(class_index, bytes) >> LG_CLASS_MIN, units);
-    for (uint64_t i = 0; i < lg_chunk_regions(class_index); i++) {
+    populate(cls, chunk, 1);
+    uint64_t units = units_of(cls);
+    uint64_t first = lg_chunk_first_region(cls, chunk);
+    uint64_t kept = lg_min(kept_bytes(cls, bytes) >> LG_CLASS_MIN, units);
+    for (uint64_t i = 0; i < lg_chunk_regions(cls); i++) {
         bool blocks_there = all(of.blocks, i * units, units);
         if (any(of.dirty, i * units + kept, units - kept))
             blocks_there = !trim((chunk << LG_CHUNK_LOG2) + ((i * units + kept) << LG_CLASS_MIN), (units - kept) << LG_CLASS_MIN) &&
                            blocks_there;
-        set_region(class_index, first + i, any(of.dirty, i * units, units), blocks_there);
+        set_region(cls, first + i, any(of.dirty, i * units, units), blocks_there);
     }
-    lg_chunks_set_class(chunk, 1, class_index);
-    lg_backing_advise(chunk, 1, lg_class_size(class_index) >= LG_HUGE_PAGE);
+    lg_chunks_set_class(chunk, 1, cls);
+    lg_backing_advise(chunk, 1, lg_class_size(cls) >= LG_HUGE_PAGE);
     return true;
 }
 
 /* A run becomes one region of a large class. */
-static bool change_run(unsigned class_index, size_t bytes, const choice *run, uint64_t *hand)
+static bool change_run(lg_class *cls, size_t bytes, const choice *run, uint64_t *hand)
 {
-    uint64_t first = run->first, end = first + lg_class_chunks(class_index);
+    uint64_t first = run->first, end = first + lg_class_chunks(cls);
     uint64_t before;
     if (lg_chunks_reach(end) != 0 || !claim_range(first, end, &before))
         return false;
     bool dirty = before != 0, blocks = true;
     part outer = part_at(first, end);
-    bool part_of_larger = outer.class_index != LG_CLASS_COUNT && outer.end - outer.first > end - first;
+    bool part_of_larger = outer.cls != NULL && outer.end - outer.first > end - first;
     uint64_t charged = *hand;
-    if (!is_paid(class_index, before, *hand) || extend(class_index, first, end - first) != 0 ||
+    if (!is_paid(cls, before, *hand) || extend(cls, first, end - first) != 0 ||
         (part_of_larger && extend(LG_CHUNK_CLASS, outer.first, outer.end - outer.first) != 0) ||
-        !charge_more(before, dirty ? lg_class_size(class_index) : 0, hand)) {
+        !charge_more(before, dirty ? lg_class_size(cls) : 0, hand)) {
         unclaim(first, end);
         return false;
     }
     if (run->mapped != end - first && map_gaps(first, end, run->mapped != 0 ? run->kind : lg_backing_configured()) != 0) {
-        uint64_t more = (dirty ? lg_class_size(class_index) : 0) - before;
+        uint64_t more = (dirty ? lg_class_size(cls) : 0) - before;
         uint64_t from_hand = charged - *hand;
         lg_discharge(more - from_hand);
         *hand = charged;
@@ -529,7 +529,7 @@ static bool change_run(unsigned class_index, size_t bytes, const choice *run, ui
         bool has_blocks = false;
         next = chunk + 1;
         one_mapping = one_mapping && lg_chunk_note(chunk)->mapping == mapping;
-        if (p.class_index == LG_CLASS_COUNT) {
+        if (p.cls == NULL) {
             blocks = false;
             one_mapping = false;
             continue;
@@ -540,11 +540,11 @@ static bool change_run(unsigned class_index, size_t bytes, const choice *run, ui
     }
     if (!one_mapping)
         lg_chunks_set_mapping(first, end - first, lg_chunks_new_mapping());
-    uint64_t kept = kept_bytes(class_index, bytes);
-    if (dirty && trim((first << LG_CHUNK_LOG2) + kept, lg_class_size(class_index) - kept))
+    uint64_t kept = kept_bytes(cls, bytes);
+    if (dirty && trim((first << LG_CHUNK_LOG2) + kept, lg_class_size(cls) - kept))
         blocks = false;
-    set_region(class_index, lg_chunk_first_region(class_index, first), dirty, blocks);
-    lg_chunks_set_class(first, end - first, class_index);
+    set_region(cls, lg_chunk_first_region(cls, first), dirty, blocks);
+    lg_chunks_set_class(first, end - first, cls);
     lg_backing_advise(first, end - first, true);
     return true;
 }
@@ -552,19 +552,20 @@ static bool change_run(unsigned class_index, size_t bytes, const choice *run, ui
 /* What others take from a chunk while it is chosen makes another the best. */
 #define TRIES 16
 
-bool lg_supply_changed(unsigned class_index, size_t bytes, bool held, uint64_t *hand, uint64_t *out_first, uint64_t *out_count)
+bool lg_supply_changed(lg_class *cls, size_t bytes, bool held, uint64_t *hand, uint64_t *out_first,
+                       uint64_t *out_count)
 {
     LG_ASSERT(lg_lock_held(LG_RANK_ARENA));
     for (unsigned tries = 0; tries < TRIES; tries++) {
         choice best;
-        if (!choose(class_index, held, &best))
+        if (!choose(cls, held, &best))
             return false;
-        if (lg_class_chunks(class_index) == 1 ? change_chunk(class_index, bytes, best.first, hand)
-                                              : change_run(class_index, bytes, &best, hand)) {
-            *out_first = lg_chunk_first_region(class_index, best.first);
-            *out_count = lg_chunk_regions(class_index);
-            LG_PROBE4(chunk_change, lg_class_size(class_index), lg_arena_address(best.first << LG_CHUNK_LOG2),
-                      (uint64_t)lg_class_chunks(class_index) << LG_CHUNK_LOG2, held);
+        if (lg_class_chunks(cls) == 1 ? change_chunk(cls, bytes, best.first, hand)
+                                      : change_run(cls, bytes, &best, hand)) {
+            *out_first = lg_chunk_first_region(cls, best.first);
+            *out_count = lg_chunk_regions(cls);
+            LG_PROBE4(chunk_change, lg_class_size(cls), lg_arena_address(best.first << LG_CHUNK_LOG2),
+                      (uint64_t)lg_class_chunks(cls) << LG_CHUNK_LOG2, held);
             return true;
         }
     }
@@ -573,10 +574,10 @@ bool lg_supply_changed(unsigned class_index, size_t bytes, bool held, uint64_t *
 
 /* ---- new mappings */
 
-static uint64_t planned_len(unsigned class_index)
+static uint64_t planned_len(lg_class *cls)
 {
-    uint64_t unit = lg_max(lg_class_size(class_index), LG_CHUNK);
-    uint64_t last_len = *lg_area_last_len(class_index);
+    uint64_t unit = lg_max(lg_class_size(cls), LG_CHUNK);
+    uint64_t last_len = cls->last_mapped;
     uint64_t most = lg_max(LARGEST_MAPPING, unit);
     uint64_t dampener = LG_OPTION(growth_dampener);
     uint64_t growth = dampener == UINT64_MAX ? 0 : last_len / (dampener + 1);
@@ -586,9 +587,9 @@ static uint64_t planned_len(unsigned class_index)
 
 /* Where it goes: the lowest addresses for one region that nothing is mapped at, and what is free behind it, in whole
  * regions, at most `wanted` chunks. */
-static bool place(unsigned class_index, uint64_t wanted, uint64_t *out_first, uint64_t *out_count)
+static bool place(lg_class *cls, uint64_t wanted, uint64_t *out_first, uint64_t *out_count)
 {
-    uint64_t chunks = lg_class_chunks(class_index);
+    uint64_t chunks = lg_class_chunks(cls);
     uint64_t high = lg_chunks_high();
     for (uint64_t first = 0; first + chunks <= lg_layout_.chunks; first += chunks) {
         uint64_t end = first;
@@ -605,14 +606,14 @@ static bool place(unsigned class_index, uint64_t wanted, uint64_t *out_first, ui
     return false;
 }
 
-static int map_piece(unsigned class_index, uint64_t wanted, uint64_t *out_first_chunk, uint64_t *out_chunks)
+static int map_piece(lg_class *cls, uint64_t wanted, uint64_t *out_first_chunk, uint64_t *out_chunks)
 {
     uint64_t first, chunks;
-    if (!place(class_index, wanted >> LG_CHUNK_LOG2, &first, &chunks))
+    if (!place(cls, wanted >> LG_CHUNK_LOG2, &first, &chunks))
         return LG_EXHAUSTED;
-    int error = extend(class_index, first, chunks);
+    int error = extend(cls, first, chunks);
     if (error == 0)
-        error = lg_backing_map(first, chunks, lg_backing_configured(), lg_class_size(class_index) >= LG_HUGE_PAGE);
+        error = lg_backing_map(first, chunks, lg_backing_configured(), lg_class_size(cls) >= LG_HUGE_PAGE);
     if (error != 0)
         return error;
     lg_chunks_set_mapping(first, chunks, lg_chunks_new_mapping());
@@ -621,25 +622,25 @@ static int map_piece(unsigned class_index, uint64_t wanted, uint64_t *out_first_
     return 0;
 }
 
-int lg_supply_mapped(unsigned class_index, uint64_t *out_first, uint64_t *out_count)
+int lg_supply_mapped(lg_class *cls, uint64_t *out_first, uint64_t *out_count)
 {
     LG_ASSERT(lg_lock_held(LG_RANK_ARENA));
-    uint64_t wanted = planned_len(class_index);
-    uint64_t least = lg_max(lg_class_size(class_index), LG_CHUNK);
+    uint64_t wanted = planned_len(cls);
+    uint64_t least = lg_max(lg_class_size(cls), LG_CHUNK);
     uint64_t first, chunks;
-    int error = map_piece(class_index, wanted, &first, &chunks);
+    int error = map_piece(cls, wanted, &first, &chunks);
     /* A system that refuses much may still grant little. */
     if (error != 0 && error != LG_EXHAUSTED && error != ENOENT && wanted > least)
-        error = map_piece(class_index, least, &first, &chunks);
+        error = map_piece(cls, least, &first, &chunks);
     if (error != 0) {
-        LG_PROBE4(area_map, lg_class_size(class_index), 0, 0, error);
+        LG_PROBE4(area_map, lg_class_size(cls), 0, 0, error);
         return error;
     }
-    LG_PROBE4(area_map, lg_class_size(class_index), lg_arena_address(first << LG_CHUNK_LOG2), chunks << LG_CHUNK_LOG2, 0);
-    populate(class_index, first, chunks);
-    lg_supply_found(class_index, first, chunks, false);
-    *lg_area_last_len(class_index) = chunks << LG_CHUNK_LOG2;
-    *out_first = lg_chunk_first_region(class_index, first);
-    *out_count = lg_regions_in(class_index, chunks);
+    LG_PROBE4(area_map, lg_class_size(cls), lg_arena_address(first << LG_CHUNK_LOG2), chunks << LG_CHUNK_LOG2, 0);
+    populate(cls, first, chunks);
+    lg_supply_found(cls, first, chunks, false);
+    cls->last_mapped = chunks << LG_CHUNK_LOG2;
+    *out_first = lg_chunk_first_region(cls, first);
+    *out_count = lg_regions_in(cls, chunks);
     return 0;
 }

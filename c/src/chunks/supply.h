@@ -13,6 +13,7 @@
 #define LG_SUPPLY_H
 
 #include "../base/base.h"
+#include "../regions/class.h"
 
 /* Not an errno: there is no room in the arena. */
 #define LG_EXHAUSTED (-1)
@@ -21,30 +22,30 @@
  * ask for as much. `held`: from chunks that hold memory; else from those that are clean. *hand: bytes that the caller has charged, which
  * may serve here for what becomes dirty together with what was; less is left of it then. False: there are none, or
  * limit_bytes forbids it. */
-LG_HIDDEN bool lg_supply_changed(unsigned class_index, size_t bytes, bool held, uint64_t *hand, uint64_t *out_first,
+LG_HIDDEN bool lg_supply_changed(lg_class *cls, size_t bytes, bool held, uint64_t *hand, uint64_t *out_first,
                                  uint64_t *out_count);
 
 /* A guess, without the lock: whether lg_supply_changed() would find chunks that hold memory. */
-LG_HIDDEN bool lg_supply_might(unsigned class_index);
+LG_HIDDEN bool lg_supply_might(lg_class *cls);
 
 /* From a new mapping. Returns 0, an errno, or LG_EXHAUSTED. */
-LG_HIDDEN int lg_supply_mapped(unsigned class_index, uint64_t *out_first, uint64_t *out_count);
+LG_HIDDEN int lg_supply_mapped(lg_class *cls, uint64_t *out_first, uint64_t *out_count);
 
 /* Regions [first, first + count) go to the pools that their states say. */
-LG_HIDDEN void lg_supply_give(unsigned class_index, uint64_t first, uint64_t count);
+LG_HIDDEN void lg_supply_give(lg_class *cls, uint64_t first, uint64_t count);
 
 /* Whether all regions in a chunk (of the class; or the one that the chunk is a part of) are in the pools, a moment ago;
  * *out_held: how many of the chunk's bytes are dirty ones'. */
-LG_HIDDEN bool lg_chunk_is_free(unsigned class_index, uint64_t chunk, uint64_t *out_held);
+LG_HIDDEN bool lg_chunk_is_free(const lg_class *cls, uint64_t chunk, uint64_t *out_held);
 
 /* Claims all of these regions from the pools, or none; *out_dirty: how many were dirty. */
-LG_HIDDEN bool lg_supply_claim(unsigned class_index, uint64_t first, uint64_t count, uint64_t *out_dirty);
+LG_HIDDEN bool lg_supply_claim(lg_class *cls, uint64_t first, uint64_t count, uint64_t *out_dirty);
 
 /* Descriptors of regions that are no more are vacant. Returns the bytes of those that were dirty. */
-LG_HIDDEN uint64_t lg_supply_vacate(unsigned class_index, uint64_t first, uint64_t count);
+LG_HIDDEN uint64_t lg_supply_vacate(lg_class *cls, uint64_t first, uint64_t count);
 /* Chunks of a class, of whose regions the caller has claimed all, have no class any more. */
-LG_HIDDEN void lg_supply_dissolve(unsigned class_index, uint64_t first_chunk, uint64_t count);
+LG_HIDDEN void lg_supply_dissolve(lg_class *cls, uint64_t first_chunk, uint64_t count);
 /* The other way round: chunks without a class get regions, dirty or clean, that are the caller's. */
-LG_HIDDEN void lg_supply_found(unsigned class_index, uint64_t first_chunk, uint64_t count, bool dirty);
+LG_HIDDEN void lg_supply_found(lg_class *cls, uint64_t first_chunk, uint64_t count, bool dirty);
 
 #endif

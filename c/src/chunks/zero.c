@@ -4,6 +4,8 @@
 #include "../base/file.h"
 #include "../base/options.h"
 #include "../base/os.h"
+#include "../regions/arena.h"
+#include "../regions/descriptor.h"
 #include "backing.h"
 #include "chunk.h"
 

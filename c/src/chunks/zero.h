@@ -5,7 +5,7 @@
 #ifndef LG_ZERO_H
 #define LG_ZERO_H
 
-#include "../regions/arena.h"
+#include "../regions/descriptor.h"
 
 /* Has every byte of a region read as zero, which the caller has and is dirty. A full disk is ENOSPC here. Returns 0 or an
  * errno; part may be done then. */

@@ -5,11 +5,11 @@
 #include "../base/os.h"
 #include "../base/probe.h"
 #include "../base/process.h"
-#include "../regions/arena.h"
 #include "../regions/bitmap.h"
+#include "../regions/class.h"
 #include "../regions/deque.h"
+#include "../regions/descriptor.h"
 #include "../regions/pool.h"
-#include "../regions/size_class.h"
 #include "../regions/thread.h"
 #include "../regions/transit.h"
 #include "reclaim.h"
@@ -17,15 +17,15 @@
 /* ---- taking */
 
 /* Returns how many went to the cache. */
-LG_INLINE uint64_t keep(lg_thread *self, unsigned class_index, lg_batch batch, lg_region **out_lowest)
+LG_INLINE uint64_t keep(lg_thread *self, lg_class *cls, lg_batch batch, lg_region **out_lowest)
 {
     uint64_t first = (uint64_t)__builtin_ctzll(batch.mask);
     uint64_t mask = batch.mask >> first;
-    lg_region *lowest = lg_region_at(class_index, batch.word * 64 + first);
+    lg_region *lowest = lg_region_at(cls, batch.word * 64 + first);
     *out_lowest = lowest;
     if (mask == 1)
         return 0;
-    lg_deque *deque = &lg_bin_of(self, class_index)->deque;
+    lg_deque *deque = &lg_bin_of(self, cls)->deque;
     lg_a64 *ring = deque->ring;
     uint64_t begin = lg_load_relaxed_64(&deque->bottom);
     uint64_t at = begin;
@@ -54,49 +54,49 @@ bool lg_exchange_pop(lg_deque *deque, uint64_t *out_item)
     return false;
 }
 
-lg_region *lg_exchange_keep(lg_thread *self, unsigned class_index, lg_batch batch)
+lg_region *lg_exchange_keep(lg_thread *self, lg_class *cls, lg_batch batch)
 {
     lg_region *lowest;
-    (void)keep(self, class_index, batch, &lowest);
+    (void)keep(self, cls, batch, &lowest);
     return lowest;
 }
 
-void lg_exchange_settle(lg_thread *self, unsigned class_index, uint64_t word)
+void lg_exchange_settle(lg_thread *self, lg_class *cls, uint64_t word)
 {
-    lg_dealings *dealings = &self->dealings[class_index];
-    dealings->home = word;
-    dealings->home_at = lg_bitmap_at(&lg_dirty[class_index].regions, word);
-    dealings->home_left = 0;
+    lg_local *local = lg_local_of(self, cls);
+    local->home = word;
+    local->home_at = lg_bitmap_at(&cls->pools[LG_DIRTY_POOL], word);
+    local->home_left = 0;
 }
 
 /* Somebody else claims from the same word. Threads that exchange much at the same time keep apart if each claims from a
  * word of its own first. */
-static LG_COLD void move_house(lg_thread *self, unsigned class_index)
+static LG_COLD void move_house(lg_thread *self, lg_class *cls)
 {
-    uint64_t words = (lg_load_relaxed_64(&lg_class_at(class_index)->limit) + 63) / 64;
+    uint64_t words = (lg_load_relaxed_64(&cls->limit) + 63) / 64;
     uint64_t word = lg_thread_id(self) % words;
-    if (lg_bitmap_word(&lg_dirty[class_index].regions, word) != 0)
-        lg_exchange_settle(self, class_index, word);
+    if (lg_bitmap_word(&cls->pools[LG_DIRTY_POOL], word) != 0)
+        lg_exchange_settle(self, cls, word);
 }
 
-LG_FLAT lg_region *lg_exchange_refill(lg_thread *self, unsigned class_index)
+LG_FLAT lg_region *lg_exchange_refill(lg_thread *self, lg_class *cls)
 {
-    lg_dealings *dealings = &self->dealings[class_index];
+    lg_local *local = lg_local_of(self, cls);
     lg_region *lowest = NULL;
-    if (LG_UNLIKELY(dealings->home_at == NULL))
+    if (LG_UNLIKELY(local->home_at == NULL))
         return NULL;
-    unsigned many = lg_exchange_batch(self, class_index);
+    unsigned many = lg_exchange_batch(self, cls);
     lg_transit_enter(self);
-    uint64_t there = lg_load_relaxed_64(dealings->home_at);
-    if (LG_UNLIKELY((dealings->home_left & ~there) != 0))
-        move_house(self, class_index);
-    uint64_t mask = lg_bitmap_claim_at(dealings->home_at, many, &there);
-    dealings->home_left = there & ~mask;
+    uint64_t there = lg_load_relaxed_64(local->home_at);
+    if (LG_UNLIKELY((local->home_left & ~there) != 0))
+        move_house(self, cls);
+    uint64_t mask = lg_bitmap_claim_at(local->home_at, many, &there);
+    local->home_left = there & ~mask;
     if (LG_LIKELY(mask != 0)) {
-        uint64_t kept = keep(self, class_index, (lg_batch){dealings->home, mask}, &lowest);
-        lg_pool_note(self, &lg_dirty[class_index], class_index, (uint64_t)0 - kept - 1);
-        LG_PROBE2(refill, lg_class_size(class_index), kept + 1);
-        lg_exchange_taken(self, class_index);
+        uint64_t kept = keep(self, cls, (lg_batch){local->home, mask}, &lowest);
+        lg_pool_note(self, cls, LG_DIRTY_POOL, (uint64_t)0 - kept - 1);
+        LG_PROBE2(refill, lg_class_size(cls), kept + 1);
+        lg_exchange_taken(self, cls);
     }
     lg_transit_leave(self);
     return lowest;
@@ -104,23 +104,23 @@ LG_FLAT lg_region *lg_exchange_refill(lg_thread *self, unsigned class_index)
 
 /* ---- giving */
 
-static LG_COLD void clear_eagerly(lg_thread *self, unsigned class_index, lg_batch batch)
+static LG_COLD void clear_eagerly(lg_thread *self, lg_class *cls, lg_batch batch)
 {
-    (void)lg_reclaim_batch(self, class_index, batch, true);
+    (void)lg_reclaim_batch(self, cls, batch, true);
 }
 
 /* `count` dirty regions of one word. */
-static void give(lg_thread *self, unsigned class_index, lg_batch batch, uint64_t count, bool eager)
+static void give(lg_thread *self, lg_class *cls, lg_batch batch, uint64_t count, bool eager)
 {
     if (batch.mask == 0)
         return;
     if (LG_UNLIKELY(eager)) {
-        clear_eagerly(self, class_index, batch);
+        clear_eagerly(self, cls, batch);
         return;
     }
-    lg_pool_give_counted(self, &lg_dirty[class_index], class_index, batch, count);
-    if (self != NULL && batch.word == self->dealings[class_index].home)
-        self->dealings[class_index].home_left |= batch.mask;
+    lg_pool_give_counted(self, cls, LG_DIRTY_POOL, batch, count);
+    if (self != NULL && batch.word == lg_local_of(self, cls)->home)
+        lg_local_of(self, cls)->home_left |= batch.mask;
 }
 
 /* Adds to the mask of a word, whose regions begin here, what the slots below `end` hold, downwards to `begin`, as long as
@@ -141,9 +141,9 @@ static LG_WARM const lg_a64 *gather(const lg_a64 *end, const lg_a64 *begin, cons
 }
 
 /* Sends the `count` regions that were just popped, and are in the slots from bottom on, highest first. */
-static void send_popped(lg_thread *self, unsigned class_index, uint64_t count, lg_batch batch, bool eager)
+static void send_popped(lg_thread *self, lg_class *cls, uint64_t count, lg_batch batch, bool eager)
 {
-    const lg_deque *deque = &lg_bin_of(self, class_index)->deque;
+    const lg_deque *deque = &lg_bin_of(self, cls)->deque;
     uint64_t end = lg_load_relaxed_64(&deque->bottom) + count;
     uint64_t gathered = batch.mask != 0 ? 1 : 0;
     LG_ASSERT(lg_batch_count(batch) == gathered);
@@ -151,7 +151,7 @@ static void send_popped(lg_thread *self, unsigned class_index, uint64_t count, l
         uint64_t at = (end - 1) % LG_DEQUE_ITEMS + 1;
         uint64_t most = lg_min(count, at); /* down to where the ring goes around */
         const lg_a64 *stop = gather(&deque->ring[at], &deque->ring[at - most],
-                                    lg_region_at(class_index, batch.word * 64), &batch.mask);
+                                    lg_region_at(cls, batch.word * 64), &batch.mask);
         uint64_t done = (uint64_t)(&deque->ring[at] - stop);
         end -= done;
         count -= done;
@@ -160,53 +160,53 @@ static void send_popped(lg_thread *self, unsigned class_index, uint64_t count, l
             continue;
         const lg_region *region = lg_item_region(lg_load_relaxed_64(stop - 1));
         if (lg_load_relaxed_64(&region->state) == LG_CLEAN) {
-            lg_pool_return(self, class_index, region); /* never used since it left the clean pool */
+            lg_pool_return(self, cls, region); /* never used since it left the clean pool */
             end--;
             count--;
             continue;
         }
         /* Another word; or a region that is in the cache twice, which was freed twice, and the pool finds that out. */
-        give(self, class_index, batch, gathered, eager);
-        batch = (lg_batch){lg_region_index(class_index, region) / 64, 0};
+        give(self, cls, batch, gathered, eager);
+        batch = (lg_batch){lg_region_index(cls, region) / 64, 0};
         gathered = 0;
     }
-    give(self, class_index, batch, gathered, eager);
+    give(self, cls, batch, gathered, eager);
 }
 
 /* While a thief has the own cache locked, which is for a moment, one by one. */
-static LG_COLD void send_one_by_one(lg_thread *self, unsigned class_index, lg_batch batch, uint64_t count, bool eager)
+static LG_COLD void send_one_by_one(lg_thread *self, lg_class *cls, lg_batch batch, uint64_t count, bool eager)
 {
-    lg_deque *deque = &lg_bin_of(self, class_index)->deque;
+    lg_deque *deque = &lg_bin_of(self, cls)->deque;
     for (uint64_t item; count != 0 && lg_exchange_pop(deque, &item); count--) {
-        send_popped(self, class_index, 1, batch, eager);
+        send_popped(self, cls, 1, batch, eager);
         batch.mask = 0;
     }
-    give(self, class_index, batch, 1, eager);
+    give(self, cls, batch, 1, eager);
 }
 
-LG_INLINE void send(lg_thread *self, unsigned class_index, lg_batch batch, uint64_t count)
+LG_INLINE void send(lg_thread *self, lg_class *cls, lg_batch batch, uint64_t count)
 {
     bool eager = LG_OPTION(eager_return) != 0;
     if (count == 0) {
-        give(self, class_index, batch, 1, eager);
+        give(self, cls, batch, 1, eager);
     } else {
-        lg_deque *deque = &lg_bin_of(self, class_index)->deque;
+        lg_deque *deque = &lg_bin_of(self, cls)->deque;
         count = lg_min(count, lg_deque_count(deque));
         if (LG_LIKELY(lg_deque_pop_run(deque, lg_owners_fence(), count)))
-            send_popped(self, class_index, count, batch, eager);
+            send_popped(self, cls, count, batch, eager);
         else
-            send_one_by_one(self, class_index, batch, count, eager);
+            send_one_by_one(self, cls, batch, count, eager);
     }
 }
 
-LG_FLAT void lg_exchange_send(lg_thread *self, unsigned class_index, lg_batch batch, uint64_t count)
+LG_FLAT void lg_exchange_send(lg_thread *self, lg_class *cls, lg_batch batch, uint64_t count)
 {
     lg_transit_enter(self);
-    send(self, class_index, batch, count);
+    send(self, cls, batch, count);
     lg_transit_leave(self);
 }
 
-LG_COLD void lg_exchange_send_moving(lg_thread *self, unsigned class_index, uint64_t count)
+LG_COLD void lg_exchange_send_moving(lg_thread *self, lg_class *cls, uint64_t count)
 {
-    send(self, class_index, (lg_batch){0, 0}, count);
+    send(self, cls, (lg_batch){0, 0}, count);
 }

@@ -7,9 +7,10 @@
 #define LG_EXCHANGE_H
 
 #include "../base/atomic.h"
-#include "../regions/arena.h"
 #include "../regions/bitmap.h"
+#include "../regions/class.h"
 #include "../regions/deque.h"
+#include "../regions/descriptor.h"
 #include "../regions/thread.h"
 
 /* How many regions to exchange with the pools at once: half a cache, so that neither direction is far from
@@ -23,10 +24,10 @@ LG_INLINE uint64_t lg_exchange_size(uint64_t capacity, uint64_t before, uint64_t
 
 /* Regions that the own cache has space for. It may not be empty although a pop found nothing, while a thief has it
  * locked; so this is asked before each run of pushes, which look at nothing themselves. */
-LG_INLINE uint64_t lg_exchange_space(lg_thread *self, unsigned class_index)
+LG_INLINE uint64_t lg_exchange_space(lg_thread *self, lg_class *cls)
 {
-    uint64_t capacity = lg_load_relaxed_64(&lg_class_at(class_index)->cache_capacity);
-    const lg_deque *deque = &lg_bin_of(self, class_index)->deque;
+    uint64_t capacity = lg_load_relaxed_64(&cls->cache_capacity);
+    const lg_deque *deque = &lg_bin_of(self, cls)->deque;
     /* Acquire: thieves have read the slots below top. Partner: the release of top in lg_deque_take(). Also below a lock
      * this counts what the thief has yet to take off: it may still read those. As in lg_deque_make_room(), only C11's text
      * needs the acquire. */
@@ -36,22 +37,22 @@ LG_INLINE uint64_t lg_exchange_space(lg_thread *self, unsigned class_index)
 }
 
 /* How many regions to take at once, at most 64: one for the caller, the rest for the cache. */
-LG_INLINE unsigned lg_exchange_batch(lg_thread *self, unsigned class_index)
+LG_INLINE unsigned lg_exchange_batch(lg_thread *self, lg_class *cls)
 {
-    lg_dealings *dealings = &self->dealings[class_index];
-    uint64_t capacity = lg_load_relaxed_64(&lg_class_at(class_index)->cache_capacity);
-    uint64_t freed = lg_load_relaxed_64(&lg_bin_of(self, class_index)->hot.deallocations);
-    uint64_t size = lg_exchange_size(capacity, dealings->refilled_at, freed, dealings->takes_long);
-    return (unsigned)lg_min(1 + lg_min(size, lg_exchange_space(self, class_index)), 64);
+    lg_local *local = lg_local_of(self, cls);
+    uint64_t capacity = lg_load_relaxed_64(&cls->cache_capacity);
+    uint64_t freed = lg_load_relaxed_64(&lg_bin_of(self, cls)->hot.deallocations);
+    uint64_t size = lg_exchange_size(capacity, local->refilled_at, freed, local->takes_long);
+    return (unsigned)lg_min(1 + lg_min(size, lg_exchange_space(self, cls)), 64);
 }
 
 /* When regions were taken from the pools, or at least looked for. */
-LG_INLINE void lg_exchange_taken(lg_thread *self, unsigned class_index)
+LG_INLINE void lg_exchange_taken(lg_thread *self, lg_class *cls)
 {
-    lg_dealings *dealings = &self->dealings[class_index];
-    uint64_t freed = lg_load_relaxed_64(&lg_bin_of(self, class_index)->hot.deallocations);
-    dealings->takes_long = dealings->refilled_at == freed;
-    dealings->refilled_at = freed;
+    lg_local *local = lg_local_of(self, cls);
+    uint64_t freed = lg_load_relaxed_64(&lg_bin_of(self, cls)->hot.deallocations);
+    local->takes_long = local->refilled_at == freed;
+    local->refilled_at = freed;
 }
 
 /* Pops from the own cache. An ordinary pop finds nothing while a thief has it locked, which is for a moment: this one
@@ -60,19 +61,19 @@ LG_HIDDEN bool lg_exchange_pop(lg_deque *deque, uint64_t *out_item);
 
 /* The lowest of the batch is handed out; the rest goes to the own cache, which has space for it, lowest on top. `self`
  * may be NULL if there is only one. The caller is in transit. */
-LG_HIDDEN lg_region *lg_exchange_keep(lg_thread *self, unsigned class_index, lg_batch batch);
+LG_HIDDEN lg_region *lg_exchange_keep(lg_thread *self, lg_class *cls, lg_batch batch);
 
 /* From now on this thread claims from that word of the dirty pool first. */
-LG_HIDDEN void lg_exchange_settle(lg_thread *self, unsigned class_index, uint64_t word);
+LG_HIDDEN void lg_exchange_settle(lg_thread *self, lg_class *cls, uint64_t word);
 
 /* Takes a dirty region for the caller, and more for its cache, from the word of the pool where this thread is at home:
  * where it found some before, so that what it gave and takes again is in its processor's caches. NULL: nothing is there. */
-LG_HIDDEN lg_region *lg_exchange_refill(lg_thread *self, unsigned class_index);
+LG_HIDDEN lg_region *lg_exchange_refill(lg_thread *self, lg_class *cls);
 
 /* Sends up to `count` regions of the own cache to the shared pools, together with the one of the batch, which is dirty,
  * if there is one; `self` may be NULL if `count` is 0. With eager_return they are cleared on the way. */
-LG_HIDDEN void lg_exchange_send(lg_thread *self, unsigned class_index, lg_batch batch, uint64_t count);
+LG_HIDDEN void lg_exchange_send(lg_thread *self, lg_class *cls, lg_batch batch, uint64_t count);
 /* The same for a caller who is in transit, and without a further region. */
-LG_HIDDEN LG_COLD void lg_exchange_send_moving(lg_thread *self, unsigned class_index, uint64_t count);
+LG_HIDDEN LG_COLD void lg_exchange_send_moving(lg_thread *self, lg_class *cls, uint64_t count);
 
 #endif

@@ -9,10 +9,11 @@
 #include "../chunks/supply.h"
 #include "../regions/arena.h"
 #include "../regions/bitmap.h"
+#include "../regions/class.h"
 #include "../regions/counters.h"
 #include "../regions/deque.h"
+#include "../regions/descriptor.h"
 #include "../regions/pool.h"
-#include "../regions/size_class.h"
 #include "../regions/thread.h"
 #include "../regions/transit.h"
 #include "exchange.h"
@@ -24,64 +25,64 @@ LG_THREAD_LOCAL bool lg_refused_by_limit;
 
 /* ---- taking; the caller is in transit */
 
-static bool take_dirty(lg_thread *self, unsigned class_index, unsigned many, bool scan, lg_region **out_region)
+static bool take_dirty(lg_thread *self, lg_class *cls, unsigned many, bool scan, lg_region **out_region)
 {
-    lg_batch batch = lg_pool_claim(self, &lg_dirty[class_index], class_index, many, scan);
+    lg_batch batch = lg_pool_claim(self, cls, LG_DIRTY_POOL, many, scan);
     if (batch.mask == 0)
         return false;
     if (self != NULL)
-        lg_exchange_settle(self, class_index, batch.word);
-    LG_PROBE2(refill, lg_class_size(class_index), lg_batch_count(batch));
-    *out_region = lg_exchange_keep(self, class_index, batch);
+        lg_exchange_settle(self, cls, batch.word);
+    LG_PROBE2(refill, lg_class_size(cls), lg_batch_count(batch));
+    *out_region = lg_exchange_keep(self, cls, batch);
     return true;
 }
 
 /* Charges a batch, or one region, or nothing: returns how many. */
-static unsigned charge_batch(unsigned class_index, unsigned many)
+static unsigned charge_batch(lg_class *cls, unsigned many)
 {
-    if (lg_charge((uint64_t)many << (class_index + LG_CLASS_MIN)))
+    if (lg_charge(lg_class_bytes(cls, many)))
         return many;
-    return many > 1 && lg_charge(lg_class_size(class_index)) ? 1 : 0;
+    return many > 1 && lg_charge(lg_class_size(cls)) ? 1 : 0;
 }
 
 /* `charged` regions were charged; what isn't found is discharged, but for one with `keep_one`. */
-static bool take_clean(lg_thread *self, unsigned class_index, unsigned charged, bool scan, bool keep_one,
+static bool take_clean(lg_thread *self, lg_class *cls, unsigned charged, bool scan, bool keep_one,
                        lg_region **out_region)
 {
-    lg_batch batch = lg_pool_claim(self, &lg_clean[class_index], class_index, charged, scan);
+    lg_batch batch = lg_pool_claim(self, cls, LG_CLEAN_POOL, charged, scan);
     unsigned found = lg_batch_count(batch);
     unsigned kept = found == 0 && keep_one ? 1 : found;
     if (charged != kept)
-        lg_discharge((uint64_t)(charged - kept) << (class_index + LG_CLASS_MIN));
+        lg_discharge(lg_class_bytes(cls, charged - kept));
     if (found == 0)
         return false;
-    LG_PROBE2(refill, lg_class_size(class_index), found);
-    *out_region = lg_exchange_keep(self, class_index, batch);
+    LG_PROBE2(refill, lg_class_size(cls), found);
+    *out_region = lg_exchange_keep(self, cls, batch);
     return true;
 }
 
 /* Before others are robbed or something is mapped. */
-static bool take_own(lg_thread *self, unsigned class_index, lg_region **out_region)
+static bool take_own(lg_thread *self, lg_class *cls, lg_region **out_region)
 {
     uint64_t item;
-    if (self == NULL || !lg_exchange_pop(&lg_bin_of(self, class_index)->deque, &item))
+    if (self == NULL || !lg_exchange_pop(&lg_bin_of(self, cls)->deque, &item))
         return false;
     *out_region = lg_item_region(item);
     return true;
 }
 
 /* From other threads' caches as much as fits the own one; the first is handed out. */
-static bool take_from_others(lg_thread *self, unsigned class_index, lg_region **out_region)
+static bool take_from_others(lg_thread *self, lg_class *cls, lg_region **out_region)
 {
-    uint64_t most = self != NULL ? 1 + lg_exchange_space(self, class_index) : 1;
+    uint64_t most = self != NULL ? 1 + lg_exchange_space(self, cls) : 1;
     uint64_t items[LG_LOOT];
-    uint64_t n = lg_threads_steal(self, class_index, lg_min(most, LG_LOOT), items);
+    uint64_t n = lg_threads_steal(self, cls, lg_min(most, LG_LOOT), items);
     if (n == 0)
         return false;
-    LG_COUNT(self, class_index, steals, n);
-    LG_PROBE2(steal, lg_class_size(class_index), n);
+    LG_COUNT(self, cls, steals, n);
+    LG_PROBE2(steal, lg_class_size(cls), n);
     if (n > 1) {
-        lg_deque *deque = &lg_bin_of(self, class_index)->deque;
+        lg_deque *deque = &lg_bin_of(self, cls)->deque;
         uint64_t bottom = lg_load_relaxed_64(&deque->bottom);
         for (uint64_t i = 1; i < n; i++)
             lg_store_relaxed_64(lg_deque_slot(deque, bottom + i - 1), items[i]);
@@ -94,53 +95,53 @@ static bool take_from_others(lg_thread *self, unsigned class_index, lg_region **
 /* Regions [first, first + count) are the caller's; dirty ones are charged, and of `hand` bytes more, which pay for one
  * that is clean. With a batch, not one: the last region of a cache takes longer to pop. What the cache has no use for
  * goes to the pools. */
-static void keep_some(lg_thread *self, unsigned class_index, unsigned many, uint64_t first, uint64_t count,
+static void keep_some(lg_thread *self, lg_class *cls, unsigned many, uint64_t first, uint64_t count,
                       uint64_t *hand, lg_region **out_region)
 {
-    uint64_t size = lg_class_size(class_index), end = first + count;
+    uint64_t size = lg_class_size(cls), end = first + count;
     uint64_t lowest = first;
-    while (*hand < size && lg_load_relaxed_64(&lg_region_at(class_index, lowest)->state) == LG_CLEAN)
+    while (*hand < size && lg_load_relaxed_64(&lg_region_at(cls, lowest)->state) == LG_CLEAN)
         lowest++; /* one is dirty */
     LG_ASSERT(lowest < end);
     uint64_t kept = lg_min(lg_min(end - lowest, many), 64 - lowest % 64), needed = 0;
     for (uint64_t i = lowest; i < lowest + kept; i++)
-        needed += lg_load_relaxed_64(&lg_region_at(class_index, i)->state) == LG_CLEAN ? size : 0;
+        needed += lg_load_relaxed_64(&lg_region_at(cls, i)->state) == LG_CLEAN ? size : 0;
     if (needed > *hand && !lg_charge(needed - *hand)) {
         kept = 1;
-        needed = lg_load_relaxed_64(&lg_region_at(class_index, lowest)->state) == LG_CLEAN ? size : 0;
+        needed = lg_load_relaxed_64(&lg_region_at(cls, lowest)->state) == LG_CLEAN ? size : 0;
     }
     *hand -= lg_min(needed, *hand);
-    lg_supply_give(class_index, first, lowest - first);
-    lg_supply_give(class_index, lowest + kept, end - lowest - kept);
-    *out_region = lg_exchange_keep(self, class_index, lg_batch_split(&lowest, &kept));
+    lg_supply_give(cls, first, lowest - first);
+    lg_supply_give(cls, lowest + kept, end - lowest - kept);
+    *out_region = lg_exchange_keep(self, cls, lg_batch_split(&lowest, &kept));
 }
 
 /* Under the arena's lock, so that one thread supplies the class and the others find what it got. The caller has charged
  * `hand` bytes: one region, or nothing; what is left of it is discharged. OUT_OF_MEMORY with *out_no_room: the limit was
  * in the way. */
-static lgalloc_status take_locked(lg_thread *self, unsigned class_index, size_t bytes, unsigned many, uint64_t hand,
+static lgalloc_status take_locked(lg_thread *self, lg_class *cls, size_t bytes, unsigned many, uint64_t hand,
                                   lg_region **out_region, int *out_error, bool *out_no_room)
 {
-    uint64_t size = lg_class_size(class_index), first, count;
+    uint64_t size = lg_class_size(cls), first, count;
     lgalloc_status status = LGALLOC_STATUS_OK;
     *out_no_room = false;
     lg_lock_acquire(&lg_arena_lock);
-    if (take_dirty(self, class_index, many, true, out_region)) {
+    if (take_dirty(self, cls, many, true, out_region)) {
         /* somebody was faster */
-    } else if (lg_supply_changed(class_index, bytes, true, &hand, &first, &count)) {
-        keep_some(self, class_index, many, first, count, &hand, out_region);
+    } else if (lg_supply_changed(cls, bytes, true, &hand, &first, &count)) {
+        keep_some(self, cls, many, first, count, &hand, out_region);
     } else if (hand == 0 && !lg_charge(size)) {
         *out_no_room = true;
         status = LGALLOC_STATUS_OUT_OF_MEMORY;
-    } else if (hand = size, take_clean(self, class_index, 1, true, true, out_region)) {
+    } else if (hand = size, take_clean(self, cls, 1, true, true, out_region)) {
         hand = 0;
     } else {
-        LG_COUNT(self, class_index, refill, 1);
+        LG_COUNT(self, cls, refill, 1);
         int error = 0;
-        if (!lg_supply_changed(class_index, bytes, false, &hand, &first, &count))
-            error = lg_supply_mapped(class_index, &first, &count);
+        if (!lg_supply_changed(cls, bytes, false, &hand, &first, &count))
+            error = lg_supply_mapped(cls, &first, &count);
         if (error == 0) {
-            keep_some(self, class_index, many, first, count, &hand, out_region);
+            keep_some(self, cls, many, first, count, &hand, out_region);
         } else {
             *out_error = error;
             status = error == LG_EXHAUSTED ? LGALLOC_STATUS_OUT_OF_MEMORY : LGALLOC_STATUS_IO;
@@ -154,61 +155,61 @@ static lgalloc_status take_locked(lg_thread *self, unsigned class_index, size_t 
 
 /* Other classes may need the chunks that the own caches keep from being free: what this thread hasn't used since it was here
  * last goes to the pools. */
-static void give_back_unused(lg_thread *self, unsigned class_index)
+static void give_back_unused(lg_thread *self, lg_class *cls)
 {
     for (uint32_t left = lg_thread_used(self); left != 0;) {
-        unsigned c = lg_next_class(&left);
-        const lg_hot_counters *hot = &lg_bin_of(self, c)->hot;
+        lg_class *other = lg_next_class(&left);
+        const lg_hot_counters *hot = &lg_bin_of(self, other)->hot;
         uint64_t activity = lg_load_relaxed_64(&hot->allocations) + lg_load_relaxed_64(&hot->deallocations);
-        lg_dealings *dealings = &self->dealings[c];
-        if (c != class_index && activity == dealings->active_at && lg_deque_count(&lg_bin_of(self, c)->deque) != 0)
-            lg_exchange_send_moving(self, c, LG_DEQUE_ITEMS);
-        dealings->active_at = activity;
+        lg_local *local = lg_local_of(self, other);
+        if (other != cls && activity == local->active_at && lg_deque_count(&lg_bin_of(self, other)->deque) != 0)
+            lg_exchange_send_moving(self, other, LG_DEQUE_ITEMS);
+        local->active_at = activity;
     }
 }
 
 /* The whole search, but for the own cache and the home. *out_no_room: the limit was in the way. */
-static lgalloc_status search(lg_thread *self, unsigned class_index, size_t bytes, lg_region **out_region, int *out_error,
+static lgalloc_status search(lg_thread *self, lg_class *cls, size_t bytes, lg_region **out_region, int *out_error,
                              bool *out_no_room)
 {
     *out_no_room = false;
     unsigned many = 1;
     if (self != NULL) {
-        many = lg_exchange_batch(self, class_index);
-        lg_exchange_taken(self, class_index);
+        many = lg_exchange_batch(self, cls);
+        lg_exchange_taken(self, cls);
     }
-    if (take_dirty(self, class_index, many, false, out_region))
+    if (take_dirty(self, cls, many, false, out_region))
         return LGALLOC_STATUS_OK;
     /* What is clean costs memory; what another class has left warm doesn't. */
-    bool warm = !lg_pool_is_empty(&lg_clean[class_index]) && lg_supply_might(class_index);
-    unsigned charged = warm ? 0 : charge_batch(class_index, many);
-    if (charged != 0 && take_clean(self, class_index, charged, false, false, out_region))
+    bool warm = !lg_pool_is_empty(cls, LG_CLEAN_POOL) && lg_supply_might(cls);
+    unsigned charged = warm ? 0 : charge_batch(cls, many);
+    if (charged != 0 && take_clean(self, cls, charged, false, false, out_region))
         return LGALLOC_STATUS_OK;
-    if (take_own(self, class_index, out_region))
+    if (take_own(self, cls, out_region))
         return LGALLOC_STATUS_OK;
-    if (take_from_others(self, class_index, out_region))
+    if (take_from_others(self, cls, out_region))
         return LGALLOC_STATUS_OK;
-    LG_COUNT(self, class_index, slow_path, 1);
+    LG_COUNT(self, cls, slow_path, 1);
     if (self != NULL)
-        give_back_unused(self, class_index);
-    return take_locked(self, class_index, bytes, many, 0, out_region, out_error, out_no_room);
+        give_back_unused(self, cls);
+    return take_locked(self, cls, bytes, many, 0, out_region, out_error, out_no_room);
 }
 
 void lg_cache_clear_all(lg_thread *self)
 {
-    for (unsigned c = 0; c < lg_layout_.classes; c++) {
-        lg_reclaim_caches(self, c);
-        (void)lg_reclaim_dirty(self, c, UINT64_MAX, UINT64_MAX, false);
+    LG_EACH_CLASS(cls) {
+        lg_reclaim_caches(self, cls);
+        (void)lg_reclaim_dirty(self, cls, UINT64_MAX, UINT64_MAX, false);
     }
 }
 
 /* One look at all there is, while nobody else moves. OUT_OF_MEMORY with *out_no_room: the limit was in the way. */
-static lgalloc_status look_everywhere(lg_thread *self, unsigned class_index, size_t bytes, lg_region **out_region, int *out_error,
+static lgalloc_status look_everywhere(lg_thread *self, lg_class *cls, size_t bytes, lg_region **out_region, int *out_error,
                                       bool *out_no_room)
 {
     lg_transit_enter(self);
-    bool found = take_own(self, class_index, out_region) || take_dirty(self, class_index, 1, true, out_region) ||
-                 take_from_others(self, class_index, out_region);
+    bool found = take_own(self, cls, out_region) || take_dirty(self, cls, 1, true, out_region) ||
+                 take_from_others(self, cls, out_region);
     lg_transit_leave(self);
     *out_no_room = false;
     if (found)
@@ -219,12 +220,12 @@ static lgalloc_status look_everywhere(lg_thread *self, unsigned class_index, siz
          * becoming a part of something larger as long as it is dirty. */
         if (pass == 1)
             lg_cache_clear_all(self);
-        if (!lg_reclaim_room(self, lg_class_size(class_index))) {
+        if (!lg_reclaim_room(self, lg_class_size(cls))) {
             *out_no_room = true;
             return status;
         }
         lg_transit_enter(self);
-        status = take_locked(self, class_index, bytes, 1, lg_class_size(class_index), out_region, out_error, out_no_room);
+        status = take_locked(self, cls, bytes, 1, lg_class_size(cls), out_region, out_error, out_no_room);
         lg_transit_leave(self);
     }
     return status;
@@ -240,7 +241,7 @@ static lgalloc_status look_everywhere(lg_thread *self, unsigned class_index, siz
  * between the two barriers, where it counted nothing, it did one thing at most. Either it pushed a region, and that free is
  * still under way; or it popped one, and had none to be found afterwards. So at the end of the look all regions are in
  * use, or about to be freed. */
-lgalloc_status lg_cache_search_alone(lg_thread *self, unsigned class_index, size_t bytes, lg_region **out_region,
+lgalloc_status lg_cache_search_alone(lg_thread *self, lg_class *cls, size_t bytes, lg_region **out_region,
                                      int *out_error, bool *out_no_room)
 {
     lgalloc_status status;
@@ -250,7 +251,7 @@ lgalloc_status lg_cache_search_alone(lg_thread *self, unsigned class_index, size
     do {
         before = after;
         lg_heavy_barrier(); /* The look finds what was counted before. Partner: the release in lg_count_free() */
-        status = look_everywhere(self, class_index, bytes, out_region, out_error, out_no_room);
+        status = look_everywhere(self, cls, bytes, out_region, out_error, out_no_room);
         lg_heavy_barrier(); /* What hid a region from the look is counted, or still under way. */
         after = lg_threads_activity();
     } while (status == LGALLOC_STATUS_OUT_OF_MEMORY && after != before && ++looks < LOOKS_MAX);
@@ -259,49 +260,47 @@ lgalloc_status lg_cache_search_alone(lg_thread *self, unsigned class_index, size
 }
 
 /* What stays dirty in the pools is bounded by idle_bytes. */
-static void respect_idle_bytes(lg_thread *self, unsigned class_index)
+static void respect_idle_bytes(lg_thread *self, lg_class *cls)
 {
     uint64_t bound = LG_OPTION(idle_bytes);
     if (LG_LIKELY(bound == UINT64_MAX))
         return;
     uint64_t dirty = lg_pool_dirty_bytes();
     if (dirty > bound)
-        (void)lg_reclaim_dirty(self, class_index, UINT64_MAX, lg_whole_regions(class_index, dirty - bound), false);
+        (void)lg_reclaim_dirty(self, cls, UINT64_MAX, lg_class_round_up(cls, dirty - bound), false);
 }
 
-static LG_WARM lgalloc_status refill_elsewhere(lg_thread *self, unsigned class_index, size_t bytes, lg_region **out_region,
+static LG_WARM lgalloc_status refill_elsewhere(lg_thread *self, lg_class *cls, size_t bytes, lg_region **out_region,
                                                int *out_error)
 {
     bool no_room;
     lg_transit_enter(self);
-    lgalloc_status status = search(self, class_index, bytes, out_region, out_error, &no_room);
+    lgalloc_status status = search(self, cls, bytes, out_region, out_error, &no_room);
     lg_transit_leave(self);
-    respect_idle_bytes(self, class_index); /* other classes' caches may have been given back */
+    respect_idle_bytes(self, cls); /* other classes' caches may have been given back */
     if (LG_LIKELY(status == LGALLOC_STATUS_OK))
         return status;
-    bool possible = lg_charge_possible(lg_class_size(class_index));
-    if (no_room && possible && lg_reclaim_room(self, lg_class_size(class_index))) {
+    bool possible = lg_charge_possible(lg_class_size(cls));
+    if (no_room && possible && lg_reclaim_room(self, lg_class_size(cls))) {
         /* The room is charged for; whoever was faster with it can't have taken it. */
         lg_transit_enter(self);
-        status = take_locked(self, class_index, bytes, 1, lg_class_size(class_index), out_region, out_error, &no_room);
+        status = take_locked(self, cls, bytes, 1, lg_class_size(cls), out_region, out_error, &no_room);
         lg_transit_leave(self);
     }
     if (LG_UNLIKELY(status == LGALLOC_STATUS_OUT_OF_MEMORY) && possible)
-        status = lg_cache_search_alone(self, class_index, bytes, out_region, out_error, &no_room);
+        status = lg_cache_search_alone(self, cls, bytes, out_region, out_error, &no_room);
     lg_refused_by_limit = no_room;
     if (no_room)
         lg_add_relaxed_64(&lg_limit_failures, 1);
     return status;
 }
 
-lgalloc_status lg_cache_refill(lg_thread *self, unsigned class_index, size_t bytes, lg_region **out_region, int *out_error)
+lgalloc_status lg_cache_refill(lg_thread *self, lg_class *cls, size_t bytes, lg_region **out_region, int *out_error)
 {
-    if (LG_UNLIKELY(class_index >= lg_layout_.classes))
-        return LGALLOC_STATUS_OUT_OF_MEMORY; /* the reservation is too small for regions of this size */
     lgalloc_status status = LGALLOC_STATUS_OK;
-    *out_region = self != NULL ? lg_exchange_refill(self, class_index) : NULL;
+    *out_region = self != NULL ? lg_exchange_refill(self, cls) : NULL;
     if (*out_region == NULL)
-        status = refill_elsewhere(self, class_index, bytes, out_region, out_error);
+        status = refill_elsewhere(self, cls, bytes, out_region, out_error);
     lg_worker_wake_after_fork();
     return status;
 }
@@ -309,49 +308,49 @@ lgalloc_status lg_cache_refill(lg_thread *self, unsigned class_index, size_t byt
 /* ---- giving */
 
 /* How many regions of a full cache make room for more. */
-LG_INLINE uint64_t overflow(lg_thread *self, unsigned class_index)
+LG_INLINE uint64_t overflow(lg_thread *self, lg_class *cls)
 {
-    const lg_bin *bin = lg_bin_of(self, class_index);
-    lg_dealings *dealings = &self->dealings[class_index];
+    const lg_bin *bin = lg_bin_of(self, cls);
+    lg_local *local = lg_local_of(self, cls);
     uint64_t taken = lg_load_relaxed_64(&bin->hot.allocations);
-    uint64_t capacity = lg_load_relaxed_64(&lg_class_at(class_index)->cache_capacity);
+    uint64_t capacity = lg_load_relaxed_64(&cls->cache_capacity);
     /* All but what may stay, which is nothing where it is of no use; a smaller configuration may have come meanwhile. */
-    uint64_t stay = capacity - lg_exchange_size(capacity, dealings->overflowed_at, taken, dealings->gives_long);
-    if (LG_UNLIKELY(lg_thread_only_frees(self, class_index)))
+    uint64_t stay = capacity - lg_exchange_size(capacity, local->overflowed_at, taken, local->gives_long);
+    if (LG_UNLIKELY(lg_thread_only_frees(self, cls)))
         stay = 0;
     uint64_t cached = lg_deque_count(&bin->deque);
-    dealings->gives_long = dealings->overflowed_at == taken;
-    dealings->overflowed_at = taken;
+    local->gives_long = local->overflowed_at == taken;
+    local->overflowed_at = taken;
     return cached > stay ? cached - stay : 0;
 }
 
 /* The same as a push, but that it finds out whether there is more room than is known. */
-LG_INLINE bool push(lg_thread *self, unsigned class_index, lg_region *region)
+LG_INLINE bool push(lg_thread *self, lg_class *cls, lg_region *region)
 {
-    lg_bin *bin = lg_bin_of(self, class_index);
-    lg_thefts *thefts = &self->thefts[class_index];
+    lg_bin *bin = lg_bin_of(self, cls);
+    lg_thefts *thefts = &lg_local_of(self, cls)->thefts;
     if (lg_load_relaxed_64(&thefts->taken) != lg_load_relaxed_64(&bin->hot.allocations))
         lg_store_relaxed_64(&thefts->count, 0);
-    uint64_t most = lg_thread_only_frees(self, class_index) ? LG_ONLY_FREES_KEEPS : LG_DEQUE_ITEMS;
-    return lg_deque_make_room(&bin->deque, &lg_class_at(class_index)->cache_capacity, most) &&
+    uint64_t most = lg_thread_only_frees(self, cls) ? LG_ONLY_FREES_KEEPS : LG_DEQUE_ITEMS;
+    return lg_deque_make_room(&bin->deque, &cls->cache_capacity, most) &&
            lg_deque_push(&bin->deque, (uintptr_t)region);
 }
 
-void lg_cache_give(lg_thread *self, unsigned class_index, lg_region *region)
+void lg_cache_give(lg_thread *self, lg_class *cls, lg_region *region)
 {
     uint64_t count = 0;
     if (self != NULL) {
-        lg_thread_use(self, class_index);
-        if (push(self, class_index, region)) {
-            lg_count_free(lg_bin_of(self, class_index));
+        lg_thread_use(self, cls);
+        if (push(self, cls, region)) {
+            lg_count_free(lg_bin_of(self, cls));
             return;
         }
-        count = overflow(self, class_index);
+        count = overflow(self, cls);
     }
-    lg_exchange_send(self, class_index, lg_batch_of(lg_region_index(class_index, region)), count);
+    lg_exchange_send(self, cls, lg_batch_of(lg_region_index(cls, region)), count);
     /* Relaxed: whoever shuts movers out sees what those before it did. */
-    LG_COUNT_HOT(self, class_index, deallocations, 1);
-    respect_idle_bytes(self, class_index);
+    LG_COUNT_HOT(self, cls, deallocations, 1);
+    respect_idle_bytes(self, cls);
 }
 
 void lg_cache_give_address(void *ptr)
@@ -361,26 +360,26 @@ void lg_cache_give_address(void *ptr)
     lg_thread *self = lg_ready() ? lg_thread_known() : NULL;
     if (LG_UNLIKELY(noticed) || LG_UNLIKELY(self == NULL))
         return;
-    unsigned class_index = (unsigned)lg_class_of(ptr);
-    lg_cache_give(self, class_index, lg_bin_region(lg_bin_of(self, class_index), (uintptr_t)ptr));
+    lg_class *cls = lg_class_of(ptr);
+    lg_cache_give(self, cls, lg_bin_region(lg_bin_of(self, cls), (uintptr_t)ptr));
 }
 
-void lg_cache_reject(lg_thread *self, unsigned class_index, lg_region *region)
+void lg_cache_reject(lg_thread *self, lg_class *cls, lg_region *region)
 {
     /* Some of its blocks may be there. */
-    lg_store_relaxed_64(&region->state, lg_state_dirty(lg_address_of(class_index, region)));
+    lg_store_relaxed_64(&region->state, lg_state_dirty(lg_address_of(cls, region)));
     lg_transit_enter(self);
-    (void)lg_reclaim_batch(self, class_index, lg_batch_of(lg_region_index(class_index, region)), true);
+    (void)lg_reclaim_batch(self, cls, lg_batch_of(lg_region_index(cls, region)), true);
     lg_transit_leave(self);
 }
 
 void lg_cache_flush(lg_thread *self)
 {
-    for (unsigned c = 0; c < lg_layout_.classes; c++) {
-        if (lg_deque_count(&lg_bin_of(self, c)->deque) == 0)
+    LG_EACH_CLASS(cls) {
+        if (lg_deque_count(&lg_bin_of(self, cls)->deque) == 0)
             continue;
-        lg_exchange_send(self, c, (lg_batch){0, 0}, LG_DEQUE_ITEMS);
-        respect_idle_bytes(self, c);
+        lg_exchange_send(self, cls, (lg_batch){0, 0}, LG_DEQUE_ITEMS);
+        respect_idle_bytes(self, cls);
     }
 }
 

@@ -6,8 +6,8 @@
 #include "../base/os.h"
 #include "../base/process.h"
 #include "../regions/arena.h"
+#include "../regions/class.h"
 #include "../regions/pool.h"
-#include "../regions/size_class.h"
 #include "../regions/thread.h"
 #include "reclaim.h"
 
@@ -32,14 +32,15 @@ static void drain_idle_threads(lg_thread *self)
     for (uint32_t id = 0; id < count; id++) {
         lg_thread *victim = lg_thread_at(id);
         for (uint32_t left = lg_thread_used(victim); left != 0;) {
-            unsigned c = lg_next_class(&left);
-            lg_bin *bin = lg_bin_of(victim, c);
+            lg_class *cls = lg_next_class(&left);
+            lg_bin *bin = lg_bin_of(victim, cls);
             uint64_t activity = lg_load_relaxed_64(&bin->hot.allocations) +
                                 lg_load_relaxed_64(&bin->hot.deallocations);
-            if (activity == lg_load_relaxed_64(&victim->idle_mark[c]))
-                lg_reclaim_cache(self, victim, c);
+            lg_a64 *mark = &lg_local_of(victim, cls)->idle_mark;
+            if (activity == lg_load_relaxed_64(mark))
+                lg_reclaim_cache(self, victim, cls);
             else
-                lg_store_relaxed_64(&victim->idle_mark[c], activity);
+                lg_store_relaxed_64(mark, activity);
         }
     }
 }
@@ -53,13 +54,13 @@ void lg_worker_tick(lg_thread *self)
     uint64_t bytes = LG_OPTION(clear_bytes);
     /* What was drained has left a cache too: more than may stay dirty is cleared whatever the budget. */
     uint64_t bound = LG_OPTION(eager_return) != 0 ? 0 : LG_OPTION(idle_bytes);
-    for (unsigned c = 0; c < lg_layout_.classes; c++) {
+    LG_EACH_CLASS(cls) {
         uint64_t dirty = bound != UINT64_MAX ? lg_pool_dirty_bytes() : 0;
         if (dirty > bound)
-            (void)lg_reclaim_dirty(self, c, UINT64_MAX, lg_whole_regions(c, dirty - bound), true);
+            (void)lg_reclaim_dirty(self, cls, UINT64_MAX, lg_class_round_up(cls, dirty - bound), true);
         else
-            (void)lg_reclaim_dirty(self, c, batch != 0 ? batch : UINT64_MAX, bytes != 0 ? bytes : UINT64_MAX, true);
-        lg_reclaim_idle_chunks(self, c, LG_OPTION(release_ticks));
+            (void)lg_reclaim_dirty(self, cls, batch != 0 ? batch : UINT64_MAX, bytes != 0 ? bytes : UINT64_MAX, true);
+        lg_reclaim_idle_chunks(self, cls, LG_OPTION(release_ticks));
     }
 }
 

@@ -38,12 +38,12 @@ static void sample(lg_text *out, const char *name, uint64_t value)
     lg_put(out, "\n");
 }
 
-static void class_sample(lg_text *out, const char *name, unsigned class_index, uint64_t value)
+static void class_sample(lg_text *out, const char *name, unsigned index, uint64_t value)
 {
     lg_put(out, "lgalloc_size_class_");
     lg_put(out, name);
     lg_put(out, "{size_class=\"");
-    lg_put_number(out, lg_class_size(class_index));
+    lg_put_number(out, LG_SMALLEST_REGION << index);
     lg_put(out, "\"} ");
     lg_put_number(out, value);
     lg_put(out, "\n");

@@ -7,9 +7,9 @@
 #include "../base/process.h"
 #include "../chunks/backing.h"
 #include "../chunks/chunk.h"
-#include "../chunks/release.h"
 #include "../flow/thread_cache.h"
 #include "../regions/arena.h"
+#include "../regions/class.h"
 #include "../regions/counters.h"
 #include "../regions/deque.h"
 #include "../regions/pool.h"
@@ -66,10 +66,11 @@ static void add_threads(lgalloc_size_class_stats *stats, unsigned classes)
     for (uint32_t id = 0; id < count; id++) {
         lg_thread *thread = lg_thread_at(id);
         for (uint32_t left = lg_thread_used(thread) & wanted; left != 0;) {
-            unsigned c = lg_next_class(&left);
-            const lg_bin *bin = lg_bin_of(thread, c);
-            add_counters(&stats[c], &bin->hot, &thread->rare[c]);
-            stats[c].thread_regions += lg_deque_count(&bin->deque);
+            const lg_class *cls = lg_next_class(&left);
+            const lg_bin *bin = lg_bin_of(thread, cls);
+            lgalloc_size_class_stats *of_class = &stats[lg_class_index(cls)];
+            add_counters(of_class, &bin->hot, &lg_local_of(thread, cls)->rare);
+            of_class->thread_regions += lg_deque_count(&bin->deque);
         }
     }
 }
@@ -79,24 +80,25 @@ static void collect(lgalloc_size_class_stats *out_stats, unsigned classes)
 {
     memset(out_stats, 0, classes * sizeof(*out_stats));
     for (unsigned c = 0; c < classes; c++)
-        out_stats[c].size_class = lg_class_size(c);
+        out_stats[c].size_class = lg_class_size(lg_class_at(c));
     if (!lg_ready())
         return;
     add_threads(out_stats, classes);
     uint64_t dirty[LG_CLASS_COUNT], clean[LG_CLASS_COUNT];
-    lg_pools_count(lg_dirty, dirty);
-    lg_pools_count(lg_clean, clean);
+    lg_pools_count(LG_DIRTY_POOL, dirty);
+    lg_pools_count(LG_CLEAN_POOL, clean);
     for (unsigned c = 0; c < lg_min(classes, lg_layout_.classes); c++) {
         lgalloc_size_class_stats *stats = &out_stats[c];
-        add_counters(stats, &lg_shared_hot[c], &lg_shared_rare[c]);
-        stats->areas = lg_area_count(c);
-        stats->area_total_bytes = lg_area_bytes(c);
-        stats->areas_released = lg_area_released(c);
+        const lg_class *cls = lg_class_at(c);
+        add_counters(stats, &cls->hot, &cls->rare);
+        stats->areas = lg_area_count(cls);
+        stats->area_total_bytes = lg_area_bytes(cls);
+        stats->areas_released = lg_load_relaxed_64(&cls->areas_released);
         stats->global_regions = dirty[c];
         stats->clean_regions = clean[c];
         stats->free_regions = stats->thread_regions + stats->global_regions + stats->clean_regions;
         stats->in_use_regions =
-            less(stats->allocations, stats->deallocations + lg_load_relaxed_64(&lg_in_use_lost[c]));
+            less(stats->allocations, stats->deallocations + lg_load_relaxed_64(&cls->lost));
     }
 }
 
@@ -140,16 +142,18 @@ LG_API lgalloc_status lgalloc_stats_files(lgalloc_file_stats *out_stats, size_t 
     *out_count = 0;
     if (out_stats == NULL && capacity != 0)
         return LGALLOC_STATUS_INVALID_ARGUMENT;
+    if (!lg_ready())
+        return LGALLOC_STATUS_OK;
     size_t count = 0;
-    for (unsigned c = 0; lg_ready() && c < lg_layout_.classes; c++) {
+    LG_EACH_CLASS(cls) {
         uint64_t files, size, allocated;
-        int error = lg_backing_usage(c, &files, &size, &allocated);
+        int error = lg_backing_usage(cls, &files, &size, &allocated);
         if (error != 0)
             return lg_io_error(error);
         if (files == 0)
             continue;
         if (count < capacity)
-            out_stats[count] = (lgalloc_file_stats){lg_class_size(c), size, allocated};
+            out_stats[count] = (lgalloc_file_stats){lg_class_size(cls), size, allocated};
         count++;
     }
     *out_count = count;
@@ -164,12 +168,12 @@ typedef struct map_totals {
 } map_totals;
 
 /* The chunks of the class in a range of addresses: their pages that are in memory. */
-static uint64_t pages_of(unsigned class_index, uint64_t start, uint64_t end)
+static uint64_t pages_of(const lg_class *cls, uint64_t start, uint64_t end)
 {
     uint64_t pages = 0;
     for (uint64_t at = start; at < end; at += LG_CHUNK) {
         uint64_t present = 0;
-        if (lg_class_of((const void *)(uintptr_t)at) == class_index &&
+        if (lg_class_of((const void *)(uintptr_t)at) == cls &&
             lg_os_present_pages((void *)(uintptr_t)at, lg_min(LG_CHUNK, end - at), &present) == 0)
             pages += present;
     }
@@ -184,18 +188,19 @@ static void close_mapping(map_totals *totals, uint64_t end)
     end = lg_min(end, base + lg_layout_.arena_bytes);
     uint32_t there = 0;
     for (uint64_t at = from; at < end; at += LG_CHUNK) {
-        unsigned c = lg_class_of((const void *)(uintptr_t)at);
-        there |= c < LG_CLASS_COUNT ? (uint32_t)1 << c : 0;
+        const lg_class *cls = lg_class_of((const void *)(uintptr_t)at);
+        there |= cls != NULL ? lg_class_bit(cls) : 0;
     }
     uint64_t pages[LG_CLASS_COUNT] = {0}, all = 0;
     bool several = (there & (there - 1)) != 0;
     for (uint32_t left = there; left != 0;) {
-        unsigned c = lg_next_class(&left);
-        pages[c] = several ? pages_of(c, from, end) : 1;
-        all += pages[c];
+        const lg_class *cls = lg_next_class(&left);
+        uint64_t there_of_class = several ? pages_of(cls, from, end) : 1;
+        pages[lg_class_index(cls)] = there_of_class;
+        all += there_of_class;
     }
     for (uint32_t left = all != 0 ? there : 0; left != 0;) {
-        unsigned c = lg_next_class(&left);
+        unsigned c = lg_class_index(lg_next_class(&left));
         totals->classes[c].mapped += totals->current.mapped * pages[c] / all;
         totals->classes[c].active += totals->current.active * pages[c] / all;
         totals->classes[c].dirty += totals->current.dirty * pages[c] / all;
@@ -280,12 +285,13 @@ LG_API lgalloc_status lgalloc_stats_maps(lgalloc_map_stats *out_stats, size_t ca
         return lg_io_error(error);
     close_mapping(&totals, totals.end);
     size_t count = 0;
-    for (unsigned c = 0; c < lg_layout_.classes; c++) {
-        if (lg_area_count(c) == 0)
+    LG_EACH_CLASS(cls) {
+        if (lg_area_count(cls) == 0)
             continue;
-        totals.classes[c].size_class = lg_class_size(c);
+        lgalloc_map_stats *of_class = &totals.classes[lg_class_index(cls)];
+        of_class->size_class = lg_class_size(cls);
         if (count < capacity)
-            out_stats[count] = totals.classes[c];
+            out_stats[count] = *of_class;
         count++;
     }
     *out_count = count;

@@ -7,7 +7,9 @@
 #include "../chunks/chunk.h"
 #include "../regions/arena.h"
 #include "../regions/bitmap.h"
+#include "../regions/class.h"
 #include "../regions/deque.h"
+#include "../regions/descriptor.h"
 #include "../regions/pool.h"
 #include "../regions/size_class.h"
 #include "../regions/thread.h"
@@ -29,12 +31,12 @@ typedef struct census {
     uint64_t cached, dirty, clean, in_use;
 } census;
 
-static const char *count_caches(unsigned c, census *seen)
+static const char *count_caches(lg_class *cls, census *seen)
 {
     uint32_t count = lg_threads_high();
     for (uint32_t id = 0; id < count; id++) {
         lg_thread *thread = lg_thread_at(id);
-        lg_bin *bin = lg_bin_of(thread, c);
+        lg_bin *bin = lg_bin_of(thread, cls);
         uint64_t top = lg_load_relaxed_64(&bin->deque.top);
         uint64_t bottom = lg_load_relaxed_64(&bin->deque.bottom);
         if (bottom < top || bottom - top > LG_DEQUE_ITEMS)
@@ -42,13 +44,13 @@ static const char *count_caches(unsigned c, census *seen)
         if (lg_load_relaxed_32(&thread->transit) % 2 != 0)
             return "a thread is still in transit";
         for (uint64_t i = top; i < bottom; i++) {
-            uint64_t item = lg_load_relaxed_64(&thread->rings[c][i % LG_DEQUE_ITEMS]);
-            uint64_t region = lg_region_index(c, lg_item_region(item));
-            if (region >= seen->limit || lg_region_at(c, region) != lg_item_region(item))
+            uint64_t item = lg_load_relaxed_64(&lg_local_of(thread, cls)->ring[i % LG_DEQUE_ITEMS]);
+            uint64_t region = lg_region_index(cls, lg_item_region(item));
+            if (region >= seen->limit || lg_region_at(cls, region) != lg_item_region(item))
                 return "a cache holds a region that does not exist";
             if (seen->place[region] != NOWHERE)
                 return "a region is in two caches";
-            if (!lg_state_is_free(lg_load_relaxed_64(&lg_region_at(c, region)->state)))
+            if (!lg_state_is_free(lg_load_relaxed_64(&lg_region_at(cls, region)->state)))
                 return "a cached region's state is not free";
             seen->place[region] = IN_CACHE;
             seen->cached++;
@@ -57,25 +59,24 @@ static const char *count_caches(unsigned c, census *seen)
     return NULL;
 }
 
-static const char *count_pool(unsigned c, const lg_pool *pools, unsigned char where, census *seen, uint64_t *out_count)
+static const char *count_pool(lg_class *cls, enum lg_pool pool, unsigned char where, census *seen, uint64_t *out_count)
 {
-    const lg_pool *pool = &pools[c];
     uint64_t counts[LG_CLASS_COUNT];
-    lg_pools_count(pools, counts);
+    lg_pools_count(pool, counts);
     for (uint64_t i = 0; i < seen->limit; i++) {
-        if (!lg_bitmap_has(&pool->regions, i))
+        if (!lg_bitmap_has(&cls->pools[pool], i))
             continue;
         if (seen->place[i] != NOWHERE)
             return "a pooled region is in another place as well";
-        if (lg_load_relaxed_64(&lg_region_at(c, i)->state) !=
-            (where == IN_CLEAN ? LG_CLEAN : lg_state_dirty(lg_region_address(c, i))))
+        if (lg_load_relaxed_64(&lg_region_at(cls, i)->state) !=
+            (where == IN_CLEAN ? LG_CLEAN : lg_state_dirty(lg_region_address(cls, i))))
             return "a pooled region's state is not its pool's";
         seen->place[i] = where;
         *out_count += 1;
     }
-    if (counts[c] != *out_count)
+    if (counts[lg_class_index(cls)] != *out_count)
         return "a pool's count is wrong";
-    return lg_bitmap_sound(&pool->regions, lg_class_regions(c)) ? NULL : "a bitmap's summary hides a region";
+    return lg_bitmap_sound(&cls->pools[pool], lg_class_room(cls)) ? NULL : "a bitmap's summary hides a region";
 }
 
 static bool holds_memory(void *addr, size_t len)
@@ -93,38 +94,37 @@ static bool holds_memory(void *addr, size_t len)
     return false;
 }
 
-static const char *count_region(unsigned c, uint64_t i, bool contents, census *seen, uint64_t *placed)
+static const char *count_region(lg_class *cls, uint64_t i, bool contents, census *seen, uint64_t *placed)
 {
-    uint64_t state = lg_load_relaxed_64(&lg_region_at(c, i)->state);
-    if (state == lg_state_in_use(lg_region_address(c, i)) && seen->place[i] == NOWHERE)
+    uint64_t state = lg_load_relaxed_64(&lg_region_at(cls, i)->state);
+    if (state == lg_state_in_use(lg_region_address(cls, i)) && seen->place[i] == NOWHERE)
         seen->in_use++;
     else if (seen->place[i] == NOWHERE)
         return "a free region is in no place";
-    else if (contents && seen->place[i] == IN_CLEAN && holds_memory(lg_region_address(c, i), lg_class_size(c)))
+    else if (contents && seen->place[i] == IN_CLEAN && holds_memory(lg_region_address(cls, i), lg_class_size(cls)))
         return "a clean region holds memory";
     if (seen->place[i] != NOWHERE)
         *placed += 1;
     return NULL;
 }
 
-static const char *count_areas(unsigned c, bool contents, census *seen)
+static const char *count_areas(lg_class *cls, bool contents, census *seen)
 {
-    unsigned log2 = c + LG_CLASS_MIN;
     uint64_t end = 0, areas = 0, bytes = 0, placed = 0;
     lg_area area;
-    for (uint64_t offset = 0; lg_area_next(c, offset, &area); offset = end) {
+    for (uint64_t offset = 0; lg_area_next(cls, offset, &area); offset = end) {
         if (area.start < end || area.len == 0)
             return "areas overlap or are not sorted";
         end = area.start + area.len;
-        if (((area.start | area.len) & (lg_max(lg_class_size(c), LG_CHUNK) - 1)) != 0)
+        if (((area.start | area.len) & (lg_max(lg_class_size(cls), LG_CHUNK) - 1)) != 0)
             return "an area is not of whole regions and chunks";
-        if (end > lg_layout_.arena_bytes || end >> log2 > seen->limit)
+        if (end > lg_layout_.arena_bytes || lg_class_regions(cls, end) > seen->limit)
             return "an area lies beyond the arena or its descriptors";
         areas++;
         bytes += area.len;
         const char *wrong = NULL;
-        for (uint64_t i = area.start >> log2; i < end >> log2 && wrong == NULL; i++)
-            wrong = count_region(c, i, contents, seen, &placed);
+        for (uint64_t i = lg_class_regions(cls, area.start); i < lg_class_regions(cls, end) && wrong == NULL; i++)
+            wrong = count_region(cls, i, contents, seen, &placed);
         for (uint64_t at = area.start; at < end && wrong == NULL; at += LG_CHUNK)
             if (lg_backing_kind(at) != area.kind)
                 wrong = "an area's chunks are of different kinds";
@@ -133,25 +133,25 @@ static const char *count_areas(unsigned c, bool contents, census *seen)
     }
     if (placed != seen->cached + seen->dirty + seen->clean)
         return "a cache or pool holds a region outside of the class's chunks";
-    if (areas != lg_area_count(c) || bytes != lg_area_bytes(c))
+    if (areas != lg_area_count(cls) || bytes != lg_area_bytes(cls))
         return "the count or the bytes of the areas are wrong";
-    if (bytes != (placed + seen->in_use) << log2)
+    if (bytes != lg_class_bytes(cls, placed + seen->in_use))
         return "area bytes are not (free + in use) * size";
     return NULL;
 }
 
 /* Descriptors of a class are vacant where the memory isn't its own. */
-static const char *count_strangers(unsigned c, uint64_t limit)
+static const char *count_strangers(lg_class *cls, uint64_t limit)
 {
-    uint64_t chunks = lg_class_chunks(c);
+    uint64_t chunks = lg_class_chunks(cls);
     for (uint64_t chunk = 0; chunk < lg_chunks_high(); chunk += chunks) {
         uint32_t word = lg_chunk_word(chunk);
-        if (lg_chunk_class(word) == c)
+        if (lg_chunk_class(word) == cls)
             continue;
-        uint64_t first = lg_chunk_first_region(c, chunk);
-        for (uint64_t i = first; i < lg_min(first + lg_chunk_regions(c), limit); i++)
-            if (lg_load_relaxed_64(&lg_region_at(c, i)->state) != LG_CLEAN ||
-                lg_load_relaxed_32(&lg_region_at(c, i)->has_blocks) != 0)
+        uint64_t first = lg_chunk_first_region(cls, chunk);
+        for (uint64_t i = first; i < lg_min(first + lg_chunk_regions(cls), limit); i++)
+            if (lg_load_relaxed_64(&lg_region_at(cls, i)->state) != LG_CLEAN ||
+                lg_load_relaxed_32(&lg_region_at(cls, i)->has_blocks) != 0)
                 return "a descriptor of another class is not vacant";
     }
     return NULL;
@@ -162,51 +162,51 @@ static const char *verify_chunks(void)
     for (uint64_t chunk = 0; chunk < lg_chunks_high(); chunk++) {
         uint32_t word = lg_chunk_word(chunk);
         bool mapped = lg_chunk_kind(word) == LG_AREA_FILE || lg_chunk_kind(word) == LG_AREA_ANONYMOUS;
-        unsigned c = lg_chunk_class(word);
-        if (mapped != (c < LG_CLASS_COUNT) && lg_chunk_kind(word) != LG_AREA_LOST)
+        lg_class *cls = lg_chunk_class(word);
+        if (mapped != (cls != NULL) && lg_chunk_kind(word) != LG_AREA_LOST)
             return "a chunk is mapped without a class, or has one and is not";
-        if (c >= LG_CLASS_COUNT || lg_class_chunks(c) == 1)
+        if (cls == NULL || lg_class_chunks(cls) == 1)
             continue;
-        uint64_t first = chunk & ~(lg_class_chunks(c) - 1);
-        if (lg_chunk_class(lg_chunk_word(first)) != c || lg_chunk_kind(lg_chunk_word(first)) != lg_chunk_kind(word))
+        uint64_t first = lg_chunk_first(cls, chunk);
+        if (lg_chunk_class(lg_chunk_word(first)) != cls || lg_chunk_kind(lg_chunk_word(first)) != lg_chunk_kind(word))
             return "a part of a region's chunks is missing";
     }
     return NULL;
 }
 
-static const char *verify_class(unsigned c, bool contents, uint64_t *charge)
+static const char *verify_class(lg_class *cls, bool contents, uint64_t *charge)
 {
-    census seen = {.limit = lg_load_relaxed_64(&lg_class_at(c)->limit)};
+    census seen = {.limit = lg_load_relaxed_64(&cls->limit)};
     if (seen.limit == 0)
-        return lg_area_count(c) == 0 ? NULL : "areas without descriptors";
+        return lg_area_count(cls) == 0 ? NULL : "areas without descriptors";
     seen.place = calloc(seen.limit, 1);
     if (seen.place == NULL)
         return "no memory to verify";
-    const char *wrong = count_caches(c, &seen);
+    const char *wrong = count_caches(cls, &seen);
     if (wrong == NULL)
-        wrong = count_pool(c, lg_dirty, IN_DIRTY, &seen, &seen.dirty);
+        wrong = count_pool(cls, LG_DIRTY_POOL, IN_DIRTY, &seen, &seen.dirty);
     if (wrong == NULL)
-        wrong = count_pool(c, lg_clean, IN_CLEAN, &seen, &seen.clean);
+        wrong = count_pool(cls, LG_CLEAN_POOL, IN_CLEAN, &seen, &seen.clean);
     if (wrong == NULL)
-        wrong = count_areas(c, contents, &seen);
+        wrong = count_areas(cls, contents, &seen);
     if (wrong == NULL)
-        wrong = count_strangers(c, seen.limit);
+        wrong = count_strangers(cls, seen.limit);
     free(seen.place);
     if (wrong != NULL)
         return wrong;
     lgalloc_size_class_stats stats[LG_CLASS_COUNT];
     (void)lgalloc_stats(stats, LG_CLASS_COUNT);
-    if (stats[c].in_use_regions != seen.in_use)
+    if (stats[lg_class_index(cls)].in_use_regions != seen.in_use)
         return "allocations less deallocations are not what is in use";
-    if (stats[c].free_regions != seen.cached + seen.dirty + seen.clean)
+    if (stats[lg_class_index(cls)].free_regions != seen.cached + seen.dirty + seen.clean)
         return "the statistics' free regions are wrong";
-    *charge += (seen.in_use + seen.cached + seen.dirty) << (c + LG_CLASS_MIN);
+    *charge += lg_class_bytes(cls, seen.in_use + seen.cached + seen.dirty);
     return NULL;
 }
 
-const char *lg_verify(bool contents, unsigned *out_class_index)
+const char *lg_verify(bool contents, unsigned *out_log2)
 {
-    *out_class_index = 0;
+    *out_log2 = LG_CLASS_MIN;
     if (!lg_ready())
         return NULL;
     if (!lg_threads_sound())
@@ -215,10 +215,10 @@ const char *lg_verify(bool contents, unsigned *out_class_index)
     if (chunks != NULL)
         return chunks;
     uint64_t charge = 0;
-    for (unsigned c = 0; c < lg_layout_.classes; c++) {
-        const char *wrong = verify_class(c, contents, &charge);
+    LG_EACH_CLASS(cls) {
+        const char *wrong = verify_class(cls, contents, &charge);
         if (wrong != NULL) {
-            *out_class_index = c;
+            *out_log2 = cls->log2;
             return wrong;
         }
     }

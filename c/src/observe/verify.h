@@ -15,8 +15,8 @@
  *    lie below the limit of their descriptors;
  * 5. the summaries of the bitmaps hide nothing, no region and no free thread record.
  *
- * Returns NULL, or what is wrong first, as a static text; *out_class_index is the class it is about.
+ * Returns NULL, or what is wrong first, as a static text; *out_log2 says which class it is about.
  */
-LG_HIDDEN const char *lg_verify(bool contents, unsigned *out_class_index);
+LG_HIDDEN const char *lg_verify(bool contents, unsigned *out_log2);
 
 #endif

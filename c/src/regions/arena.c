@@ -9,7 +9,10 @@
 #include <sanitizer/asan_interface.h>
 #endif
 
-lg_class lg_classes[LG_CLASS_COUNT];
+#define CLASS(n) {.log2 = LG_CLASS_MIN + (n)}
+lg_class lg_classes[LG_CLASS_COUNT] = {CLASS(0),  CLASS(1),  CLASS(2),  CLASS(3),  CLASS(4),  CLASS(5),  CLASS(6),
+                                       CLASS(7),  CLASS(8),  CLASS(9),  CLASS(10), CLASS(11), CLASS(12), CLASS(13),
+                                       CLASS(14), CLASS(15), CLASS(16), CLASS(17), CLASS(18), CLASS(19), CLASS(20)};
 lg_a64 lg_arena_base;
 lg_layout lg_layout_;
 
@@ -24,21 +27,26 @@ static size_t align_section(size_t offset)
     return (offset + SECTION_ALIGN - 1) & ~(SECTION_ALIGN - 1);
 }
 
-/* Offsets fit easily: the largest arena makes less than 16 GiB of metadata. */
-static size_t lay_out(lg_layout *layout, size_t arena_bytes, uintptr_t base, lg_class *classes)
+/* Returns the bytes of all metadata. `base` is where it begins; 0: that isn't known yet, and classes are left alone.
+ * Offsets fit easily: the largest arena makes less than 16 GiB of it. */
+static size_t lay_out(lg_layout *layout, size_t arena_bytes, uintptr_t base)
 {
     size_t offset = 0;
+    memset(layout, 0, sizeof(*layout));
     layout->arena_bytes = arena_bytes;
     layout->chunks = arena_bytes >> LG_CHUNK_LOG2;
     layout->classes = 0;
-    for (unsigned c = 0; c < LG_CLASS_COUNT; c++) {
-        size_t regions = arena_bytes >> (c + LG_CLASS_MIN);
+    for (lg_class *cls = lg_classes; cls < lg_classes + LG_CLASS_COUNT; cls++) {
+        size_t regions = lg_class_regions(cls, arena_bytes);
         if (regions == 0)
             break;
         layout->classes++;
-        layout->bitmap_words[c] = (lg_a64 *)(base + offset);
-        offset = align_section(offset + 2 * lg_bitmap_words(regions) * sizeof(lg_a64));
-        classes[c].regions = (lg_region *)(base + offset);
+        size_t words = offset;
+        offset = align_section(offset + LG_POOLS * lg_bitmap_words(regions) * sizeof(lg_a64));
+        if (base != 0) {
+            cls->bitmap_words = (lg_a64 *)(base + words);
+            cls->regions = (lg_region *)(base + offset);
+        }
         offset = align_section(offset + regions * sizeof(lg_region));
     }
     layout->notes = (void *)(base + offset);
@@ -73,7 +81,6 @@ static int reserve(size_t metadata, size_t arena_bytes, uintptr_t *out_first)
 int lg_arena_init(void)
 {
     lg_layout layout;
-    lg_class classes[LG_CLASS_COUNT];
     uint64_t configured = LG_OPTION(arena_bytes);
     unsigned most = configured != 0 ? (unsigned)lg_min(lg_log2_floor(configured), LG_ARENA_LOG2_MAX) : LG_ARENA_LOG2_MAX;
     /* Where addresses are limited the program needs some as well: it keeps half of what is left. */
@@ -81,33 +88,21 @@ int lg_arena_init(void)
     int error = ENOMEM;
     for (unsigned log2 = most; log2 >= LG_ARENA_LOG2_MIN; log2--) {
         size_t arena_bytes = (size_t)1 << log2;
-        memset(&layout, 0, sizeof(layout));
-        memset(classes, 0, sizeof(classes));
-        size_t metadata = lay_out(&layout, arena_bytes, 0, classes);
+        size_t metadata = lay_out(&layout, arena_bytes, 0);
         if (metadata + arena_bytes > left / 2)
             continue;
         uintptr_t first;
         error = reserve(metadata, arena_bytes, &first);
         if (error != 0)
             continue;
-        memset(&layout, 0, sizeof(layout));
-        (void)lay_out(&layout, arena_bytes, first, classes);
-        lg_layout_ = layout;
-        for (unsigned c = 0; c < layout.classes; c++) {
-            lg_class_at(c)->base = first + metadata;
-            lg_class_at(c)->regions = classes[c].regions;
-        }
+        (void)lay_out(&lg_layout_, arena_bytes, first);
+        LG_EACH_CLASS(cls)
+            cls->base = first + metadata;
         lg_store_relaxed_64(&lg_arena_base, first + metadata);
         return 0;
     }
     return error;
 }
-
-/* Where what is committed of descriptors and of the bitmaps' lowest level ends; under the arena's lock. All below is:
- * what isn't used of it costs nothing but that the system counts it where it counts strictly, a thousandth of what lies
- * below in the arena. */
-static uintptr_t committed[LG_CLASS_COUNT];
-static size_t committed_words[LG_CLASS_COUNT];
 
 /* Where the reservations were that lg_arena_abandon() left, the last ones: a child of a child of a child that ran no
  * handlers has as many. */
@@ -124,12 +119,11 @@ void lg_arena_abandon(void)
     abandoned[at].start = lg_load_relaxed_64(&lg_arena_base);
     abandoned[at].len = lg_layout_.arena_bytes;
     lg_store_relaxed_64(&lg_arena_base, 0);
-    for (unsigned c = 0; c < LG_CLASS_COUNT; c++) {
-        lg_class *cls = lg_class_at(c); /* the capacity of caches is an option, and stays */
+    LG_EACH_CLASS(cls) { /* the capacity of caches is an option, and stays */
         cls->regions = NULL;
         lg_store_relaxed_64(&cls->limit, 0);
-        committed[c] = 0;
-        committed_words[c] = 0;
+        cls->described_to = 0;
+        cls->pooled_words = 0;
     }
     memset(&lg_layout_, 0, sizeof(lg_layout_));
     lg_store_relaxed_64(&lg_metadata_bytes, 0);
@@ -156,12 +150,13 @@ static void advise_huge(uintptr_t from, uintptr_t end)
         (void)lg_os_advise(LG_SYS_ADVISE_HUGE, (void *)from, end - from);
 }
 
-/* The levels above the lowest at once: they are small. */
-static int commit_bitmaps(unsigned class_index, uint64_t limit)
+/* All below a limit is committed: what isn't used of it costs nothing but that the system counts it where it counts
+ * strictly, a thousandth of what lies below in the arena. The levels above the lowest at once: they are small. */
+static int commit_bitmaps(lg_class *cls, uint64_t limit)
 {
-    uint64_t regions = lg_class_regions(class_index);
+    uint64_t regions = lg_class_room(cls);
     size_t lowest = lg_bitmap_lowest_words(regions), all = lg_bitmap_words(regions);
-    size_t old = committed_words[class_index];
+    size_t old = cls->pooled_words;
     size_t words = lg_min(lg_bitmap_lowest_words(limit), lowest);
     if (words <= old)
         return 0;
@@ -169,48 +164,47 @@ static int commit_bitmaps(unsigned class_index, uint64_t limit)
     size_t page = lg_os_page_size() / sizeof(lg_a64);
     words = lg_min((words + page - 1) & ~(page - 1), lowest);
     int error = 0;
-    for (unsigned side = 0; side < 2 && error == 0; side++) {
-        lg_a64 *start = lg_layout_.bitmap_words[class_index] + side * all;
+    for (unsigned pool = 0; pool < LG_POOLS && error == 0; pool++) {
+        lg_a64 *start = cls->bitmap_words + pool * all;
         error = lg_metadata_commit(start + old, (words - old) * sizeof(lg_a64));
         if (error == 0 && old == 0 && all != lowest)
             error = lg_metadata_commit(start + lowest, (all - lowest) * sizeof(lg_a64));
     }
     if (error == 0)
-        committed_words[class_index] = words;
+        cls->pooled_words = words;
     return error;
 }
 
-int lg_class_extend(unsigned class_index, uint64_t first, uint64_t count)
+int lg_class_extend(lg_class *cls, uint64_t first, uint64_t count)
 {
-    lg_class *cls = lg_class_at(class_index);
     uint64_t limit = first + count;
     if (limit <= lg_load_relaxed_64(&cls->limit))
         return 0;
-    int error = commit_bitmaps(class_index, limit);
+    int error = commit_bitmaps(cls, limit);
     if (error != 0)
         return error;
-    uintptr_t from = lg_max(committed[class_index], (uintptr_t)cls->regions);
+    uintptr_t from = lg_max(cls->described_to, (uintptr_t)cls->regions);
     uintptr_t end = (uintptr_t)&cls->regions[limit];
     if (end > from) {
         if (end - from >= HUGE_FROM)
             end = lg_min((end + LG_HUGE_PAGE - 1) & ~(LG_HUGE_PAGE - 1),
-                         (uintptr_t)&cls->regions[lg_class_regions(class_index)]);
+                         (uintptr_t)&cls->regions[lg_class_room(cls)]);
         error = lg_metadata_commit((void *)from, end - from);
         if (error != 0)
             return error;
-        committed[class_index] = end;
+        cls->described_to = end;
     }
     /* Relaxed: a thread gets a region's address only by way of something that this happened before. */
     lg_store_relaxed_64(&cls->limit, limit);
     return 0;
 }
 
-void lg_class_populate(unsigned class_index, uint64_t first, uint64_t count)
+void lg_class_populate(lg_class *cls, uint64_t first, uint64_t count)
 {
-    size_t start = (uintptr_t)lg_region_at(class_index, first);
+    size_t start = (uintptr_t)lg_region_at(cls, first);
     size_t len = count * sizeof(lg_region);
     if (len >= HUGE_FROM)
-        advise_huge(start, lg_min((start + len + LG_HUGE_PAGE - 1) & ~(LG_HUGE_PAGE - 1), committed[class_index]));
+        advise_huge(start, lg_min((start + len + LG_HUGE_PAGE - 1) & ~(LG_HUGE_PAGE - 1), cls->described_to));
     /* All at once: a region's first use reads its descriptor, then writes it, which would be two page faults. Should it
      * fail, they come one by one. */
     if (len > POPULATE_FROM) {

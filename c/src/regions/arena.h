@@ -14,76 +14,9 @@
 #define LG_ARENA_H
 
 #include "../base/atomic.h"
+#include "class.h"
+#include "descriptor.h"
 #include "size_class.h"
-
-/*
- * The state of a region of a mapped area: free and dirty (it may hold memory), the region's address, so that whoever
- * takes it finds the address there; in use, the address negated, so that one comparison tells a free that all is well,
- * and no pointer into memory, of whatever region, passes for one in use by being kept in another state; else one of
- * these, which are no region's address. Zero-filled descriptors say CLEAN, so that mapping an area need not write
- * them. Addresses without an area have CLEAN descriptors or none.
- *
- * Written by whoever the region belongs to at that moment: the thread that takes it or frees it, or the
- * one that moves it. It passes from one to the next through a deque or a bitmap, which publish it.
- */
-enum lg_state {
-    LG_CLEAN = 0, /* free, holds no memory, reads as zero */
-    LG_LOST = 2   /* in the child of a fork: was in use, and its file-backed memory stayed with the parent */
-};
-
-/* What a descriptor knows of its region's memory, together; 0 after any of it went. */
-enum {
-    LG_BLOCKS_RESERVED = 1, /* file backing: it has all its disk blocks */
-    LG_BLOCKS_WRITTEN = 2   /* all of it was there when it was zeroed last, so that memset neither needs a block nor brings
-                               in a page; of anonymous memory a guess, since it may be swapped out */
-};
-
-/* A descriptor has a cache line of its own: neighbouring regions may belong to different threads. */
-typedef struct LG_CACHE_ALIGNED lg_region {
-    lg_a64 state;
-    lg_a32 has_blocks; /* what is known of its memory, LG_BLOCKS_...; the owner's, as state */
-} lg_region;
-
-LG_INLINE uint64_t lg_state_dirty(const void *address)
-{
-    return (uintptr_t)address;
-}
-
-LG_INLINE uint64_t lg_state_in_use(const void *address)
-{
-    return 0 - (uint64_t)(uintptr_t)address;
-}
-
-/* Programs have the lower half of the addresses. */
-LG_INLINE bool lg_state_is_in_use(uint64_t state)
-{
-    return (int64_t)state < 0;
-}
-
-LG_INLINE bool lg_state_is_free(uint64_t state)
-{
-    return !lg_state_is_in_use(state) && state != LG_LOST;
-}
-
-/* Whether `ptr`, which may be anything, is a region in use, by the state of the descriptor where its own would be. */
-LG_INLINE bool lg_state_is_of(uint64_t state, const void *ptr)
-{
-    uint64_t in_use = lg_state_in_use(ptr);
-    return LG_LIKELY(lg_state_is_in_use(in_use)) && LG_LIKELY(state == in_use);
-}
-
-#define LG_REGION_LOG2 6
-_Static_assert(sizeof(lg_region) == (size_t)1 << LG_REGION_LOG2, "a shift finds a descriptor");
-
-/* What is known of a size class beyond what chunks, pools and threads know. */
-typedef struct lg_class {
-    uintptr_t base;        /* const after init: the arena's, where the hot path finds it together with the next */
-    lg_region *regions;    /* const after init: descriptors by index, for the whole arena */
-    lg_a64 limit;          /* regions [0, limit) have descriptors; grows, under the arena's lock */
-    lg_a64 cache_capacity; /* regions that a thread's cache may hold; written by the configuration */
-} lg_class;
-
-extern LG_HIDDEN lg_class lg_classes[LG_CLASS_COUNT];
 
 /*
  * Memory is backed, changes its class and is released in chunks. Larger ones leave more of a class's memory unused,
@@ -99,11 +32,10 @@ extern LG_HIDDEN lg_class lg_classes[LG_CLASS_COUNT];
 /* Const after init. */
 typedef struct lg_layout {
     size_t arena_bytes;
-    size_t chunks;           /* in the arena */
-    size_t classes;          /* that fit in it */
-    lg_a64 *bitmap_words[LG_CLASS_COUNT]; /* not writable yet: room for a dirty and a clean bitmap */
-    void *notes;             /* not writable yet: room for a record of LG_NOTE_BYTES per chunk */
-    void *threads;           /* not writable yet: room for threads_max records */
+    size_t chunks;  /* in the arena */
+    size_t classes; /* that fit in it, the smallest ones */
+    void *notes;    /* not writable yet: room for a record of LG_NOTE_BYTES per chunk */
+    void *threads;  /* not writable yet: room for threads_max records */
     size_t threads_max;
 } lg_layout;
 extern LG_HIDDEN lg_layout lg_layout_;
@@ -123,37 +55,22 @@ LG_HIDDEN bool lg_arena_abandoned(const void *address);
 
 /* Makes the descriptors and the pools' bits of regions [first, first + count) of a class usable. Under the arena's
  * lock. */
-LG_HIDDEN int lg_class_extend(unsigned class_index, uint64_t first, uint64_t count);
+LG_HIDDEN int lg_class_extend(lg_class *cls, uint64_t first, uint64_t count);
 /* Brings their descriptors in at once; only a matter of speed. */
-LG_HIDDEN void lg_class_populate(unsigned class_index, uint64_t first, uint64_t count);
-
-LG_INLINE lg_class *lg_class_at(unsigned class_index)
-{
-    return &lg_classes[class_index];
-}
+LG_HIDDEN void lg_class_populate(lg_class *cls, uint64_t first, uint64_t count);
 
 /* Where the arena begins; const after init. Atomic, since freeing NULL may be all that a thread does, while another
  * sets the library up. */
 extern LG_HIDDEN lg_a64 lg_arena_base;
 
-LG_INLINE lg_region *lg_region_at(unsigned class_index, uint64_t index)
+LG_INLINE void *lg_region_address(const lg_class *cls, uint64_t index)
 {
-    return &lg_class_at(class_index)->regions[index];
+    return (void *)(lg_load_relaxed_64(&lg_arena_base) + lg_class_bytes(cls, index));
 }
 
-LG_INLINE void *lg_region_address(unsigned class_index, uint64_t index)
+LG_INLINE void *lg_address_of(const lg_class *cls, const lg_region *region)
 {
-    return (void *)(lg_load_relaxed_64(&lg_arena_base) + (index << (class_index + LG_CLASS_MIN)));
-}
-
-LG_INLINE uint64_t lg_region_index(unsigned class_index, const lg_region *region)
-{
-    return (uint64_t)(region - lg_class_at(class_index)->regions);
-}
-
-LG_INLINE void *lg_address_of(unsigned class_index, const lg_region *region)
-{
-    return lg_region_address(class_index, lg_region_index(class_index, region));
+    return lg_region_address(cls, lg_region_index(cls, region));
 }
 
 /* A place in the arena, by the bytes before it. */
@@ -162,10 +79,20 @@ LG_INLINE char *lg_arena_address(uint64_t offset)
     return (char *)(uintptr_t)(lg_load_relaxed_64(&lg_arena_base) + offset); /* in numbers: the base may be none */
 }
 
-/* Regions of a class that there is room for. */
-LG_INLINE uint64_t lg_class_regions(unsigned class_index)
+/* Regions of a class that the arena has room for. */
+LG_INLINE uint64_t lg_class_room(const lg_class *cls)
 {
-    return lg_layout_.arena_bytes >> (class_index + LG_CLASS_MIN);
+    return lg_class_regions(cls, lg_layout_.arena_bytes);
+}
+
+/* The classes that the arena has room for, from the smallest on. */
+#define LG_EACH_CLASS(cls) for (lg_class *cls = lg_classes; cls < lg_classes + lg_layout_.classes; cls++)
+
+/* The class for a request; NULL: there is none, or none that the arena has room for. */
+LG_INLINE lg_class *lg_class_for(size_t bytes)
+{
+    unsigned index = lg_log2_ceil(bytes) - LG_CLASS_MIN;
+    return LG_LIKELY(index < lg_layout_.classes) ? lg_class_at(index) : NULL;
 }
 
 #if LG_ASAN

@@ -4,10 +4,9 @@
 #include "../base/options.h"
 #include "arena.h"
 #include "bitmap.h"
+#include "class.h"
+#include "descriptor.h"
 #include "size_class.h"
-
-lg_pool lg_dirty[LG_CLASS_COUNT];
-lg_pool lg_clean[LG_CLASS_COUNT];
 
 static LG_CACHE_ALIGNED lg_a64 charged_bytes;
 
@@ -49,94 +48,94 @@ void lg_charge_reset(uint64_t bytes)
 
 void lg_pools_init(void)
 {
-    for (unsigned c = 0; c < lg_layout_.classes; c++) {
-        size_t regions = lg_class_regions(c);
-        lg_a64 *words = lg_layout_.bitmap_words[c];
-        lg_bitmap_init(&lg_dirty[c].regions, words, regions);
-        lg_clean[c].side = 1;
-        lg_bitmap_init(&lg_clean[c].regions, words + lg_bitmap_words(regions), regions);
+    LG_EACH_CLASS(cls) {
+        size_t regions = lg_class_room(cls);
+        for (unsigned pool = 0; pool < LG_POOLS; pool++)
+            lg_bitmap_init(&cls->pools[pool], cls->bitmap_words + pool * lg_bitmap_words(regions), regions);
     }
 }
 
 void lg_pools_abandon(void)
 {
-    memset(lg_dirty, 0, sizeof(lg_dirty));
-    memset(lg_clean, 0, sizeof(lg_clean));
+    LG_EACH_CLASS(cls) {
+        memset(cls->pools, 0, sizeof(cls->pools));
+        memset(cls->pooled, 0, sizeof(cls->pooled));
+    }
     lg_charge_reset(0);
 }
 
 /* What was claimed, counted. */
-LG_INLINE lg_batch claimed(lg_thread *self, lg_pool *pool, unsigned class_index, lg_batch batch)
+LG_INLINE lg_batch claimed(lg_thread *self, lg_class *cls, enum lg_pool pool, lg_batch batch)
 {
     if (batch.mask != 0)
-        lg_pool_note(self, pool, class_index, (uint64_t)0 - lg_batch_count(batch));
+        lg_pool_note(self, cls, pool, (uint64_t)0 - lg_batch_count(batch));
     return batch;
 }
 
-lg_batch lg_pool_claim(lg_thread *self, lg_pool *pool, unsigned class_index, unsigned most, bool scan)
+lg_batch lg_pool_claim(lg_thread *self, lg_class *cls, enum lg_pool pool, unsigned most, bool scan)
 {
     /* Before the class has its first chunk the bitmap can't be written yet, but reads as empty. */
-    uint64_t limit = lg_load_relaxed_64(&lg_class_at(class_index)->limit);
-    lg_batch batch = scan ? lg_bitmap_claim_scan(&pool->regions, most, limit)
-                          : lg_bitmap_claim(&pool->regions, most);
-    return claimed(self, pool, class_index, batch);
+    uint64_t limit = lg_load_relaxed_64(&cls->limit);
+    lg_batch batch = scan ? lg_bitmap_claim_scan(&cls->pools[pool], most, limit)
+                          : lg_bitmap_claim(&cls->pools[pool], most);
+    return claimed(self, cls, pool, batch);
 }
 
-lg_batch lg_pool_claim_mask(lg_thread *self, lg_pool *pool, unsigned class_index, lg_batch batch)
+lg_batch lg_pool_claim_mask(lg_thread *self, lg_class *cls, enum lg_pool pool, lg_batch batch)
 {
-    if ((lg_bitmap_word(&pool->regions, batch.word) & batch.mask) == 0)
+    if ((lg_bitmap_word(&cls->pools[pool], batch.word) & batch.mask) == 0)
         return (lg_batch){batch.word, 0};
-    batch.mask = lg_bitmap_claim_mask(&pool->regions, batch);
-    return claimed(self, pool, class_index, batch);
+    batch.mask = lg_bitmap_claim_mask(&cls->pools[pool], batch);
+    return claimed(self, cls, pool, batch);
 }
 
-static LG_COLD LG_NORETURN void die_given_twice(unsigned class_index, lg_batch twice)
+static LG_COLD LG_NORETURN void die_given_twice(lg_class *cls, lg_batch twice)
 {
-    LG_DIE(LG_TEXT("double free: region "), LG_HEX(lg_region_address(class_index, lg_batch_pop_lowest(&twice))),
+    LG_DIE(LG_TEXT("double free: region "), LG_HEX(lg_region_address(cls, lg_batch_pop_lowest(&twice))),
            LG_TEXT(" was freed by two threads at once"));
 }
 
-void lg_pool_give_counted(lg_thread *self, lg_pool *pool, unsigned class_index, lg_batch batch, uint64_t count)
+void lg_pool_give_counted(lg_thread *self, lg_class *cls, enum lg_pool pool, lg_batch batch, uint64_t count)
 {
-    lg_pool_note(self, pool, class_index, count);
-    uint64_t twice = lg_bitmap_give(&pool->regions, batch);
+    lg_pool_note(self, cls, pool, count);
+    uint64_t twice = lg_bitmap_give(&cls->pools[pool], batch);
     if (LG_UNLIKELY(twice != 0))
-        die_given_twice(class_index, (lg_batch){batch.word, twice});
+        die_given_twice(cls, (lg_batch){batch.word, twice});
 }
 
-void lg_pool_give(lg_thread *self, lg_pool *pool, unsigned class_index, lg_batch batch)
+void lg_pool_give(lg_thread *self, lg_class *cls, enum lg_pool pool, lg_batch batch)
 {
     if (batch.mask != 0)
-        lg_pool_give_counted(self, pool, class_index, batch, lg_batch_count(batch));
+        lg_pool_give_counted(self, cls, pool, batch, lg_batch_count(batch));
 }
 
-void lg_pool_give_range(lg_thread *self, lg_pool *pool, unsigned class_index, uint64_t first, uint64_t n)
+void lg_pool_give_range(lg_thread *self, lg_class *cls, enum lg_pool pool, uint64_t first, uint64_t n)
 {
     while (n != 0)
-        lg_pool_give(self, pool, class_index, lg_batch_split(&first, &n));
+        lg_pool_give(self, cls, pool, lg_batch_split(&first, &n));
 }
 
-void lg_pool_return(lg_thread *self, unsigned class_index, const lg_region *region)
+void lg_pool_return(lg_thread *self, lg_class *cls, const lg_region *region)
 {
-    lg_batch one = lg_batch_of(lg_region_index(class_index, region));
+    lg_batch one = lg_batch_of(lg_region_index(cls, region));
     if (lg_load_relaxed_64(&region->state) == LG_CLEAN) {
-        lg_pool_give(self, &lg_clean[class_index], class_index, one);
-        lg_discharge(lg_class_size(class_index));
+        lg_pool_give(self, cls, LG_CLEAN_POOL, one);
+        lg_discharge(lg_class_size(cls));
     } else {
-        lg_pool_give(self, &lg_dirty[class_index], class_index, one);
+        lg_pool_give(self, cls, LG_DIRTY_POOL, one);
     }
 }
 
-void lg_pools_count(const lg_pool pools[LG_CLASS_COUNT], uint64_t out_counts[LG_CLASS_COUNT])
+void lg_pools_count(enum lg_pool pool, uint64_t out_counts[LG_CLASS_COUNT])
 {
     for (unsigned c = 0; c < LG_CLASS_COUNT; c++)
-        out_counts[c] = lg_load_relaxed_64(&pools[c].pooled);
+        out_counts[c] = lg_load_relaxed_64(&lg_class_at(c)->pooled[pool]);
     uint32_t threads = lg_threads_high();
     for (uint32_t id = 0; id < threads; id++) {
-        const lg_thread *thread = lg_thread_at(id);
+        lg_thread *thread = lg_thread_at(id);
         for (uint32_t left = lg_thread_used(thread); left != 0;) {
-            unsigned c = lg_next_class(&left);
-            out_counts[c] += lg_load_relaxed_64(&thread->dealings[c].pooled[pools[c].side]);
+            const lg_class *cls = lg_next_class(&left);
+            out_counts[lg_class_index(cls)] += lg_load_relaxed_64(&lg_local_of(thread, cls)->pooled[pool]);
         }
     }
     for (unsigned c = 0; c < LG_CLASS_COUNT; c++)
@@ -144,16 +143,16 @@ void lg_pools_count(const lg_pool pools[LG_CLASS_COUNT], uint64_t out_counts[LG_
             out_counts[c] = 0;
 }
 
-bool lg_pool_is_empty(const lg_pool *pool)
+bool lg_pool_is_empty(const lg_class *cls, enum lg_pool pool)
 {
-    return lg_bitmap_is_empty(&pool->regions);
+    return lg_bitmap_is_empty(&cls->pools[pool]);
 }
 
 uint64_t lg_pool_dirty_bytes(void)
 {
     uint64_t bytes = 0, counts[LG_CLASS_COUNT];
-    lg_pools_count(lg_dirty, counts);
-    for (unsigned c = 0; c < lg_layout_.classes; c++)
-        bytes += counts[c] << (c + LG_CLASS_MIN);
+    lg_pools_count(LG_DIRTY_POOL, counts);
+    LG_EACH_CLASS(cls)
+        bytes += lg_class_bytes(cls, counts[lg_class_index(cls)]);
     return bytes;
 }

@@ -1,4 +1,4 @@
-/* Size class arithmetic, pure. A class is named by the log2 of its regions' bytes, or by its index. */
+/* Which sizes there are, and arithmetic with powers of two, pure. What a class is, class.h says. */
 #ifndef LG_SIZE_CLASS_H
 #define LG_SIZE_CLASS_H
 
@@ -7,6 +7,10 @@
 #define LG_CLASS_MIN LGALLOC_SIZE_CLASS_MIN_LOG2
 #define LG_CLASS_MAX LGALLOC_SIZE_CLASS_MAX_LOG2
 #define LG_CLASS_COUNT LGALLOC_SIZE_CLASS_COUNT
+
+/* Bytes of the smallest and of the largest regions. */
+#define LG_SMALLEST_REGION ((size_t)1 << LG_CLASS_MIN)
+#define LG_LARGEST_REGION ((size_t)1 << LG_CLASS_MAX)
 
 _Static_assert(LG_CLASS_MAX - LG_CLASS_MIN + 1 == LG_CLASS_COUNT, "both ends are inclusive");
 
@@ -37,18 +41,6 @@ LG_INLINE unsigned lg_log2_floor(size_t bytes)
 LG_INLINE unsigned lg_log2_ceil(size_t bytes)
 {
     return lg_log2_floor(bytes - 1) + 1;
-}
-
-LG_INLINE size_t lg_class_size(unsigned index)
-{
-    return (size_t)1 << (index + LG_CLASS_MIN);
-}
-
-/* Bytes, rounded up to whole regions; where that overflows, all that fit. */
-LG_INLINE size_t lg_whole_regions(unsigned index, size_t bytes)
-{
-    size_t below = lg_class_size(index) - 1;
-    return (bytes <= SIZE_MAX - below ? bytes + below : SIZE_MAX) & ~below;
 }
 
 #endif

@@ -1,3 +1,4 @@
+#include "arena.h"
 #include "thread.h"
 
 #include "../base/atomic.h"
@@ -5,6 +6,7 @@
 #include "../base/os.h"
 #include "../base/process.h"
 #include "bitmap.h"
+#include "descriptor.h"
 #include "size_class.h"
 
 lg_region lg_no_region = {.state = {LG_LOST}};
@@ -17,8 +19,6 @@ lg_region lg_no_region = {.state = {LG_LOST}};
 #define NO_BIN_LAST {NO_DEQUE, .len = LG_LAST_BINS_LEN}
 lg_bin lg_no_bins[LG_BINS] = {NO_BINS_16, NO_BINS_16, NO_BINS_16, NO_BINS_16, NO_BIN_LAST, NO_BIN_LAST};
 LG_THREAD_LOCAL lg_bin *lg_hot_bins = lg_no_bins;
-lg_hot_counters lg_shared_hot[LG_CLASS_COUNT];
-lg_rare_counters lg_shared_rare[LG_CLASS_COUNT];
 
 /* This thread has given its record back at its end, and must not take another: nobody would give that back. */
 static LG_THREAD_LOCAL bool ended;
@@ -91,14 +91,14 @@ static void fill(lg_thread *thread)
     thread->bins[LG_BINS - 2].len = thread->bins[LG_BINS - 1].len = LG_LAST_BINS_LEN;
     for (unsigned i = 0; i < LG_BINS; i++)
         thread->bins[i].regions = &lg_no_region;
-    for (unsigned c = 0; c < lg_layout_.classes; c++) {
-        lg_bin *bin = lg_bin_of(thread, c);
-        bin->len = lg_class_size(c);
-        bin->deque.ring = thread->rings[c];
-        bin->regions = lg_class_at(c)->regions;
-        LG_ASSERT(lg_class_regions(c) - 1 <= UINT32_MAX >> LG_REGION_LOG2);
-        bin->offset_mask = (uint32_t)((lg_class_regions(c) - 1) << LG_REGION_LOG2);
-        bin->shift = c + LG_CLASS_MIN - LG_REGION_LOG2;
+    LG_EACH_CLASS(cls) {
+        lg_bin *bin = lg_bin_of(thread, cls);
+        bin->len = lg_class_size(cls);
+        bin->deque.ring = lg_local_of(thread, cls)->ring;
+        bin->regions = cls->regions;
+        LG_ASSERT(lg_class_room(cls) - 1 <= UINT32_MAX >> LG_REGION_LOG2);
+        bin->offset_mask = (uint32_t)((lg_class_room(cls) - 1) << LG_REGION_LOG2);
+        bin->shift = cls->log2 - LG_REGION_LOG2;
     }
 }
 
@@ -140,8 +140,8 @@ void lg_thread_detach(void)
 /* A pop that its vanished owner didn't end: what it popped is found by its state, see fork.c. */
 static void end_pops(lg_thread *thread)
 {
-    for (unsigned c = 0; c < LG_CLASS_COUNT; c++) {
-        lg_deque *deque = &lg_bin_of(thread, c)->deque;
+    LG_EACH_CLASS(cls) {
+        lg_deque *deque = &lg_bin_of(thread, cls)->deque;
         uint64_t top = lg_load_relaxed_64(&deque->top);
         if ((int64_t)lg_load_relaxed_64(&deque->bottom) < (int64_t)top)
             lg_store_relaxed_64(&deque->bottom, top);
@@ -153,7 +153,7 @@ static void end_pops(lg_thread *thread)
 static void forget_homes(lg_thread *thread)
 {
     for (uint32_t left = lg_thread_used(thread); left != 0;)
-        thread->dealings[lg_next_class(&left)].home_at = NULL;
+        lg_local_of(thread, lg_next_class(&left))->home_at = NULL;
 }
 
 void lg_threads_forked(void)
@@ -179,15 +179,17 @@ void lg_threads_abandon(void)
     uint32_t count = lg_threads_high();
     for (uint32_t id = 0; id < count; id++) {
         lg_thread *thread = lg_thread_at(id);
-        for (unsigned c = 0; c < LG_CLASS_COUNT; c++) {
-            lg_store_relaxed_64(&lg_bin_of(thread, c)->deque.top, LG_TOP_LOCKED);
-            lg_store_relaxed_64(&lg_bin_of(thread, c)->deque.room, 0);
-            thread->dealings[c].home_at = NULL;
+        LG_EACH_CLASS(cls) {
+            lg_store_relaxed_64(&lg_bin_of(thread, cls)->deque.top, LG_TOP_LOCKED);
+            lg_store_relaxed_64(&lg_bin_of(thread, cls)->deque.room, 0);
         }
+        forget_homes(thread);
     }
     lg_store_relaxed_64(&high_id, 0);
-    memset(lg_shared_hot, 0, sizeof(lg_shared_hot));
-    memset(lg_shared_rare, 0, sizeof(lg_shared_rare));
+    LG_EACH_CLASS(cls) {
+        memset(&cls->hot, 0, sizeof(cls->hot));
+        memset(&cls->rare, 0, sizeof(cls->rare));
+    }
     lg_store_relaxed_32(&barrier_refused, 0);
     lg_hot_bins = lg_no_bins;
     if (have_key)
@@ -215,13 +217,13 @@ bool lg_threads_sound(void)
     return lg_bitmap_sound(&free_ids, lg_layout_.threads_max);
 }
 
-void lg_threads_count(unsigned class_index, uint64_t *out_allocations, uint64_t *out_deallocations)
+void lg_threads_count(lg_class *cls, uint64_t *out_allocations, uint64_t *out_deallocations)
 {
-    uint64_t taken = lg_load_relaxed_64(&lg_shared_hot[class_index].allocations);
-    uint64_t freed = lg_load_relaxed_64(&lg_shared_hot[class_index].deallocations);
+    uint64_t taken = lg_load_relaxed_64(&cls->hot.allocations);
+    uint64_t freed = lg_load_relaxed_64(&cls->hot.deallocations);
     uint32_t count = lg_threads_high();
     for (uint32_t id = 0; id < count; id++) {
-        const lg_hot_counters *hot = &lg_bin_of(lg_thread_at(id), class_index)->hot;
+        const lg_hot_counters *hot = &lg_bin_of(lg_thread_at(id), cls)->hot;
         taken += lg_load_relaxed_64(&hot->allocations);
         freed += lg_load_relaxed_64(&hot->deallocations);
     }
@@ -232,9 +234,9 @@ void lg_threads_count(unsigned class_index, uint64_t *out_allocations, uint64_t 
 uint64_t lg_threads_activity(void)
 {
     uint64_t sum = 0;
-    for (unsigned c = 0; c < LG_CLASS_COUNT; c++) {
+    LG_EACH_CLASS(cls) {
         uint64_t taken, freed;
-        lg_threads_count(c, &taken, &freed);
+        lg_threads_count(cls, &taken, &freed);
         sum += taken + freed;
     }
     return sum;
@@ -279,11 +281,11 @@ void lg_heavy_barrier(void)
         wait_in_place_of_barrier();
 }
 
-uint64_t lg_thread_drain(lg_thread *victim, unsigned class_index, uint64_t most, lg_region **out_regions)
+uint64_t lg_thread_drain(lg_thread *victim, lg_class *cls, uint64_t most, lg_region **out_regions)
 {
     uint64_t items[LG_LOOT];
     LG_ASSERT(most <= LG_LOOT);
-    uint64_t n = lg_deque_steal(&lg_bin_of(victim, class_index)->deque, lg_heavy_barrier, most, true, items);
+    uint64_t n = lg_deque_steal(&lg_bin_of(victim, cls)->deque, lg_heavy_barrier, most, true, items);
     for (uint64_t i = 0; i < n; i++)
         out_regions[i] = lg_item_region(items[i]);
     return n;
@@ -292,7 +294,7 @@ uint64_t lg_thread_drain(lg_thread *victim, unsigned class_index, uint64_t most,
 /* Victims whose tops are locked at the same time, so that one barrier serves for all. */
 #define VICTIMS 8
 
-uint64_t lg_threads_steal(const lg_thread *self, unsigned class_index, uint64_t most, uint64_t *out_items)
+uint64_t lg_threads_steal(const lg_thread *self, lg_class *cls, uint64_t most, uint64_t *out_items)
 {
     LG_ASSERT(most <= LG_LOOT);
     uint64_t got = 0;
@@ -306,12 +308,12 @@ uint64_t lg_threads_steal(const lg_thread *self, unsigned class_index, uint64_t 
         unsigned victims = 0;
         for (uint64_t hope = 0; id < count && victims < VICTIMS && hope < most; id++) {
             lg_thread *thread = lg_thread_at(id);
-            lg_deque *deque = &lg_bin_of(thread, class_index)->deque;
+            lg_deque *deque = &lg_bin_of(thread, cls)->deque;
             if (thread == self || !lg_deque_lock(deque, &tops[victims]))
                 continue;
             locked[victims] = deque;
-            lg_thread_note_theft(thread, class_index);
-            all[victims] = lg_thread_only_frees(thread, class_index);
+            lg_thread_note_theft(thread, cls);
+            all[victims] = lg_thread_only_frees(thread, cls);
             if (all[victims])
                 lg_store_relaxed_64(&deque->room, 0); /* its next free looks what is said of it, or the one after */
             uint64_t there = lg_deque_count(deque);
@@ -329,13 +331,12 @@ uint64_t lg_threads_steal(const lg_thread *self, unsigned class_index, uint64_t 
 
 void lg_threads_set_capacity(uint64_t local_buffer_bytes)
 {
-    for (unsigned c = 0; c < LG_CLASS_COUNT; c++)
-        lg_store_seq_cst_64(&lg_class_at(c)->cache_capacity,
-                            lg_min(local_buffer_bytes / lg_class_size(c), LG_DEQUE_ITEMS));
+    for (lg_class *cls = lg_classes; cls < lg_classes + LG_CLASS_COUNT; cls++) /* also before the arena is there */
+        lg_store_seq_cst_64(&cls->cache_capacity, lg_min(lg_class_regions(cls, local_buffer_bytes), LG_DEQUE_ITEMS));
     /* Owners look again: see lg_deque_make_room(). In sequential consistency, since a record that is announced after
      * this look must find the new capacity. */
     uint32_t count = (uint32_t)lg_load_seq_cst_64(&high_id);
     for (uint32_t id = 0; id < count; id++)
-        for (unsigned c = 0; c < LG_CLASS_COUNT; c++)
-            lg_store_seq_cst_64(&lg_bin_of(lg_thread_at(id), c)->deque.room, 0);
+        LG_EACH_CLASS(cls)
+            lg_store_seq_cst_64(&lg_bin_of(lg_thread_at(id), cls)->deque.room, 0);
 }

@@ -12,8 +12,10 @@
 
 #include "../base/atomic.h"
 #include "arena.h"
+#include "class.h"
 #include "counters.h"
 #include "deque.h"
+#include "descriptor.h"
 #include "size_class.h"
 
 /* A thread's cache of one size class: a deque of regions' descriptors, as words. */
@@ -51,19 +53,6 @@ LG_INLINE uint64_t lg_bin_of_bytes(size_t bytes, bool lzcnt)
     return lg_leading_zeros(bytes - 1, lzcnt);
 }
 
-/* What a thread keeps of its dealings with the pools, of one class: on one cache line. The owner's. */
-typedef struct LG_CACHE_ALIGNED lg_dealings {
-    lg_a64 pooled[2];       /* its share of the pools' counts, modulo 2^64; anybody reads it; see pool.h */
-    uint64_t home;          /* the word of the dirty bitmap that it claims from first, */
-    lg_a64 *home_at;        /* where that is (NULL: it has none yet), */
-    uint64_t home_left;     /* and what it left there; see lg_exchange_refill() */
-    uint64_t refilled_at;   /* deallocations at its last refill, */
-    uint64_t overflowed_at; /* and allocations at its last overflow */
-    uint64_t active_at;     /* both together when it last looked beyond the pools, for whatever class */
-    bool takes_long;        /* its last run of refills, and of overflows, was a long one; see lg_exchange_size() */
-    bool gives_long;
-} lg_dealings;
-
 /* Thefts from a thread's cache, and its allocations and deallocations at the last: lg_thread_note_theft(). */
 typedef struct lg_thefts {
     lg_a64 count;
@@ -71,16 +60,32 @@ typedef struct lg_thefts {
     lg_a64 freed;
 } lg_thefts;
 
+/* What a thread keeps of one class, beside its bin. */
+typedef struct LG_CACHE_ALIGNED lg_local {
+    /* The owner's: its dealings with the pools. */
+    lg_a64 pooled[LG_POOLS]; /* its share of the pools' counts, modulo 2^64; anybody reads it; see pool.h */
+    uint64_t home;          /* the word of the dirty bitmap that it claims from first, */
+    lg_a64 *home_at;        /* where that is (NULL: it has none yet), */
+    uint64_t home_left;     /* and what it left there; see lg_exchange_refill() */
+    uint64_t refilled_at;   /* deallocations at its last refill, */
+    uint64_t overflowed_at; /* and allocations at its last overflow */
+    bool takes_long;        /* its last run of refills, and of overflows, was a long one; see lg_exchange_size() */
+    bool gives_long;
+    lg_rare_counters rare;  /* anybody reads it */
+    uint64_t active_at;     /* allocations and deallocations when it last looked beyond the pools, for whatever class */
+    /* Others write here too. */
+    LG_CACHE_ALIGNED lg_thefts thefts;
+    lg_a64 idle_mark; /* the worker's: activity at its last tick */
+    /* The deque's slots: the owner writes, thieves read. */
+    LG_CACHE_ALIGNED lg_a64 ring[LG_DEQUE_ITEMS];
+} lg_local;
+
 typedef struct lg_thread {
     lg_bin bins[LG_BINS];
     LG_CACHE_ALIGNED lg_a32 transit;  /* odd while the owner moves regions; see transit.h */
     lg_a32 filled;                    /* 1 once what is const in it has been copied */
     lg_a32 used;                      /* the owner's: a bit for each class that it has had to do with; lg_thread_use() */
-    lg_a64 idle_mark[LG_CLASS_COUNT]; /* the worker's: activity at its last tick */
-    lg_rare_counters rare[LG_CLASS_COUNT]; /* written by the owner */
-    lg_dealings dealings[LG_CLASS_COUNT];
-    lg_thefts thefts[LG_CLASS_COUNT]; /* thieves write here too */
-    LG_CACHE_ALIGNED lg_a64 rings[LG_CLASS_COUNT][LG_DEQUE_ITEMS];
+    lg_local classes[LG_CLASS_COUNT];
 } lg_thread;
 
 _Static_assert(sizeof(lg_thread) <= LG_THREAD_BYTES, "a record fits its slot");
@@ -98,9 +103,14 @@ LG_INLINE lg_region *lg_bin_region(const lg_bin *bin, uint64_t address)
     return (lg_region *)((char *)bin->regions + ((uint32_t)(address >> bin->shift) & bin->offset_mask));
 }
 
-LG_INLINE lg_bin *lg_bin_of(lg_thread *thread, unsigned class_index)
+LG_INLINE lg_bin *lg_bin_of(lg_thread *thread, const lg_class *cls)
 {
-    return &thread->bins[64 - LG_CLASS_MIN - class_index];
+    return &thread->bins[64 - cls->log2];
+}
+
+LG_INLINE lg_local *lg_local_of(lg_thread *thread, const lg_class *cls)
+{
+    return &thread->classes[lg_class_index(cls)];
 }
 
 /* The bins of the calling thread's record; without a record lg_no_bins, which are all empty and no class, so that
@@ -113,10 +123,6 @@ LG_INLINE lg_thread *lg_self(void)
 {
     return lg_hot_bins != lg_no_bins ? (lg_thread *)lg_hot_bins : NULL; /* the bins come first */
 }
-
-/* Counters of threads without a record, by atomic addition. */
-extern LG_HIDDEN lg_hot_counters lg_shared_hot[LG_CLASS_COUNT];
-extern LG_HIDDEN lg_rare_counters lg_shared_rare[LG_CLASS_COUNT];
 
 /* After lg_arena_init(). `at_exit` is called with the record when its thread ends. Where the system has no
  * more thread-specific keys no thread gets a record. */
@@ -150,11 +156,11 @@ LG_HIDDEN bool lg_threads_sound(void);
 #define LG_LOOT 64
 
 /* Takes all regions from the top of any thread's cache, but at most `most` of LG_LOOT. Returns how many. */
-LG_HIDDEN uint64_t lg_thread_drain(lg_thread *victim, unsigned class_index, uint64_t most, lg_region **out_regions);
+LG_HIDDEN uint64_t lg_thread_drain(lg_thread *victim, lg_class *cls, uint64_t most, lg_region **out_regions);
 
 /* Takes regions of other threads' caches, at most `most` of LG_LOOT: half of each, all of one that only frees. `self`
  * may be NULL. Returns how many. */
-LG_HIDDEN uint64_t lg_threads_steal(const lg_thread *self, unsigned class_index, uint64_t most,
+LG_HIDDEN uint64_t lg_threads_steal(const lg_thread *self, lg_class *cls, uint64_t most,
                                     uint64_t *out_items);
 
 /* A thread that only frees never takes again what it caches: others have to steal it. After so many thefts in a row,
@@ -162,16 +168,16 @@ LG_HIDDEN uint64_t lg_threads_steal(const lg_thread *self, unsigned class_index,
  * for the way to the pool to be worth it. */
 #define LG_ONLY_FREES 4
 #define LG_ONLY_FREES_KEEPS 7
-LG_INLINE bool lg_thread_only_frees(const lg_thread *thread, unsigned class_index)
+LG_INLINE bool lg_thread_only_frees(lg_thread *thread, lg_class *cls)
 {
-    return lg_load_relaxed_64(&thread->thefts[class_index].count) >= LG_ONLY_FREES;
+    return lg_load_relaxed_64(&lg_local_of(thread, cls)->thefts.count) >= LG_ONLY_FREES;
 }
 
 /* By a thief. A guess: two of them at the same time may count for one. */
-LG_INLINE void lg_thread_note_theft(lg_thread *thread, unsigned class_index)
+LG_INLINE void lg_thread_note_theft(lg_thread *thread, lg_class *cls)
 {
-    const lg_hot_counters *hot = &lg_bin_of(thread, class_index)->hot;
-    lg_thefts *thefts = &thread->thefts[class_index];
+    const lg_hot_counters *hot = &lg_bin_of(thread, cls)->hot;
+    lg_thefts *thefts = &lg_local_of(thread, cls)->thefts;
     uint64_t taken = lg_load_relaxed_64(&hot->allocations);
     uint64_t freed = lg_load_relaxed_64(&hot->deallocations);
     if (lg_load_relaxed_64(&thefts->taken) != taken)
@@ -183,7 +189,7 @@ LG_INLINE void lg_thread_note_theft(lg_thread *thread, unsigned class_index)
 }
 
 /* Allocations and deallocations of all threads so far, of one class, and of all together. */
-LG_HIDDEN void lg_threads_count(unsigned class_index, uint64_t *out_allocations, uint64_t *out_deallocations);
+LG_HIDDEN void lg_threads_count(lg_class *cls, uint64_t *out_allocations, uint64_t *out_deallocations);
 LG_HIDDEN uint64_t lg_threads_activity(void);
 
 /* The barrier of the rare side of an asymmetric pair: membarrier, or a fence where there is none, or a wait where the
@@ -197,11 +203,11 @@ LG_HIDDEN void lg_threads_set_capacity(uint64_t local_buffer_bytes);
 
 /* By the owner, before it counts or caches anything of a class: records are large, and most threads use few classes, so
  * that whoever goes through all records passes over the rest. */
-LG_INLINE void lg_thread_use(lg_thread *self, unsigned class_index)
+LG_INLINE void lg_thread_use(lg_thread *self, lg_class *cls)
 {
     uint32_t used = lg_load_relaxed_32(&self->used);
-    if (LG_UNLIKELY((used >> class_index & 1) == 0))
-        lg_store_relaxed_32(&self->used, used | (uint32_t)1 << class_index);
+    if (LG_UNLIKELY((used & lg_class_bit(cls)) == 0))
+        lg_store_relaxed_32(&self->used, used | lg_class_bit(cls));
 }
 
 /* All classes that a thread has used, as bits. */
@@ -209,16 +215,6 @@ LG_INLINE uint32_t lg_thread_used(const lg_thread *thread)
 {
     return lg_load_relaxed_32(&thread->used);
 }
-
-/* Takes the lowest out of a set of classes that isn't empty. */
-LG_INLINE unsigned lg_next_class(uint32_t *classes)
-{
-    unsigned lowest = (unsigned)__builtin_ctz(*classes);
-    *classes &= *classes - 1;
-    return lowest;
-}
-
-_Static_assert(LG_CLASS_COUNT <= 32, "a bit for each class");
 
 /* Counts a region that the owner of the bin has freed, once others can find it. Release: who sees the count finds the
  * region. Partner: the barrier in lg_cache_search_alone(), after its first reading. Without it an allocation could be refused
@@ -229,12 +225,11 @@ LG_INLINE void lg_count_free(lg_bin *bin)
 }
 
 /* Adds to a counter of the calling thread. */
-#define LG_COUNT_HOT(self, class_index, name, n)                                                             \
-    ((self) != NULL ? lg_bump(&lg_bin_of((self), (class_index))->hot.name, (n))                              \
-                    : (void)lg_add_relaxed_64(&lg_shared_hot[class_index].name, (n)))
-#define LG_COUNT(self, class_index, name, n)                                                                 \
-    ((self) != NULL ? (lg_thread_use((self), (class_index)),                                                 \
-                       lg_bump(&(self)->rare[class_index].name, (n)))                                        \
-                    : (void)lg_add_relaxed_64(&lg_shared_rare[class_index].name, (n)))
+#define LG_COUNT_HOT(self, cls, name, n)                                                                     \
+    ((self) != NULL ? lg_bump(&lg_bin_of((self), (cls))->hot.name, (n))                                      \
+                    : (void)lg_add_relaxed_64(&(cls)->hot.name, (n)))
+#define LG_COUNT(self, cls, name, n)                                                                         \
+    ((self) != NULL ? (lg_thread_use((self), (cls)), lg_bump(&lg_local_of((self), (cls))->rare.name, (n)))   \
+                    : (void)lg_add_relaxed_64(&(cls)->rare.name, (n)))
 
 #endif
