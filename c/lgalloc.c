@@ -65,6 +65,7 @@
 /* flow: how free regions move between caches and pools, and lose their memory there. */
 /* door: reclaim.h worker.h exchange.h thread_cache.h */
 #include "src/flow/reclaim.c"
+#include "src/flow/background.c"
 #include "src/flow/worker.c"
 #include "src/flow/exchange.c"
 #include "src/flow/thread_cache.c"

@@ -9,20 +9,15 @@
 #include "../regions/class.h"
 #include "../regions/pool.h"
 #include "../regions/thread.h"
+#include "background.h"
 #include "reclaim.h"
 
 lg_lock lg_worker_lock = LG_LOCK_INIT(LG_RANK_WORKER);
+static void run_worker(lg_background *self);
+static lg_background worker = LG_BACKGROUND_INIT("lgalloc-0", &lg_worker_lock, run_worker);
 /* Protected by lg_worker_lock. */
-static pthread_cond_t orders;
-static bool orders_ready; /* the condition variable has its clock */
-static bool running;
-static bool stopping;
 static uint64_t interval;
 static uint64_t generation; /* changes with every order */
-static pthread_t worker_thread;
-
-/* 1 in the child of a fork until the worker was started again. */
-static lg_a32 vanished;
 
 /* ---- one tick */
 
@@ -64,15 +59,12 @@ void lg_worker_tick(lg_thread *self)
     }
 }
 
-static void *run(void *argument)
+static void run_worker(lg_background *self)
 {
-    (void)argument;
-    lg_os_thread_ordinary();
     struct timespec next;
-    lg_lock_acquire(&lg_worker_lock);
     uint64_t seen = generation;
     lg_os_monotonic_after(interval, &next);
-    while (!stopping) {
+    while (!self->stopping) {
         struct timespec now;
         lg_os_monotonic_after(0, &now);
         bool due = now.tv_sec > next.tv_sec || (now.tv_sec == next.tv_sec && now.tv_nsec >= next.tv_nsec);
@@ -86,78 +78,36 @@ static void *run(void *argument)
             lg_lock_acquire(&lg_worker_lock);
             lg_os_monotonic_after(interval, &next);
         } else {
-            lg_lock_wait(&lg_worker_lock, &orders, &next);
+            lg_background_wait(self, &next);
         }
     }
-    lg_lock_release(&lg_worker_lock);
-    return NULL;
 }
 
 /* ---- orders */
 
-static int start_locked(void)
-{
-    if (!orders_ready) {
-        pthread_condattr_t attributes;
-        pthread_condattr_init(&attributes);
-        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-        pthread_cond_init(&orders, &attributes);
-        pthread_condattr_destroy(&attributes);
-        orders_ready = true;
-    }
-    stopping = false;
-    int error = lg_os_thread_start(&worker_thread, "lgalloc-0", run, NULL);
-    running = error == 0;
-    return error;
-}
-
 int lg_worker_configure(uint64_t interval_ns)
 {
-    int error = 0;
-    bool join = false;
+    if (interval_ns == 0) {
+        lg_background_stop(&worker); /* the config lock keeps others from starting it meanwhile */
+        return 0;
+    }
     lg_lock_acquire(&lg_worker_lock);
-    uint64_t before = interval;
-    interval = interval_ns;
-    generation++;
-    if (interval_ns != 0 && !running) {
-        error = start_locked();
-        if (error != 0)
-            interval = before;
-    } else if (running) {
-        stopping = interval_ns == 0;
-        join = stopping;
-        pthread_cond_signal(&orders);
+    int error = lg_background_start(&worker);
+    if (error == 0) {
+        interval = interval_ns;
+        generation++;
+        lg_background_wake(&worker);
     }
-    if (error == 0)
-        lg_store_relaxed_32(&vanished, 0);
     lg_lock_release(&lg_worker_lock);
-    if (join) {
-        lg_os_thread_join(worker_thread); /* the config lock keeps others from starting it meanwhile */
-        lg_lock_acquire(&lg_worker_lock);
-        running = false;
-        lg_lock_release(&lg_worker_lock);
-    }
     return error;
 }
 
 void lg_worker_wake_after_fork(void)
 {
-    if (LG_LIKELY(lg_load_relaxed_32(&vanished) == 0))
-        return;
-    lg_lock_acquire(&lg_worker_lock);
-    if (lg_load_relaxed_32(&vanished) != 0 && !running && interval != 0)
-        (void)start_locked(); /* if that fails, memory is given back by purges alone, until the next try */
-    lg_store_relaxed_32(&vanished, running || interval == 0 ? 0 : 1);
-    lg_lock_release(&lg_worker_lock);
+    lg_background_wake_after_fork(&worker);
 }
 
 void lg_worker_forked(void)
 {
-    orders_ready = false; /* its waiter vanished; a fresh one is made when needed */
-    /* A restart that was still to come, in a child's child, stays to come. */
-    bool wanted = (running && !stopping) || lg_load_relaxed_32(&vanished) != 0;
-    lg_store_relaxed_32(&vanished, wanted ? 1 : 0);
-    if (stopping)
-        interval = 0;
-    running = stopping = false;
+    lg_background_forked(&worker);
 }
