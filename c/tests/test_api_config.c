@@ -360,7 +360,7 @@ int main(void)
         TEST_FILE(path_change),
         TEST_BOTH(backing_change),
         TEST_FILE(path_that_is_wrong),
-        TEST_ANONYMOUS(huge_pages),
+        TEST_BOTH(huge_pages),
         TEST_BOTH(several_threads_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -227,7 +227,7 @@ impl Options {
         self
     }
 
-    /// Whether huge pages are advised for new anonymous areas.
+    /// Whether huge pages are advised for new areas of regions of 2 MiB and more.
     ///
     /// ```
     /// use lgalloc_c::Options;

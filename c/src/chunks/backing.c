@@ -158,6 +158,47 @@ static piece split(uint64_t *first, uint64_t *count)
 /* ---- mapping */
 
 /*
+ * To a file this says that the page cache is to be filled, and mapped, in huge pages. What that is worth (ext4, Linux 6.18,
+ * the kernel's processor time; without, and with the advice):
+ *
+ *     first touch of 260 MiB, in order                      59 ms, 2,837 faults      48 ms, 129 faults
+ *     first touch of what clearing 5 in 8 MiB had left      121 ms, 31,846 faults    65 ms, 10,306 faults
+ *     blocks of a file in which one page was touched        4 KiB                    2 MiB
+ *
+ * Not for small regions: clearing one would just split a page, and a new one would bring its neighbours memory.
+ */
+void lg_backing_advise(uint64_t first, uint64_t count, bool huge)
+{
+    if (LG_OPTION(huge_pages) == 0)
+        return;
+    while (count != 0) {
+        uint64_t n = 1;
+        uint32_t now = lg_chunk_note(first)->huge;
+        while (n < count && lg_chunk_note(first + n)->huge == now)
+            n++;
+        if (now != huge) {
+            char *addr = lg_arena_address(first << LG_CHUNK_LOG2);
+            int error = huge ? lg_os_advise(LG_SYS_ADVISE_HUGE, addr, n << LG_CHUNK_LOG2)
+                             : lg_os_no_huge_pages(addr, n << LG_CHUNK_LOG2);
+            if (error != 0)
+                lg_add_relaxed_64(&lg_advise_failures, 1);
+            for (uint64_t chunk = first; chunk < first + n; chunk++)
+                lg_chunk_note(chunk)->huge = (uint16_t)huge;
+        }
+        first += n;
+        count -= n;
+    }
+}
+
+/* The first advice for chunks that were just mapped. */
+static void advise_new(uint64_t first, uint64_t count, bool huge)
+{
+    for (uint64_t chunk = first; chunk < first + count; chunk++)
+        lg_chunk_note(chunk)->huge = 0;
+    lg_backing_advise(first, count, huge);
+}
+
+/*
  * The kernel reads a file around a page that is touched first, so that neighbours which are clean get pages in the
  * page cache too: zeros without disk blocks, not mapped, and the first to go when memory is short. MADV_RANDOM would
  * prevent that. It isn't used, because of this (ext4, Linux 6.18, readahead of 8 MiB; times are per GiB):
@@ -173,7 +214,7 @@ static piece split(uint64_t *first, uint64_t *count)
  * nearly everything where one page in every 2 MiB was written, in order, of a file that held nothing. What was taken
  * so reads as zero all the same, and goes with the chunk at the latest.
  */
-static int map_file(uint64_t first, uint64_t count)
+static int map_file(uint64_t first, uint64_t count, bool huge)
 {
     uint32_t number = 0;
     int error = open_file(which_file(first), &number);
@@ -198,6 +239,7 @@ static int map_file(uint64_t first, uint64_t count)
     bool inherited = !advise_counted(LG_SYS_ADVISE_DONTFORK, addr, len);
     for (uint64_t chunk = first; chunk < first + count; chunk++)
         lg_chunk_note(chunk)->inherited = inherited;
+    advise_new(first, count, huge);
     if (LG_OPTION(core_dump) == 0)
         advise_dump(addr, len, false);
     return 0;
@@ -212,12 +254,9 @@ static int map_anonymous(uint64_t first, uint64_t count, bool huge)
         return error;
     lg_chunks_set_backing(first, count, LG_AREA_ANONYMOUS, 0);
     (void)lg_os_name(addr, len, "lgalloc"); /* older kernels have no names; nothing is lost */
-    for (uint64_t chunk = first; chunk < first + count; chunk++)
-        lg_chunk_note(chunk)->huge = 0;
     if (LG_OPTION(huge_pages) == 0)
         (void)lg_os_no_huge_pages(addr, len); /* a kernel without them refuses; fine */
-    else
-        lg_backing_advise(first, count, huge);
+    advise_new(first, count, huge);
     if (LG_OPTION(core_dump) == 0)
         advise_dump(addr, len, false);
     return 0;
@@ -233,7 +272,7 @@ int lg_backing_map(uint64_t first, uint64_t count, enum lg_area_kind kind, bool 
         if (kind == LG_AREA_FILE) { /* up to where the next file begins */
             uint64_t step = (uint64_t)1 << (LG_FILE_STEP_LOG2 - LG_CHUNK_LOG2);
             n = lg_min(n, step - (first + done) % step);
-            error = map_file(first + done, n);
+            error = map_file(first + done, n, huge);
         } else {
             error = map_anonymous(first + done, n, huge);
         }
@@ -246,31 +285,6 @@ int lg_backing_map(uint64_t first, uint64_t count, enum lg_area_kind kind, bool 
             lg_chunks_lose(first + gone, done - gone);
     }
     return error;
-}
-
-void lg_backing_advise(uint64_t first, uint64_t count, bool huge)
-{
-    if (LG_OPTION(huge_pages) == 0)
-        return;
-    while (count != 0) {
-        uint64_t n = 1;
-        uint32_t now = lg_chunk_note(first)->huge;
-        while (n < count && lg_chunk_note(first + n)->huge == now)
-            n++;
-        bool anonymous = lg_chunk_kind(lg_chunk_word(first)) == LG_AREA_ANONYMOUS;
-        if (anonymous && now != huge) {
-            char *addr = lg_arena_address(first << LG_CHUNK_LOG2);
-            /* Small regions without: clearing one would just split a page, and a new one would bring its neighbours memory. */
-            int error = huge ? lg_os_advise(LG_SYS_ADVISE_HUGE, addr, n << LG_CHUNK_LOG2)
-                             : lg_os_no_huge_pages(addr, n << LG_CHUNK_LOG2);
-            if (error != 0)
-                lg_add_relaxed_64(&lg_advise_failures, 1);
-            for (uint64_t chunk = first; chunk < first + n; chunk++)
-                lg_chunk_note(chunk)->huge = (uint16_t)huge;
-        }
-        first += n;
-        count -= n;
-    }
 }
 
 /* ---- giving back */

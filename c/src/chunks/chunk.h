@@ -130,7 +130,7 @@ typedef struct lg_note {
     uint32_t mapping;    /* the same number for all that was backed at one go */
     uint32_t described;  /* a bit for each class whose descriptors here were used before */
     uint32_t idle_ticks; /* the worker has seen all its regions free so many times in a row */
-    uint16_t huge;       /* anonymous: whether huge pages were advised */
+    uint16_t huge;       /* whether huge pages were advised */
     uint16_t inherited;  /* file: a child of a fork has its pages: the advice against that was refused */
     /* Of the first chunk of an area. The worker leaves it alone for so many ticks, since clearing failed. */
     uint32_t clear_wait;
