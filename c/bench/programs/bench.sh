@@ -26,9 +26,12 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/lgalloc-programs.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/measured"
 
-# The contestants: a name, and what is loaded; "" is the C library's own.
+# The contestants: a name, and what is loaded; "" is the C library's own. Small blocks are the next malloc's with this
+# library, so it is there once more over each of the others.
 names=(glibc)
 loaded=("")
+over=()
+over_loaded=()
 installed() {
   PATH=$PATH:/sbin:/usr/sbin ldconfig -p | sed -n "s/.* => \\(.*\\/$1\\.so[^ ]*\\)\$/\\1/p" | head -n 1
 }
@@ -41,9 +44,12 @@ for name in jemalloc mimalloc tcmalloc; do
   fi
   names+=("$name")
   loaded+=("$object")
+  over+=("lgalloc over $name")
+  over_loaded+=("$library:$object")
 done
-names+=(lgalloc)
-loaded+=("$library")
+own=${#names[@]}
+names+=(lgalloc "${over[@]}")
+loaded+=("$library" "${over_loaded[@]}")
 
 chosen=()
 for name in $(program_names); do
@@ -74,11 +80,14 @@ turn() {
 for name in "${chosen[@]}"; do
   program_prepare "$name" "$scale" "$work"
 done
-# Everybody has a turn before anybody has the next one; the first round, which fills caches, doesn't count.
+# Everybody has a turn before anybody has the next one; the first round, which fills caches, doesn't count: in it each
+# process of this library's says at exit which size classes it has used.
 for ((round = 0; round <= rounds; round++)); do
   for name in "${chosen[@]}"; do
     [[ ! -t 2 ]] || printf '\r%s, round %d of %d \033[K' "$name" "$round" "$rounds" >&2
     for who in "${!names[@]}"; do
+      unset LGALLOC_STATS
+      ((round > 0 || who != own)) || export LGALLOC_STATS=$work/classes.$name
       turn "$name" "$who" || echo "- - -" >>"$work/measured/$name.$who"
     done
     ((round > 0)) || rm "$work/measured/$name".*
@@ -127,3 +136,27 @@ printf 'Medians of %d rounds at scale %d; in brackets relative to glibc. %s\n' "
 table 2 ' %.2f' 'Seconds of processors, children included:'
 table 1 ' %.2f' 'Seconds by the clock:'
 table 3 ' %.0f' 'MiB resident at most, in one process:'
+
+# classes FILE: how many size classes one process had regions of, at most.
+classes() {
+  awk '/^regions since/ { counting = 1; next }
+    /^lgalloc .* process/ || /^options/ { counting = 0 }
+    /^lgalloc .* process/ { now = 0 }
+    counting && $2 ~ /^[KMG]iB$/ && $3 > 0 { now++; if (now > most) most = now }
+    END { print most + 0 }' "$1"
+}
+
+# The bound on memory: 1.15 times what it takes with glibc, and a chunk for each size class in use. In every round.
+printf '\nMiB resident at most, against the bound of 1.15 times glibc and a chunk of 32 MiB for each size class used:\n\n'
+printf '| | glibc | lgalloc, worst round | size classes | beyond 1.15 x glibc | allowed beyond | |\n'
+printf '|---|---:|---:|---:|---:|---:|---|\n'
+for name in "${chosen[@]}"; do
+  [[ -e $work/classes.$name ]] || continue
+  awk -v name="$name" -v base="$(median "$work/measured/$name.0" 3)" -v classes="$(classes "$work/classes.$name")" '
+    $3 > worst { worst = $3 }
+    END {
+      beyond = worst - 1.15 * base
+      printf "| %s | %.0f | %.0f | %d | %.0f | %d | %s |\n", name, base, worst, classes, (beyond > 0 ? beyond : 0),
+        32 * classes, (beyond <= 32 * classes ? "within" : "**ABOVE**")
+    }' "$work/measured/$name.$own"
+done
