@@ -19,18 +19,29 @@
     X(int, posix_memalign, (void **out, size_t align, size_t size)) \
     X(size_t, malloc_usable_size, (void *ptr))
 
-static struct {
-#define X(result, name, parameters) result (*name) parameters;
-    NEXT_FUNCTIONS(X)
-#undef X
-} next; /* written once, before `stage` is FOUND */
-
 enum stage {
     UNKNOWN = 0,
     LOOKING,
     FOUND
 };
 static atomic_int stage;
+
+#define X(result, name, parameters) static result first_##name parameters;
+NEXT_FUNCTIONS(X)
+#undef X
+
+/* What is called: as long as it isn't found, functions that look for it. Each pointer is all that there is to know, so
+ * whoever sees it may call it. */
+static struct {
+#define X(result, name, parameters) result (*_Atomic name) parameters;
+    NEXT_FUNCTIONS(X)
+#undef X
+} next = {
+#define X(result, name, parameters) .name = first_##name,
+    NEXT_FUNCTIONS(X)
+#undef X
+};
+#define NEXT(name) atomic_load_explicit(&next.name, memory_order_relaxed)
 
 /* ---- room until it is found */
 
@@ -91,80 +102,128 @@ static void next_find(void)
     if (!atomic_compare_exchange_strong(&stage, &nobody, LOOKING))
         return;
     void *found; /* a function by a pointer to data, as POSIX has it */
-#define X(result, name, parameters) \
-    found = look_for(#name);        \
-    memcpy(&next.name, &found, sizeof(found));
+#define X(result, name, parameters)           \
+    result(*name) parameters;                 \
+    found = look_for(#name);                  \
+    memcpy(&name, &found, sizeof(found));
     NEXT_FUNCTIONS(X)
 #undef X
-    /* Release: the pointers. Partner: the acquire in is_found(). */
+#define X(result, name, parameters) atomic_store_explicit(&next.name, name, memory_order_relaxed);
+    NEXT_FUNCTIONS(X)
+#undef X
+    /* Release: the pointers. Partner: the acquire in is_found(), without which one of them may still be what looks. */
     atomic_store_explicit(&stage, FOUND, memory_order_release);
 }
 
 static bool is_found(void)
 {
-    if (__builtin_expect(atomic_load_explicit(&stage, memory_order_acquire) == FOUND, 1))
-        return true;
     next_find();
     return atomic_load_explicit(&stage, memory_order_acquire) == FOUND;
 }
 
-/* ---- what it does */
+/* ---- the first calls */
 
-static void *next_malloc(size_t size)
+static void *first_malloc(size_t size)
 {
-    return is_found() ? next.malloc(size) : room_take(ROOM_ALIGN, size);
+    return is_found() ? NEXT(malloc)(size) : room_take(ROOM_ALIGN, size);
 }
 
-static void *next_calloc(size_t count, size_t size)
+static void *first_calloc(size_t count, size_t size)
 {
     if (is_found())
-        return next.calloc(count, size);
+        return NEXT(calloc)(count, size);
     size_t bytes;
     return room_take(ROOM_ALIGN, __builtin_mul_overflow(count, size, &bytes) ? SIZE_MAX : bytes);
 }
 
-static void *next_realloc(void *ptr, size_t size)
+/* Blocks that there are before it is found are in the room, and don't come here. */
+
+static void *first_realloc(void *ptr, size_t size)
 {
-    bool found = is_found();
-    if (found && !in_room(ptr))
-        return next.realloc(ptr, size);
-    void *moved = found ? next.malloc(size) : room_take(ROOM_ALIGN, size);
-    if (moved != NULL && ptr != NULL) {
-        size_t old = room_size(ptr);
-        memcpy(moved, ptr, old < size ? old : size);
-    }
-    return moved;
+    return is_found() ? NEXT(realloc)(ptr, size) : ptr == NULL ? room_take(ROOM_ALIGN, size) : NULL;
 }
 
-static void next_free(void *ptr)
-{
-    if (!in_room(ptr) && is_found())
-        next.free(ptr);
-}
-
-static void *next_memalign(size_t align, size_t size)
-{
-    return is_found() ? next.memalign(align, size) : room_take(align, size);
-}
-
-static void *next_aligned_alloc(size_t align, size_t size)
-{
-    return is_found() ? next.aligned_alloc(align, size) : room_take(align, size);
-}
-
-static int next_posix_memalign(void **out, size_t align, size_t size)
+static void first_free(void *ptr)
 {
     if (is_found())
-        return next.posix_memalign(out, align, size);
+        NEXT(free)(ptr);
+}
+
+static size_t first_malloc_usable_size(void *ptr)
+{
+    return is_found() ? NEXT(malloc_usable_size)(ptr) : 0;
+}
+
+static void *first_memalign(size_t align, size_t size)
+{
+    return is_found() ? NEXT(memalign)(align, size) : room_take(align, size);
+}
+
+static void *first_aligned_alloc(size_t align, size_t size)
+{
+    return is_found() ? NEXT(aligned_alloc)(align, size) : room_take(align, size);
+}
+
+static int first_posix_memalign(void **out, size_t align, size_t size)
+{
+    if (is_found())
+        return NEXT(posix_memalign)(out, align, size);
     void *block = room_take(align, size);
     if (block != NULL)
         *out = block;
     return block != NULL ? 0 : ENOMEM;
 }
 
+/* ---- what it does */
+
+static void *next_malloc(size_t size)
+{
+    return NEXT(malloc)(size);
+}
+
+static void *next_calloc(size_t count, size_t size)
+{
+    return NEXT(calloc)(count, size);
+}
+
+/* What is in the room can't grow there. */
+static void *leave_room(const void *ptr, size_t size)
+{
+    void *moved = next_malloc(size);
+    if (moved != NULL) {
+        size_t old = room_size(ptr);
+        memcpy(moved, ptr, old < size ? old : size);
+    }
+    return moved;
+}
+
+static void *next_realloc(void *ptr, size_t size)
+{
+    return in_room(ptr) ? leave_room(ptr, size) : NEXT(realloc)(ptr, size);
+}
+
+static void next_free(void *ptr)
+{
+    if (!in_room(ptr))
+        NEXT(free)(ptr);
+}
+
+static void *next_memalign(size_t align, size_t size)
+{
+    return NEXT(memalign)(align, size);
+}
+
+static void *next_aligned_alloc(size_t align, size_t size)
+{
+    return NEXT(aligned_alloc)(align, size);
+}
+
+static int next_posix_memalign(void **out, size_t align, size_t size)
+{
+    return NEXT(posix_memalign)(out, align, size);
+}
+
 static size_t next_malloc_usable_size(void *ptr)
 {
-    if (in_room(ptr))
-        return room_size(ptr);
-    return is_found() ? next.malloc_usable_size(ptr) : 0;
+    return in_room(ptr) ? room_size(ptr) : NEXT(malloc_usable_size)(ptr);
 }

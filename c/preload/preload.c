@@ -104,19 +104,56 @@ static bool is_power(size_t align)
     return align != 0 && (align & (align - 1)) == 0;
 }
 
-EXPORT void *malloc(size_t size)
+/*
+ * What isn't large is the next malloc's, by a jump. Else a small block would cost twice what it does: programs take
+ * thousands of them for each large one.
+ */
+#define LARGE static __attribute__((noinline))
+
+LARGE void *large_malloc(size_t size)
 {
     return lgalloc_any_malloc(size);
 }
 
-EXPORT void *calloc(size_t count, size_t size)
+LARGE void *large_calloc(size_t count, size_t size)
 {
     return lgalloc_any_calloc(count, size);
 }
 
-EXPORT void *realloc(void *ptr, size_t size)
+LARGE void *large_realloc(void *ptr, size_t size)
 {
     return lgalloc_any_realloc(ptr, size);
+}
+
+LARGE void large_free(void *ptr)
+{
+    if (lg_owns(ptr))
+        lgalloc_free(ptr);
+    else
+        next_free(ptr); /* errno is its affair, as it would be without this library */
+}
+
+/* Whether it is surely a block of the next malloc. */
+LG_INLINE bool is_small(const void *ptr)
+{
+    return lg_chunk_of(ptr) >= lg_load_relaxed_64(&lg_chunks_count) && lg_arenas_abandoned == 0 && !in_room(ptr);
+}
+
+EXPORT void *malloc(size_t size)
+{
+    return LG_LIKELY(size < LG_ANY_FROM) ? next_malloc(size) : large_malloc(size);
+}
+
+EXPORT void *calloc(size_t count, size_t size)
+{
+    size_t bytes;
+    bool small = !__builtin_mul_overflow(count, size, &bytes) && bytes < LG_ANY_FROM;
+    return LG_LIKELY(small) ? next_calloc(count, size) : large_calloc(count, size);
+}
+
+EXPORT void *realloc(void *ptr, size_t size)
+{
+    return LG_LIKELY(size < LG_ANY_FROM && is_small(ptr)) ? NEXT(realloc)(ptr, size) : large_realloc(ptr, size);
 }
 
 EXPORT void *reallocarray(void *ptr, size_t count, size_t size)
@@ -131,7 +168,10 @@ EXPORT void *reallocarray(void *ptr, size_t count, size_t size)
 
 EXPORT void free(void *ptr)
 {
-    lgalloc_any_free(ptr);
+    if (LG_LIKELY(is_small(ptr)))
+        NEXT(free)(ptr);
+    else
+        large_free(ptr);
 }
 
 EXPORT size_t malloc_usable_size(void *ptr)
@@ -184,18 +224,18 @@ EXPORT void free_aligned_sized(void *ptr, size_t align, size_t size);
 
 EXPORT void cfree(void *ptr)
 {
-    lgalloc_any_free(ptr);
+    free(ptr);
 }
 
 EXPORT void free_sized(void *ptr, size_t size)
 {
     (void)size;
-    lgalloc_any_free(ptr);
+    free(ptr);
 }
 
 EXPORT void free_aligned_sized(void *ptr, size_t align, size_t size)
 {
     (void)align;
     (void)size;
-    lgalloc_any_free(ptr);
+    free(ptr);
 }

@@ -28,11 +28,6 @@ static location location_of(const void *ptr)
     return (location){true, cls, offset & (lg_class_size(cls) - 1), lg_class_regions(cls, offset)};
 }
 
-bool lg_owns(const void *ptr)
-{
-    return location_of(ptr).ours || lg_arena_abandoned(ptr);
-}
-
 bool lg_region_find(const void *ptr, lg_class **out_class, uint64_t *out_region)
 {
     location at = location_of(ptr);

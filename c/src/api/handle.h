@@ -3,6 +3,7 @@
 #define LG_HANDLE_H
 
 #include "../base/atomic.h"
+#include "../chunks/chunk.h"
 #include "../regions/class.h"
 #include "../regions/descriptor.h"
 
@@ -21,7 +22,11 @@ LG_INLINE lgalloc_status lg_io_error(int error)
 
 /* Whether it is an address that regions are for, whatever is there: in use, free, lost to a fork or left behind by one, or
  * nothing yet. */
-LG_HIDDEN bool lg_owns(const void *ptr);
+LG_INLINE bool lg_owns(const void *ptr)
+{
+    return lg_chunk_of(ptr) < lg_load_relaxed_64(&lg_chunks_count) ||
+           (LG_UNLIKELY(lg_arenas_abandoned != 0) && lg_arena_abandoned(ptr));
+}
 
 /* Finds the class and index of the region in use that begins at an address, which may be anything; false if none does. No
  * lock, no system call. */

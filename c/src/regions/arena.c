@@ -111,11 +111,11 @@ static struct {
     uintptr_t start;
     size_t len;
 } abandoned[ABANDONED_MAX];
-static unsigned abandoned_count;
+unsigned lg_arenas_abandoned;
 
 void lg_arena_abandon(void)
 {
-    unsigned at = abandoned_count++ % ABANDONED_MAX;
+    unsigned at = lg_arenas_abandoned++ % ABANDONED_MAX;
     abandoned[at].start = lg_load_relaxed_64(&lg_arena_base);
     abandoned[at].len = lg_layout_.arena_bytes;
     lg_store_relaxed_64(&lg_arena_base, 0);
@@ -131,7 +131,7 @@ void lg_arena_abandon(void)
 
 bool lg_arena_abandoned(const void *address)
 {
-    for (unsigned i = 0; i < lg_min(abandoned_count, ABANDONED_MAX); i++)
+    for (unsigned i = 0; i < lg_min(lg_arenas_abandoned, ABANDONED_MAX); i++)
         if ((uintptr_t)address - abandoned[i].start < abandoned[i].len)
             return true;
     return false;

@@ -51,7 +51,9 @@ LG_HIDDEN int lg_arena_init(void);
  * is none any more. Nothing of it is unmapped, since regions of anonymous memory may be in use. */
 LG_HIDDEN void lg_arena_abandon(void);
 /* Whether an address lies in a reservation that was left so: freeing it does nothing. */
-LG_HIDDEN bool lg_arena_abandoned(const void *address);
+LG_HIDDEN LG_COLD bool lg_arena_abandoned(const void *address);
+/* How often that was; written before the child's other threads are there. */
+extern LG_HIDDEN unsigned lg_arenas_abandoned;
 
 /* Makes the descriptors and the pools' bits of regions [first, first + count) of a class usable. Under the arena's
  * lock. */
