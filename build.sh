@@ -490,7 +490,8 @@ step_exit() {
 }
 step_preload() {
   # Programs that use memory; the test does with those that are there.
-  want sqlite3 zstd redis-cli numpy
+  want sqlite3 zstd redis-cli numpy libjemalloc2:libjemalloc.so.2 libmimalloc2.0:libmimalloc.so.2 \
+    libtcmalloc-minimal4:libtcmalloc_minimal.so.4
   build_variant release lgalloc_preload
   counted "$root/c/tests/package/check-preload.sh" "$(release_compiler)" g++ "$build/liblgalloc-preload.so"
 }

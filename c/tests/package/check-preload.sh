@@ -56,6 +56,9 @@ same "no call to find thread-local data" "" "$(nm -D --undefined-only "$library"
 for program in operators replaced; do
   "$cxx" -std=c++17 -O2 -Wall -Wextra -Wno-sized-deallocation -o "$work/$program" "$c/tests/preload/$program.cpp"
 done
+early=${TMPDIR:-/tmp}/lgalloc-early-$$.so
+trap 'rm -rf "$work" "$preload" "$early"' EXIT
+"$cc" -O2 -Wall -Wextra -fno-builtin -fPIC -shared -o "$early" "$c/tests/preload/early.c" -ldl
 mkdir "$work/files"
 mib=1048576
 expected=$(bare "$work/semantics")
@@ -78,7 +81,11 @@ mapfile -t others < <(PATH=$PATH:/sbin:/usr/sbin ldconfig -p |
 for next in "${others[@]}"; do
   same "below the threshold ${next##*/}" "0 failures exit 0" "$(preloaded "$work/semantics" $mib | tail -n 2 | paste -sd ' ')"
   same "… C++" "$(bare env "LD_PRELOAD=$next" "$work/operators")" "$(preloaded "$work/operators")"
+  same "… blocks of a dlsym that allocates" "early blocks are well exit 0" \
+    "$(next=$early:$next preloaded true | paste -sd ' ')"
 done
+next=$early
+same "blocks of a dlsym that allocates" "early blocks are well exit 0" "$(preloaded true | paste -sd ' ')"
 next=""
 
 # ---- options that are refused
@@ -134,6 +141,11 @@ for name in $(program_names); do
   expected=$(run_program bare "$name" "$work/$name")
   same "$name ends well by itself" "exit 0" "${expected##*$'\n'}"
   same "… and comes to the same under the library" "$expected" "$(run_program preloaded "$name" "$work/$name")"
+  [[ $name == multiprocessing ]] || continue
+  for next in "${others[@]}"; do
+    same "… over ${next##*/}" "$expected" "$(run_program preloaded "$name" "$work/$name")"
+  done
+  next=""
 done
 echo "preload: $((count - failed)) passed, $failed failed"
 ((failed == 0))
