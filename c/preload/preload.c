@@ -70,7 +70,7 @@ static bool read_threshold(uint64_t *out)
 {
     const char *text = getenv("LGALLOC_PRELOAD_THRESHOLD");
     *out = THRESHOLD;
-    return text == NULL || (lg_parse(LG_KIND_BYTES, text, out) && *out >= lg_class_size(0));
+    return text == NULL || (lg_parse(LG_KIND_BYTES, text, out) && *out >= LG_SMALLEST_REGION);
 }
 
 __attribute__((constructor)) static void start(void)

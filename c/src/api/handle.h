@@ -4,6 +4,7 @@
 
 #include "../base/atomic.h"
 #include "../chunks/chunk.h"
+#include "../regions/arena.h"
 #include "../regions/class.h"
 #include "../regions/descriptor.h"
 
