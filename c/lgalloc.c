@@ -31,7 +31,7 @@
 #include "src/base/metadata.c"
 
 /* store: where evicted regions are on disk. */
-/* door: spill.h */
+/* door: place.h spill.h */
 #include "src/store/place.h"
 #ifndef LG_EXPLORE
 #include "src/store/shelf.c"
@@ -41,7 +41,7 @@
 #endif
 
 /* regions: where a region can be. The arena with its descriptors, the threads' caches, the shared pools. */
-/* door: size_class.h counters.h bitmap.h descriptor.h class.h arena.h deque.h thread.h transit.h pool.h */
+/* door: size_class.h counters.h bitmap.h descriptor.h class.h arena.h deque.h thread.h transit.h pool.h seal.h */
 #include "src/regions/size_class.h"
 #include "src/regions/counters.h"
 #include "src/regions/bitmap.c"
@@ -52,6 +52,7 @@
 #include "src/regions/thread.c"
 #include "src/regions/transit.c"
 #include "src/regions/pool.c"
+#include "src/regions/seal.c"
 
 /* chunks: where memory comes from and goes to. */
 /* door: chunk.h backing.h zero.h supply.h release.h */
@@ -63,12 +64,14 @@
 #include "src/chunks/chunk_fork.c"
 
 /* flow: how free regions move between caches and pools, and lose their memory there. */
-/* door: reclaim.h worker.h exchange.h thread_cache.h */
+/* door: reclaim.h evict.h worker.h exchange.h thread_cache.h */
 #include "src/flow/reclaim.c"
+#include "src/flow/evict.c"
 #include "src/flow/background.c"
 #include "src/flow/worker.c"
 #include "src/flow/exchange.c"
 #include "src/flow/thread_cache.c"
+#include "src/flow/load.c"
 
 /* api: what the header declares, and the allocator from its first call to its last. */
 /* door: handle.h */
@@ -81,6 +84,7 @@
 #include "src/api/address.c"
 #include "src/api/any.c"
 #include "src/api/hints.c"
+#include "src/api/sealed.c"
 #include "src/api/region.c"
 #include "src/api/purge.c"
 #include "src/api/config.c"

@@ -121,7 +121,11 @@ enum lgalloc_status
     /* The elements don't fit; nothing was changed. A region is never re-allocated. */
     LGALLOC_STATUS_CAPACITY_EXCEEDED = 7,
     /* A range reaches beyond the end of the allocation. */
-    LGALLOC_STATUS_OUT_OF_BOUNDS = 8
+    LGALLOC_STATUS_OUT_OF_BOUNDS = 8,
+    /* A sealed region's contents are not in memory, and the call doesn't wait for the disk. */
+    LGALLOC_STATUS_NOT_RESIDENT = 9,
+    /* A sealed region is pinned. */
+    LGALLOC_STATUS_BUSY = 10
 };
 #ifndef __cplusplus
 #if defined(__STDC_VERSION__) && __STDC_VERSION__ >= 202311L
@@ -235,7 +239,7 @@ typedef struct lgalloc_size_class_stats {
     size_t global_regions;
     /* Free regions in the caches of threads, now. */
     size_t thread_regions;
-    /* Regions handed out and not yet freed, now; in the child of a fork less what was lost. */
+    /* Regions handed out and not yet freed, now, evicted ones too; in the child of a fork less what was lost. */
     size_t in_use_regions;
     /* Regions handed out. */
     uint64_t allocations;
@@ -257,10 +261,10 @@ typedef struct lgalloc_size_class_stats {
 } lgalloc_size_class_stats;
 
 /*
- * The allocator as a whole, now; the last four are counts since the process started.
+ * The allocator as a whole, now; those of type uint64_t are counts since the process started.
  */
 typedef struct lgalloc_global_stats {
-    /* Bytes of regions handed out. */
+    /* Bytes of regions handed out, without those that are evicted. */
     size_t in_use_bytes;
     /* Bytes of free regions that may hold memory, thread caches included: an upper bound on what they
      * hold, since what was never written in a region holds none. lgalloc_stats_print() and
@@ -281,12 +285,24 @@ typedef struct lgalloc_global_stats {
     uint64_t clear_failures;
     /* The system refused advice (huge pages, fork, prefetch, cold); nothing else happened. */
     uint64_t advise_failures;
-    /* Allocations refused because of limit_bytes. */
+    /* Allocations, and pins that had to load, refused because of limit_bytes. */
     uint64_t limit_failures;
     /* lgalloc_region_new_auto() or an lgalloc_any_ function took the heap because mapped memory was not to be had. */
     uint64_t heap_fallbacks;
+    /* Bytes of sealed regions that are resident: a part of in_use_bytes. */
+    size_t sealed_bytes;
+    /* Bytes of sealed regions that are evicted: no part of in_use_bytes. */
+    size_t evicted_bytes;
+    /* Bytes of disk blocks that spill files have. */
+    size_t spill_file_bytes;
+    /* Regions evicted, and loaded again. */
+    uint64_t evictions;
+    uint64_t loads;
+    /* Regions that could not be evicted, and stayed resident, or not be loaded, and stayed evicted: a full disk, a failed
+     * read or write, a wrong checksum, a system that refused. */
+    uint64_t spill_failures;
     /* Zero; room for more. */
-    uint64_t reserved[8];
+    uint64_t reserved[2];
 } lgalloc_global_stats;
 
 /*
@@ -534,7 +550,8 @@ void lgalloc_free_sized(void *ptr, size_t size);
 #undef LGALLOC_NOPLT
 
 /*
- * Bytes that may be used of the region in use that begins at `ptr`: its size, at least what was asked for.
+ * Bytes that may be used of the region in use that begins at `ptr`: its size, at least what was asked for. Sealed ones are in
+ * use, resident or not.
  *
  * ptr: any address or NULL; it is not read.
  *
@@ -561,7 +578,8 @@ bool lgalloc_owns(const void *ptr);
  * pages move, which takes a system call or a few, and no memory: Linux 5.7 is needed for that. All else is copied. So
  * for a moment both count as in use, for limit_bytes too.
  *
- * ptr:  a region in use, or NULL: then this is lgalloc_malloc(size). Anything else is misuse, which aborts.
+ * ptr:  a region in use, or NULL: then this is lgalloc_malloc(size). Anything else is misuse, which aborts; but a sealed
+ *       region is EINVAL.
  * size: bytes, as for lgalloc_malloc(). 0 is refused like all that is too small, and frees nothing.
  *
  * Returns the region's address; `ptr` is no longer valid where that differs. The contents beyond the old size are
@@ -632,6 +650,9 @@ size_t lgalloc_any_usable_size(const void *ptr);
  *                   afterwards, and their memory and disk blocks are given back; parts of pages at the
  *                   ends keep their contents. On a file system without holes it is IO with EOPNOTSUPP.
  *
+ * A sealed region, as a whole: lgalloc_prefetch() has a thread begin to load it, if it is evicted, and returns;
+ * lgalloc_cold() makes it the next to be evicted; the other two are INVALID_ARGUMENT, since its contents are final.
+ *
  * Return OK (also for a handle that holds nothing, with offset and len 0), OUT_OF_BOUNDS, IO (the
  * system refused; `errno` says why), INVALID_ARGUMENT (not an allocation in use).
  */
@@ -639,6 +660,117 @@ lgalloc_status lgalloc_prefetch(lgalloc_handle handle, size_t offset, size_t len
 lgalloc_status lgalloc_populate(lgalloc_handle handle, size_t offset, size_t len);
 lgalloc_status lgalloc_cold(lgalloc_handle handle, size_t offset, size_t len);
 lgalloc_status lgalloc_discard(lgalloc_handle handle, size_t offset, size_t len);
+
+/* ---------------------------------------------------------------- larger than memory: sealed regions */
+
+/*
+ * A sealed region's contents are final. While nobody pins it, and a spill directory is configured, it may be *evicted*:
+ * written to a file there, its memory given back, its address kept. A pin loads it again, whole, to the same address. So
+ * a program's data may be many times its memory, with stable addresses and one bound, limit_bytes, on what is in memory.
+ *
+ *     lgalloc_config_with_backing(config, LGALLOC_BACKING_ANONYMOUS);
+ *     lgalloc_config_with_spill(config, "/var/tmp", 0);
+ *     lgalloc_config_limit_bytes(config, 1 << 30);
+ *
+ *     fill(handle.ptr);                              a region in use
+ *     lgalloc_seal(handle, handle.len);              from now on only to be read, and only while it is pinned
+ *     if (lgalloc_pin(handle) == LGALLOC_STATUS_OK) {
+ *         read(handle.ptr);
+ *         lgalloc_unpin(handle);
+ *     }
+ *     lgalloc_deallocate(handle);                    in whatever state it is
+ *
+ * - Which: the regions of anonymous memory. On file backing sealing is INVALID_ARGUMENT: the kernel pages those. Regions
+ *   below 2 MiB can be sealed and pinned, and are never evicted.
+ * - When: an allocation or a pin that finds no room below limit_bytes first has dirty memory cleared, then evicts, and is
+ *   refused only where everything is in use, or pinned. In the background the library keeps some room. What was not pinned
+ *   for longest goes first, about; what lgalloc_cold() named, before. What is freed before memory is short is never
+ *   written, and what was loaded and is evicted again isn't written twice.
+ * - Access: whoever reads a sealed region has pinned it. Without a pin, touching one that is evicted is a fault at that
+ *   address (SIGSEGV; EFAULT in a system call), never zeros; in the middle of another thread's loading it is what was read
+ *   so far. Nobody writes to a sealed region: what was written would be lost.
+ * - Failures: a full disk or a write error leaves regions resident, so that allocating answers OUT_OF_MEMORY in the end. A
+ *   load that fails, or finds a wrong checksum, is IO; the region stays evicted, and the load can be tried again.
+ * - fork(): in the child what is resident is its own. What is evicted, or on its way, is lost: touching it is a fault,
+ *   pinning it is INVALID_ARGUMENT, and freeing it does nothing. Pins of the parent's other threads remain.
+ * - A handle that holds nothing counts as resident, and all of these are OK with it and do nothing.
+ *
+ * All of these take the handle of a region in use that was allocated by whatever function, or lgalloc_region_handle()'s.
+ * A vector (lgalloc_region) keeps its length while it is sealed, and is not to be changed.
+ */
+
+/*
+ * Seals a region in use: its contents are final. Nobody may write to it from then on, nor read it without a pin.
+ *
+ * used: bytes from its start that need to survive; what is behind them reads as anything after an eviction. Only these are
+ *       written.
+ *
+ * Returns OK, OUT_OF_BOUNDS (used is more than the region's size), INVALID_ARGUMENT (not a region in use, on file backing,
+ * or sealed already), IO (no memory for bookkeeping; `errno` says why).
+ */
+lgalloc_status lgalloc_seal(lgalloc_handle handle, size_t used);
+
+/*
+ * Makes a sealed region an ordinary one again: resident, writable, and not evicted. What it had on disk is given up.
+ *
+ * Returns OK, BUSY (it is pinned, or being read by lgalloc_read(); it stays sealed), OUT_OF_MEMORY and IO (it is evicted and can't be loaded, as
+ * for lgalloc_pin()), INVALID_ARGUMENT (not a sealed region).
+ */
+lgalloc_status lgalloc_unseal(lgalloc_handle handle);
+
+/*
+ * Pins a sealed region: it is resident until unpinned. Loads it where it is evicted, which takes room below limit_bytes: others
+ * are evicted for it. Threads that pin the same region share one load. Waits for the disk, never for somebody else's
+ * unpin. Pins are counted, and any thread may unpin.
+ *
+ * Returns OK, OUT_OF_MEMORY (no room: all else is in use or pinned, or can't be written), IO (reading failed; errno is
+ * EBADMSG where the checksum is wrong), INVALID_ARGUMENT (not a sealed region).
+ */
+lgalloc_status lgalloc_pin(lgalloc_handle handle);
+
+/*
+ * As lgalloc_pin(), without waiting for the disk.
+ *
+ * Returns OK, NOT_RESIDENT (nothing was done), INVALID_ARGUMENT.
+ */
+lgalloc_status lgalloc_try_pin(lgalloc_handle handle);
+
+/*
+ * Pins all of these regions, or none. What doesn't fit below limit_bytes together is OUT_OF_MEMORY, with nothing pinned:
+ * so threads that each pin several can't wait for one another.
+ *
+ * handles: `count` of them; one may be there several times. NULL is allowed where count is 0.
+ *
+ * Returns as lgalloc_pin(), for the first that couldn't be pinned; INVALID_ARGUMENT also for NULL.
+ */
+lgalloc_status lgalloc_pin_all(const lgalloc_handle *handles, size_t count);
+
+/* Takes a pin back. More unpins than pins are misuse, which aborts. Keeps errno. */
+void lgalloc_unpin(lgalloc_handle handle);
+
+/*
+ * Evicts a sealed region now, whatever limit_bytes says.
+ *
+ * Returns OK (also where it is out already), BUSY (it is pinned), INVALID_SIZE_CLASS (below 2 MiB), IO (`errno` says why:
+ * ENOENT where no spill directory is configured, ENOSPC where the disk, or the bound on it, is full; it stays resident),
+ * INVALID_ARGUMENT (not a sealed region).
+ */
+lgalloc_status lgalloc_evict(lgalloc_handle handle);
+
+/*
+ * Copies a part of a sealed region, whether it is resident or not; that stays as it is. What is evicted is read from disk
+ * into `out`, without memory for the region; its checksum can be checked only where all used bytes are read.
+ *
+ * offset, len: bytes. What lies behind the used bytes reads as anything.
+ * out:         `len` bytes; NULL is allowed where that is 0.
+ *
+ * Returns OK, OUT_OF_BOUNDS, IO (`errno` as for lgalloc_pin(); what `out` holds is undefined), INVALID_ARGUMENT.
+ */
+lgalloc_status lgalloc_read(lgalloc_handle handle, size_t offset, size_t len, void *out);
+
+/* Whether a region in use is in memory: a sealed one that isn't evicted and not on its way, or one that isn't sealed. It may
+ * be otherwise a moment later, unless it is pinned. False for what is no region in use. */
+bool lgalloc_is_resident(lgalloc_handle handle);
 
 /* ---------------------------------------------------------------- configuration */
 
@@ -720,9 +852,9 @@ void lgalloc_config_local_buffer_bytes(lgalloc_config *config, size_t bytes);
 lgalloc_status lgalloc_config_with_spill(lgalloc_config *config, const char *path, size_t disk_bytes);
 
 /*
- * Hard bound on the bytes in use plus those free but dirty; 0, the default: none. Before an allocation
- * is refused, what is dirty is cleared. A bound below what is in use refuses new memory and takes
- * none away.
+ * Hard bound on the bytes in use, without what is evicted, plus those free but dirty; 0, the default: none. Before an
+ * allocation is refused, what is dirty is cleared, and sealed regions are evicted. A bound below what is in use refuses new
+ * memory and takes none away, but for sealed regions.
  */
 void lgalloc_config_limit_bytes(lgalloc_config *config, size_t bytes);
 

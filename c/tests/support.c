@@ -249,11 +249,13 @@ const char *test_equations(bool forked)
             EQUATION(s->reserved[j] == 0);
         }
     }
-    EQUATION(global.in_use_bytes == in_use_bytes);
+    EQUATION(global.in_use_bytes + global.evicted_bytes == in_use_bytes);
+    EQUATION(global.sealed_bytes <= global.in_use_bytes);
     EQUATION(global.area_bytes == area_bytes);
     EQUATION(global.dirty_bytes >= dirty_at_least);
     EQUATION(global.clean_bytes >= clean_at_least);
-    EQUATION(forked || global.in_use_bytes + global.dirty_bytes + global.clean_bytes == global.area_bytes);
+    EQUATION(forked || global.in_use_bytes + global.evicted_bytes + global.dirty_bytes + global.clean_bytes ==
+                           global.area_bytes);
     EQUATION(global.area_bytes <= global.reserved_address_bytes);
     for (size_t j = 0; j < TEST_COUNT(global.reserved); j++) {
         EQUATION(global.reserved[j] == 0);
@@ -273,6 +275,7 @@ const char *test_not_quiet(bool forked)
         EQUATION(stats[i].areas == 0);
     }
     EQUATION(test_global().in_use_bytes == 0);
+    EQUATION(test_global().evicted_bytes == 0 && test_global().sealed_bytes == 0);
     EQUATION(test_global().dirty_bytes == 0);
     EQUATION(test_global().area_bytes == 0);
     return test_equations(forked);

@@ -183,7 +183,7 @@ static void patient_after_failures(void **state)
     /* Tries at rounds 0, 2, 6, 14, ...: the waits are 1, 3, 7, ... up to 1023. */
     uint64_t next = 0, wait = 1, tries = 0;
     for (uint64_t round = 0; round < 6000; round++) {
-        unit_fault_arm(1u << call, 0, UNIT_FOREVER, EIO);
+        unit_fault_arm((uint64_t)1 << call, 0, UNIT_FOREVER, EIO);
         assert_int_equal(lg_reclaim_dirty(lg_self(), c, UINT64_MAX, UINT64_MAX, true), 0);
         assert_int_equal(unit_fault_seen(call), round == next);
         if (round == next) {
@@ -198,12 +198,12 @@ static void patient_after_failures(void **state)
     unit_assert_sound(false);
 
     /* Whoever needs the memory doesn't wait. */
-    unit_fault_arm(1u << call, 0, 1, EIO);
+    unit_fault_arm((uint64_t)1 << call, 0, 1, EIO);
     assert_int_equal(reclaim(c, UINT64_MAX, UINT64_MAX), 0);
-    assert_int_equal(unit_fault_hits(1u << call), 1);
+    assert_int_equal(unit_fault_hits((uint64_t)1 << call), 1);
     assert_int_equal(reclaim(c, 4, UINT64_MAX), 4 * MIB);
     /* After a success it is as if nothing had been. */
-    unit_fault_arm(1u << call, 0, UNIT_FOREVER, EIO);
+    unit_fault_arm((uint64_t)1 << call, 0, UNIT_FOREVER, EIO);
     assert_int_equal(lg_reclaim_dirty(lg_self(), c, UINT64_MAX, UINT64_MAX, true), 0);
     assert_int_equal(unit_fault_seen(call), 1);
     assert_int_equal(lg_reclaim_dirty(lg_self(), c, UINT64_MAX, UINT64_MAX, true), 0);

@@ -158,11 +158,11 @@ static void hopeless_calls_become_rare(void **state)
     unit_make_dirty(10, MIB);
     lgalloc_handle used = test_take(MIB);
     lgalloc_thread_flush();
-    unit_fault_arm(1u << call, 0, UNIT_FOREVER, EOPNOTSUPP);
+    unit_fault_arm((uint64_t)1 << call, 0, UNIT_FOREVER, EOPNOTSUPP);
     for (unsigned i = 0; i < 1000; i++) {
         tick();
     }
-    assert_in_range(unit_fault_hits(1u << call), 5, 12);
+    assert_in_range(unit_fault_hits((uint64_t)1 << call), 5, 12);
     unit_fault_off();
     unit_assert_sound(false);
     lgalloc_deallocate(used);

@@ -97,7 +97,7 @@ plain_copy! {
     /// println!("{} bytes in use, {} free and holding memory", in_use_bytes, dirty_bytes);
     /// ```
     GlobalStats of lgalloc_global_stats {
-        /// Bytes of the regions in use.
+        /// Bytes of the regions in use, but for evicted ones.
         in_use_bytes: usize,
         /// Bytes of the free regions that may hold memory, those in thread caches included.
         dirty_bytes: usize,
@@ -119,6 +119,18 @@ plain_copy! {
         limit_failures: u64,
         /// Regions that came from the heap since mapped memory was not to be had.
         heap_fallbacks: u64,
+        /// Bytes of the sealed regions in memory, a part of those in use.
+        sealed_bytes: usize,
+        /// Bytes of the sealed regions that are evicted.
+        evicted_bytes: usize,
+        /// Bytes of the disk blocks of spill files.
+        spill_file_bytes: usize,
+        /// Regions evicted.
+        evictions: u64,
+        /// Evicted regions loaded.
+        loads: u64,
+        /// Regions that could not be evicted, or not be loaded.
+        spill_failures: u64,
     }
     without reserved
 }

@@ -51,6 +51,7 @@ typedef struct {
     XP_RMW(bits, add, relaxed, XP_RELAXED, XP_ADD)     \
     XP_RMW(bits, add, seq_cst, XP_SEQ_CST, XP_ADD)     \
     XP_RMW(bits, sub, relaxed, XP_RELAXED, XP_SUB)     \
+    XP_RMW(bits, sub, release, XP_RELEASE, XP_SUB)     \
     XP_RMW(bits, sub, seq_cst, XP_SEQ_CST, XP_SUB)     \
     XP_RMW(bits, or, relaxed, XP_RELAXED, XP_OR)       \
     XP_RMW(bits, or, seq_cst, XP_SEQ_CST, XP_OR)       \

@@ -167,6 +167,22 @@ int lg_os_move(void *from, void *to, size_t len)
     return EINVAL; /* there are no pages */
 }
 
+int lg_os_guard(void *addr, size_t len)
+{
+    FAULT(LG_SYS_GUARD);
+    (void)addr;
+    (void)len;
+    return 0;
+}
+
+int lg_os_unguard(void *addr, size_t len)
+{
+    FAULT(LG_SYS_UNGUARD);
+    (void)addr;
+    (void)len;
+    return 0;
+}
+
 int lg_os_core_dump(void *addr, size_t len, bool included)
 {
     FAULT(LG_SYS_ADVISE_DUMP);

@@ -16,7 +16,12 @@ LG_API size_t lgalloc_usable_size(const void *ptr)
 {
     lg_class *cls;
     uint64_t index;
-    return lg_region_find(ptr, &cls, &index) ? lg_class_size(cls) : 0;
+    if (!lg_region_find(ptr, &cls, &index)) {
+        cls = lg_class_of(ptr);
+        if (cls == NULL || !lg_sealed_find((lgalloc_handle){(void *)(uintptr_t)ptr, lg_class_size(cls)}, &cls, &index))
+            return 0;
+    }
+    return lg_class_size(cls);
 }
 
 LG_API bool lgalloc_owns(const void *ptr)
@@ -99,6 +104,10 @@ LG_API void *lgalloc_realloc(void *ptr, size_t size)
         return lgalloc_malloc(size);
     leaving old = {.ptr = ptr};
     if (!lg_region_find(ptr, &old.cls, &old.index)) {
+        if (lgalloc_usable_size(ptr) != 0) {
+            errno = EINVAL; /* it is sealed */
+            return NULL;
+        }
         lg_region_explain(ptr);
         errno = EFAULT; /* lost to a fork, and its contents with it */
         return NULL;

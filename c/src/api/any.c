@@ -4,6 +4,7 @@
  */
 #include "../base/atomic.h"
 #include "../flow/thread_cache.h"
+#include "../regions/class.h"
 #include "../regions/size_class.h"
 #include "handle.h"
 
@@ -128,11 +129,14 @@ LG_API void *lgalloc_any_realloc(void *ptr, size_t size)
         return size < LG_ANY_FROM ? realloc(ptr, size) : to_region(ptr, size);
     int before = errno;
     size_t usable = lgalloc_usable_size(ptr);
-    if (usable != 0 && size < LG_ANY_FROM)
+    lg_class *cls;
+    uint64_t index;
+    bool sealed = usable != 0 && lg_sealed_find((lgalloc_handle){ptr, usable}, &cls, &index);
+    if (usable != 0 && !sealed && size < LG_ANY_FROM)
         return to_heap(ptr, size, usable);
     lg_refused_by_limit = false;
     void *moved = lgalloc_realloc(ptr, size);
-    if (moved != NULL || usable == 0) /* what is no region in use was misuse, or is lost, and errno says so */
+    if (moved != NULL || usable == 0 || sealed) /* what is no region in use was misuse, or is lost, and errno says so */
         return moved;
     return heap_instead(size, before) ? to_heap(ptr, size, usable) : NULL;
 }

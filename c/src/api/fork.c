@@ -10,7 +10,7 @@
  * In the child there is one thread. Chunks on files are MADV_DONTFORK, so their pages are gone: the addresses are
  * made inaccessible, what was in use there is lost (freeing it does nothing), new allocations get new chunks
  * in new files. Anonymous ones were copied on write: the caches of vanished threads go to the pools, and what
- * such a thread had in its hands is found by its state: free, but in no pool.
+ * such a thread had in its hands is found by its state: free, but in no pool. Sealed regions: see lg_seal_settle().
  *
  * Handlers of others may run between these, in any order, and allocate: the forking thread holds all locks, takes none
  * then, and may move. In the child the first of them that needs anything shared finds `up` wiped (process.h), and does
@@ -33,14 +33,16 @@
 #include "../chunks/backing.h"
 #include "../chunks/chunk.h"
 #include "../chunks/release.h"
+#include "../flow/evict.h"
 #include "../flow/worker.h"
-#include "../store/spill.h"
 #include "../regions/arena.h"
 #include "../regions/class.h"
 #include "../regions/descriptor.h"
 #include "../regions/pool.h"
+#include "../regions/seal.h"
 #include "../regions/thread.h"
 #include "../regions/transit.h"
+#include "../store/spill.h"
 
 /* Forks of this thread for which no locks were taken, since it was inside the library, or is forking already. */
 static LG_THREAD_LOCAL unsigned unprepared;
@@ -56,6 +58,7 @@ static lg_lock *lock_of(unsigned rank)
     case LG_RANK_SPILL: return &lg_spill_lock;
     case LG_RANK_PATH: return &lg_path_lock;
     case LG_RANK_METADATA: return &lg_metadata_lock;
+    case LG_RANK_SEAL: return &lg_seal_lock;
     case LG_RANK_ARENA: return with_areas ? &lg_arena_lock : NULL;
     default: return NULL;
     }
@@ -64,7 +67,7 @@ static lg_lock *lock_of(unsigned rank)
 static void prepare(void)
 {
     (void)lg_ready(); /* first: a child that hasn't noticed may find the locks taken */
-    if (lg_forking || lg_lock_inside() || lg_transit_inside()) {
+    if (lg_forking || lg_lock_inside() || lg_transit_inside() || lg_seal_inside) {
         unprepared++;
         return;
     }
@@ -127,6 +130,8 @@ static void go_on(void)
     lg_worker_forked();
     lg_spill_forked();
     lg_transit_forked();
+    lg_seal_forked();
+    lg_evict_forked();
     undo(); /* the one thread that is left is the one that took the locks */
     if (lg_load_relaxed_32(&lg_was_up) == 0)
         return;
@@ -161,6 +166,8 @@ static void start_over(void)
     lg_worker_forked();
     lg_threads_abandon();
     lg_pools_abandon();
+    lg_seal_abandon();
+    lg_evict_forked();
     LG_EACH_CLASS(cls)
         lg_store_relaxed_64(&cls->lost, 0);
     lg_backing_abandon();

@@ -36,6 +36,12 @@ LG_HIDDEN bool lg_region_find(const void *ptr, lg_class **out_class, uint64_t *o
 /* The same where its length is known. */
 LG_HIDDEN bool lg_handle_find(lgalloc_handle handle, lg_class **out_class, uint64_t *out_region);
 
+/* The same for a region in use that is sealed, which the two above don't find. */
+LG_HIDDEN bool lg_sealed_find(lgalloc_handle handle, lg_class **out_class, uint64_t *out_region);
+
+/* Whether a region was there that a fork has lost, or left behind. */
+LG_HIDDEN bool lg_handle_is_lost(lgalloc_handle handle);
+
 /* Frees whatever it is, by the longest way: the hot path leaves to this what isn't usual. Aborts where it is misuse. */
 LG_HIDDEN LG_COLD void lg_handle_free(lgalloc_handle handle);
 

@@ -3,7 +3,10 @@
 #include "../base/os.h"
 #include "../chunks/backing.h"
 #include "../chunks/chunk.h"
+#include "../flow/evict.h"
 #include "../regions/class.h"
+#include "../regions/seal.h"
+#include "../regions/thread.h"
 #include "handle.h"
 
 /* A part of a region in use. */
@@ -37,10 +40,26 @@ static void round_inward(size_t *offset, size_t *len)
     *len = end > *offset ? end - *offset : 0;
 }
 
+/* A sealed region, as a whole. False: it isn't sealed. */
+static bool hint_sealed(enum lg_system_call advice, lgalloc_handle handle)
+{
+    lg_class *cls;
+    uint64_t index;
+    if (!lg_sealed_find(handle, &cls, &index))
+        return false;
+    if (advice == LG_SYS_ADVISE_PREFETCH)
+        lg_load_ahead(lg_thread_here(), cls, index);
+    else
+        lg_seal_cool(cls, index);
+    return true;
+}
+
 static lgalloc_status hint(enum lg_system_call advice, lgalloc_handle handle, size_t offset, size_t len)
 {
     region_part part;
     lgalloc_status status = locate(handle, offset, len, &part);
+    if (status == LGALLOC_STATUS_INVALID_ARGUMENT && hint_sealed(advice, handle))
+        return LGALLOC_STATUS_OK;
     if (status != LGALLOC_STATUS_OK || len == 0)
         return status;
     lg_os_round_outward(&offset, &len);

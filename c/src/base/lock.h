@@ -18,6 +18,7 @@ enum lg_rank {
     LG_RANK_SPILL = 5,   /* spill.c: which places are taken, and in which files */
     LG_RANK_PATH = 6,    /* the configured directory's name */
     LG_RANK_METADATA,    /* which pages of the metadata are writable */
+    LG_RANK_SEAL,        /* those who wait for a sealed region's input or output */
     LG_RANK_COUNT
 };
 

@@ -45,6 +45,8 @@
     X(ADVISE_DUMP)     /* madvise MADV_DODUMP, MADV_DONTDUMP */                                              \
     X(NAME)            /* prctl: name of a mapping */                                                        \
     X(ADVISE_WIPE)     /* madvise MADV_WIPEONFORK */                                                         \
+    X(GUARD)           /* mprotect, madvise MADV_GUARD_INSTALL */                                            \
+    X(UNGUARD)         /* madvise MADV_GUARD_REMOVE, mprotect */                                             \
     X(MEMBARRIER)      /* registering for membarrier */                                                      \
     X(BARRIER)         /* membarrier */                                                                      \
     X(THREAD)          /* pthread_create */                                                                  \
@@ -108,6 +110,15 @@ LG_HIDDEN int lg_os_unmap(void *addr, size_t len);
  * mappings there, which could be moved one by one; EINVAL before Linux 5.7.
  */
 LG_HIDDEN int lg_os_move(void *from, void *to, size_t len);
+/*
+ * Anonymous memory goes, and touching the addresses is a fault from then on, for everybody: between the two nobody reads a
+ * zero. What fails leaves the contents as they were. Guarded addresses are ordinary in all else: what is mapped, moved or
+ * unmapped over them goes on, and children of a fork find them guarded too.
+ */
+LG_HIDDEN int lg_os_guard(void *addr, size_t len);
+/* They are readable and writable again, and read as zero, with huge pages where they were advised. When it fails they
+ * are guarded still, all or in part. */
+LG_HIDDEN int lg_os_unguard(void *addr, size_t len);
 /* Whether it goes into core files; what is mapped does, and what is reserved doesn't. */
 LG_HIDDEN int lg_os_core_dump(void *addr, size_t len, bool included);
 

@@ -31,6 +31,13 @@
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4 /* Linux 5.7 */
 #endif
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24 /* Linux 5.18 */
+#endif
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102 /* Linux 6.13 */
+#define MADV_GUARD_REMOVE 103
+#endif
 
 /* ---- what reservations grow from */
 
@@ -316,6 +323,63 @@ int lg_os_move(void *from, void *to, size_t len)
     (void)CALL(mmap(to, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
                     -1, 0) != MAP_FAILED); /* EEXIST: it is still there */
     return error;
+}
+
+/* ---- guarding */
+
+/* A signal may end the call before it is done. */
+static int advise_all(void *addr, size_t len, int advice)
+{
+    int error;
+    do {
+        error = CALL(madvise(addr, len, advice) == 0);
+    } while (error == EINTR);
+    return error;
+}
+
+static int drop_pages(void *addr, size_t len)
+{
+    int error = advise_all(addr, len, MADV_DONTNEED);
+    return error == EINVAL ? advise_all(addr, len, MADV_DONTNEED_LOCKED) : error; /* locked memory */
+}
+
+/*
+ * Guards in the page tables (Linux 6.13) leave the kernel's mapping in one piece; a piece that is inaccessible is a mapping of
+ * its own, of which a process may have 65,530. The kernel drops the pages before it has put up all the guards, and
+ * somebody could read zeros in between; so it is inaccessible for that moment. An older kernel, and locked memory, which gets no
+ * guards, leave it so: then the process's bound on mappings bounds what is guarded, and more is ENOMEM.
+ */
+int lg_os_guard(void *addr, size_t len)
+{
+    FAULT(LG_SYS_GUARD);
+    int error = CALL(mprotect(addr, len, PROT_NONE) == 0);
+    if (error != 0)
+        return error;
+    int refused = advise_all(addr, len, MADV_GUARD_INSTALL);
+    if (refused == 0) {
+        (void)CALL(mprotect(addr, len, PROT_READ | PROT_WRITE) == 0); /* if not, both are in the way of a touch */
+        return 0;
+    }
+    error = drop_pages(addr, len);
+    /* Unless it was refused from the outset, pages may have gone: then it stays inaccessible, whatever is left of it. */
+    if (error == 0 || refused != EINVAL || CALL(mprotect(addr, len, PROT_READ | PROT_WRITE) == 0) != 0)
+        return 0;
+    return error;
+}
+
+int lg_os_unguard(void *addr, size_t len)
+{
+    FAULT(LG_SYS_UNGUARD);
+    int error = advise_all(addr, len, MADV_GUARD_REMOVE);
+    if (error != 0 && error != EINVAL) /* that is an older kernel, or locked memory: it has none */
+        return error;
+    error = CALL(mprotect(addr, len, PROT_READ | PROT_WRITE) == 0);
+    if (error != 0)
+        return error;
+    /* Guards leave small entries behind, which keep huge pages away: dropped, they come at the next touch. Only a matter of
+     * speed. */
+    (void)advise_all(addr, len, MADV_DONTNEED);
+    return 0;
 }
 
 /* ---- what is there */

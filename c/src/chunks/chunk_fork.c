@@ -5,6 +5,7 @@
 #include "../regions/class.h"
 #include "../regions/descriptor.h"
 #include "../regions/pool.h"
+#include "../regions/seal.h"
 #include "backing.h"
 #include "release.h"
 
@@ -25,6 +26,8 @@ static bool settle(lg_class *cls, bool on_file, uint64_t index, uint64_t *charge
         lg_store_relaxed_32(&region->has_blocks, 0);
         return false;
     }
+    if (state == lg_state_sealed(lg_region_address(cls, index)) && !lg_seal_settle(cls, index))
+        return false;
     if (lg_state_is_in_use(state)) {
         *charge += lg_class_size(cls);
         return true;

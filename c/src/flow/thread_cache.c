@@ -16,6 +16,7 @@
 #include "../regions/pool.h"
 #include "../regions/thread.h"
 #include "../regions/transit.h"
+#include "evict.h"
 #include "exchange.h"
 #include "reclaim.h"
 #include "worker.h"
@@ -281,7 +282,7 @@ static LG_WARM lgalloc_status refill_elsewhere(lg_thread *self, lg_class *cls, s
     if (LG_LIKELY(status == LGALLOC_STATUS_OK))
         return status;
     bool possible = lg_charge_possible(lg_class_size(cls));
-    if (no_room && possible && lg_reclaim_room(self, lg_class_size(cls))) {
+    if (no_room && possible && lg_make_room(self, lg_class_size(cls))) {
         /* The room is charged for; whoever was faster with it can't have taken it. */
         lg_transit_enter(self);
         status = take_locked(self, cls, bytes, 1, lg_class_size(cls), out_region, out_error, &no_room);

@@ -101,6 +101,14 @@ static void text_global(lg_text *out, const lg_snapshot *s)
     text_count(out, "advice refused", g->advise_failures);
     text_count(out, "allocations refused by the limit", g->limit_failures);
     text_count(out, "heap in place of a region", g->heap_fallbacks);
+    if ((g->sealed_bytes | g->evicted_bytes | g->spill_file_bytes | g->evictions | g->spill_failures) == 0)
+        return;
+    text_bytes(out, "sealed, of those in use", g->sealed_bytes, "");
+    text_bytes(out, "evicted", g->evicted_bytes, "");
+    text_bytes(out, "on disk, of spill files", g->spill_file_bytes, "");
+    text_count(out, "regions evicted", g->evictions);
+    text_count(out, "regions loaded", g->loads);
+    text_count(out, "evicting or loading failed", g->spill_failures);
 }
 
 static bool was_used(const lgalloc_size_class_stats *c)

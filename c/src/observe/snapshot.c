@@ -6,7 +6,7 @@
 
 const lg_field lg_global_fields[] = {
 #define X(member, name, help) {name, help, offsetof(lgalloc_global_stats, member)},
-    X(in_use_bytes, "in_use_bytes", "Bytes of regions handed out.")
+    X(in_use_bytes, "in_use_bytes", "Bytes of regions handed out, but for evicted ones.")
     X(dirty_bytes, "dirty_upper_bound_bytes",
       "Bytes of free regions that may hold memory: an upper bound, since what was never written holds none.")
     X(clean_bytes, "clean_bytes", "Bytes of free regions that hold no memory.")
@@ -18,6 +18,12 @@ const lg_field lg_global_fields[] = {
     X(advise_failures, "advise_failures_total", "Times that the system refused advice.")
     X(limit_failures, "limit_failures_total", "Allocations refused because of the limit.")
     X(heap_fallbacks, "heap_fallbacks_total", "Allocations that the heap took for lack of mapped memory.")
+    X(sealed_bytes, "sealed_bytes", "Bytes of sealed regions in memory, a part of those in use.")
+    X(evicted_bytes, "evicted_bytes", "Bytes of sealed regions that are evicted.")
+    X(spill_file_bytes, "spill_file_bytes", "Bytes of the disk blocks of spill files.")
+    X(evictions, "evictions_total", "Sealed regions evicted.")
+    X(loads, "loads_total", "Evicted regions loaded.")
+    X(spill_failures, "spill_failures_total", "Times that evicting or loading a region failed.")
 #undef X
 };
 

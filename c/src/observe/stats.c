@@ -7,14 +7,17 @@
 #include "../base/process.h"
 #include "../chunks/backing.h"
 #include "../chunks/chunk.h"
+#include "../flow/evict.h"
 #include "../flow/thread_cache.h"
 #include "../regions/arena.h"
 #include "../regions/class.h"
 #include "../regions/counters.h"
 #include "../regions/deque.h"
 #include "../regions/pool.h"
+#include "../regions/seal.h"
 #include "../regions/size_class.h"
 #include "../regions/thread.h"
+#include "../store/spill.h"
 
 #include <stdlib.h>
 
@@ -35,6 +38,8 @@ LG_API const char *lgalloc_status_str(lgalloc_status status)
     case LGALLOC_STATUS_INVALID_ARGUMENT: return "invalid argument";
     case LGALLOC_STATUS_CAPACITY_EXCEEDED: return "capacity exceeded";
     case LGALLOC_STATUS_OUT_OF_BOUNDS: return "range out of bounds";
+    case LGALLOC_STATUS_NOT_RESIDENT: return "not in memory";
+    case LGALLOC_STATUS_BUSY: return "pinned";
     }
     return "unknown status";
 }
@@ -131,6 +136,13 @@ LG_API void lgalloc_stats_global(lgalloc_global_stats *out_stats)
     out_stats->advise_failures = lg_load_relaxed_64(&lg_advise_failures);
     out_stats->limit_failures = lg_load_relaxed_64(&lg_limit_failures);
     out_stats->heap_fallbacks = lg_load_relaxed_64(&lg_heap_fallbacks);
+    out_stats->sealed_bytes = lg_load_relaxed_64(&lg_sealed_bytes);
+    out_stats->evicted_bytes = lg_load_relaxed_64(&lg_evicted_bytes);
+    out_stats->in_use_bytes = less(out_stats->in_use_bytes, out_stats->evicted_bytes);
+    out_stats->spill_file_bytes = lg_spill_bytes();
+    out_stats->evictions = lg_load_relaxed_64(&lg_evictions);
+    out_stats->loads = lg_load_relaxed_64(&lg_loads);
+    out_stats->spill_failures = lg_load_relaxed_64(&lg_spill_failures);
 }
 
 /* ---- slow: the file system and the kernel */

@@ -11,6 +11,7 @@
 #include "../regions/deque.h"
 #include "../regions/descriptor.h"
 #include "../regions/pool.h"
+#include "../regions/seal.h"
 #include "../regions/size_class.h"
 #include "../regions/thread.h"
 
@@ -28,7 +29,9 @@ enum place {
 typedef struct census {
     unsigned char *place;
     uint64_t limit;
-    uint64_t cached, dirty, clean, in_use;
+    uint64_t cached, dirty, clean, in_use; /* in use: sealed ones too, */
+    uint64_t sealed, evicted;              /* which are resident or evicted */
+    uint64_t lost;                         /* evicted, in the parent of a fork */
 } census;
 
 static const char *count_caches(lg_class *cls, census *seen)
@@ -94,11 +97,49 @@ static bool holds_memory(void *addr, size_t len)
     return false;
 }
 
+static bool is_member(enum lg_seal_set set, lg_class *cls, uint64_t i)
+{
+    uint64_t found;
+    return lg_class_is_evicted(cls) && lg_seal_set_next(set, cls, i, &found) && found == i;
+}
+
+/* While nobody is busy with any. */
+static const char *count_sealed(lg_class *cls, uint64_t i, bool contents, census *seen)
+{
+    const lg_region *region = lg_region_at(cls, i);
+    uint64_t word = lg_load_relaxed_64(&region->word);
+    bool resident = lg_seal_kind(word) == LG_SEAL_RESIDENT, placed = (word & LG_SEAL_PLACED) != 0;
+    bool freed = (word & LG_SEAL_FREED) != 0;
+    if (!resident && lg_seal_kind(word) != LG_SEAL_EVICTED)
+        return "a sealed region is neither resident nor evicted";
+    if (freed && (resident || lg_seal_pins(word) != 0))
+        return "a sealed region was freed, and somebody has it";
+    if (!resident && (!lg_class_is_evicted(cls) || (!freed && !placed)))
+        return "a region is evicted that can't be, or without a place";
+    if (placed != (region->place.file != 0) && !freed)
+        return "a sealed region's place isn't what its word says";
+    if (is_member(LG_SEAL_CANDIDATES, cls, i) != (lg_class_is_evicted(cls) && (resident || freed)))
+        return "the set of what may be evicted is wrong";
+    if (contents && !resident && holds_memory(lg_region_address(cls, i), lg_class_size(cls)))
+        return "an evicted region holds memory";
+    seen->in_use++;
+    seen->sealed += resident;
+    seen->evicted += !resident;
+    return NULL;
+}
+
 static const char *count_region(lg_class *cls, uint64_t i, bool contents, census *seen, uint64_t *placed)
 {
-    uint64_t state = lg_load_relaxed_64(&lg_region_at(cls, i)->state);
+    const lg_region *region = lg_region_at(cls, i);
+    uint64_t state = lg_load_relaxed_64(&region->state);
+    if (state == lg_state_sealed(lg_region_address(cls, i)) && seen->place[i] == NOWHERE)
+        return count_sealed(cls, i, contents, seen);
+    if (lg_load_relaxed_64(&region->word) != LG_SEAL_NONE || is_member(LG_SEAL_CANDIDATES, cls, i))
+        return "a region that isn't sealed has the word of one, or is to be evicted";
     if (state == lg_state_in_use(lg_region_address(cls, i)) && seen->place[i] == NOWHERE)
         seen->in_use++;
+    else if (state == LG_LOST && seen->place[i] == NOWHERE && lg_load_relaxed_64(&cls->lost) != 0)
+        seen->lost++;
     else if (seen->place[i] == NOWHERE)
         return "a free region is in no place";
     else if (contents && seen->place[i] == IN_CLEAN && holds_memory(lg_region_address(cls, i), lg_class_size(cls)))
@@ -135,7 +176,7 @@ static const char *count_areas(lg_class *cls, bool contents, census *seen)
         return "a cache or pool holds a region outside of the class's chunks";
     if (areas != lg_area_count(cls) || bytes != lg_area_bytes(cls))
         return "the count or the bytes of the areas are wrong";
-    if (bytes != lg_class_bytes(cls, placed + seen->in_use))
+    if (bytes != lg_class_bytes(cls, placed + seen->in_use + seen->lost))
         return "area bytes are not (free + in use) * size";
     return NULL;
 }
@@ -174,7 +215,12 @@ static const char *verify_chunks(void)
     return NULL;
 }
 
-static const char *verify_class(lg_class *cls, bool contents, uint64_t *charge)
+/* What all classes have together. */
+typedef struct totals {
+    uint64_t charge, sealed, evicted;
+} totals;
+
+static const char *verify_class(lg_class *cls, bool contents, totals *all)
 {
     census seen = {.limit = lg_load_relaxed_64(&cls->limit)};
     if (seen.limit == 0)
@@ -200,7 +246,9 @@ static const char *verify_class(lg_class *cls, bool contents, uint64_t *charge)
         return "allocations less deallocations are not what is in use";
     if (stats[lg_class_index(cls)].free_regions != seen.cached + seen.dirty + seen.clean)
         return "the statistics' free regions are wrong";
-    *charge += lg_class_bytes(cls, seen.in_use + seen.cached + seen.dirty);
+    all->charge += lg_class_bytes(cls, seen.in_use - seen.evicted + seen.cached + seen.dirty);
+    all->sealed += lg_class_bytes(cls, seen.sealed);
+    all->evicted += lg_class_bytes(cls, seen.evicted);
     return NULL;
 }
 
@@ -214,13 +262,15 @@ const char *lg_verify(bool contents, unsigned *out_log2)
     const char *chunks = verify_chunks();
     if (chunks != NULL)
         return chunks;
-    uint64_t charge = 0;
+    totals all = {0};
     LG_EACH_CLASS(cls) {
-        const char *wrong = verify_class(cls, contents, &charge);
+        const char *wrong = verify_class(cls, contents, &all);
         if (wrong != NULL) {
             *out_log2 = cls->log2;
             return wrong;
         }
     }
-    return charge == lg_charged() ? NULL : "the charge is not in use plus dirty";
+    if (all.sealed != lg_load_relaxed_64(&lg_sealed_bytes) || all.evicted != lg_load_relaxed_64(&lg_evicted_bytes))
+        return "the bytes of sealed or evicted regions are wrong";
+    return all.charge == lg_charged() ? NULL : "the charge is not in use, but for what is evicted, plus dirty";
 }

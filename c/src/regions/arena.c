@@ -48,6 +48,9 @@ static size_t lay_out(lg_layout *layout, size_t arena_bytes, uintptr_t base)
             cls->regions = (lg_region *)(base + offset);
         }
         offset = align_section(offset + regions * sizeof(lg_region));
+        if (base != 0)
+            cls->set_words = (lg_a64 *)(base + offset);
+        offset = align_section(offset + 2 * lg_class_set_words(cls, arena_bytes) * sizeof(lg_a64));
     }
     layout->notes = (void *)(base + offset);
     offset = align_section(offset + layout->chunks * LG_NOTE_BYTES);
@@ -122,6 +125,7 @@ void lg_arena_abandon(void)
     LG_EACH_CLASS(cls) { /* the capacity of caches is an option, and stays */
         cls->regions = NULL;
         lg_store_relaxed_64(&cls->limit, 0);
+        lg_store_relaxed_64(&cls->set_words_there, 0);
         cls->described_to = 0;
         cls->pooled_words = 0;
     }

@@ -27,6 +27,8 @@ typedef struct LG_CACHE_ALIGNED lg_class {
     lg_a64 limit;              /* regions [0, limit) have descriptors; grows, under the arena's lock */
     lg_a64 cache_capacity;     /* regions that a thread's cache may hold; written by the configuration */
     lg_a64 *bitmap_words;      /* const after init: room for both pools, not writable yet */
+    lg_a64 *set_words;         /* the same for the sets of sealed regions, a bit for each, one set after the other; seal.h */
+    lg_a64 set_words_there;    /* of each set so many words are writable */
     lg_bitmap pools[LG_POOLS]; /* const after init, but for the words that they point to */
 
     /* What the statistics say of its chunks: written under the arena's lock, and read without. */
@@ -82,6 +84,12 @@ LG_INLINE size_t lg_class_round_up(const lg_class *cls, size_t bytes)
 {
     size_t below = lg_class_size(cls) - 1;
     return (bytes <= SIZE_MAX - below ? bytes + below : SIZE_MAX) & ~below;
+}
+
+/* Words of a set with a bit for each region that so many bytes have room for. */
+LG_INLINE uint64_t lg_class_set_words(const lg_class *cls, uint64_t bytes)
+{
+    return (lg_class_regions(cls, bytes) + 63) / 64;
 }
 
 LG_INLINE lg_region *lg_region_at(const lg_class *cls, uint64_t index)

@@ -6,6 +6,7 @@
 #define LG_DESCRIPTOR_H
 
 #include "../base/atomic.h"
+#include "../store/place.h"
 
 /*
  * The state of a region of a mapped area: free and dirty (it may hold memory), the region's address, so that whoever
@@ -14,12 +15,17 @@
  * these, which are no region's address. Zero-filled descriptors say CLEAN, so that mapping an area need not write
  * them. Addresses without an area have CLEAN descriptors or none.
  *
+ * Sealed is a kind of in use that a free must look at more closely: the state in which the address one below the region
+ * would be in use. That lies in the region before, so no pointer passes for one in use by it, and the hot free's one
+ * comparison sends sealed regions the long way.
+ *
  * Written by whoever the region belongs to at that moment: the thread that takes it or frees it, or the
- * one that moves it. It passes from one to the next through a deque or a bitmap, which publish it.
+ * one that moves it. It passes from one to the next through a deque or a bitmap, which publish it; a sealed one through its
+ * word (seal.h).
  */
 enum lg_state {
     LG_CLEAN = 0, /* free, holds no memory, reads as zero */
-    LG_LOST = 2   /* in the child of a fork: was in use, and its file-backed memory stayed with the parent */
+    LG_LOST = 2   /* in the child of a fork: was in use, and its contents stayed with the parent: on a file, or evicted */
 };
 
 /* What a descriptor knows of its region's memory, together; 0 after any of it went. */
@@ -33,6 +39,9 @@ enum {
 typedef struct LG_CACHE_ALIGNED lg_region {
     lg_a64 state;
     lg_a32 has_blocks; /* what is known of its memory, LG_BLOCKS_...; the owner's, as state */
+    lg_a64 word;       /* of a sealed region: where its contents are, who uses them, its pins; seal.h. Else 0 */
+    uint64_t used;     /* bytes of a sealed region that survive an eviction; const while it is sealed */
+    lg_place place;    /* of a sealed region: on disk; whose the word says it is */
 } lg_region;
 
 LG_INLINE uint64_t lg_state_dirty(const void *address)
@@ -45,7 +54,12 @@ LG_INLINE uint64_t lg_state_in_use(const void *address)
     return 0 - (uint64_t)(uintptr_t)address;
 }
 
-/* Programs have the lower half of the addresses. */
+LG_INLINE uint64_t lg_state_sealed(const void *address)
+{
+    return lg_state_in_use((const char *)address - 1);
+}
+
+/* Programs have the lower half of the addresses. Sealed ones are in use too. */
 LG_INLINE bool lg_state_is_in_use(uint64_t state)
 {
     return (int64_t)state < 0;

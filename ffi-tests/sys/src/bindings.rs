@@ -16,6 +16,8 @@ pub const LGALLOC_STATUS_UNALIGNED_MEMORY: lgalloc_status = 5;
 pub const LGALLOC_STATUS_INVALID_ARGUMENT: lgalloc_status = 6;
 pub const LGALLOC_STATUS_CAPACITY_EXCEEDED: lgalloc_status = 7;
 pub const LGALLOC_STATUS_OUT_OF_BOUNDS: lgalloc_status = 8;
+pub const LGALLOC_STATUS_NOT_RESIDENT: lgalloc_status = 9;
+pub const LGALLOC_STATUS_BUSY: lgalloc_status = 10;
 pub type lgalloc_status = i32;
 pub const LGALLOC_BACKING_FILE: lgalloc_backing = 0;
 pub const LGALLOC_BACKING_ANONYMOUS: lgalloc_backing = 1;
@@ -79,7 +81,13 @@ pub struct lgalloc_global_stats {
     pub advise_failures: u64,
     pub limit_failures: u64,
     pub heap_fallbacks: u64,
-    pub reserved: [u64; 8usize],
+    pub sealed_bytes: usize,
+    pub evicted_bytes: usize,
+    pub spill_file_bytes: usize,
+    pub evictions: u64,
+    pub loads: u64,
+    pub spill_failures: u64,
+    pub reserved: [u64; 2usize],
 }
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
@@ -245,6 +253,38 @@ extern "C" {
 }
 extern "C" {
     pub fn lgalloc_discard(handle: lgalloc_handle, offset: usize, len: usize) -> lgalloc_status;
+}
+extern "C" {
+    pub fn lgalloc_seal(handle: lgalloc_handle, used: usize) -> lgalloc_status;
+}
+extern "C" {
+    pub fn lgalloc_unseal(handle: lgalloc_handle) -> lgalloc_status;
+}
+extern "C" {
+    pub fn lgalloc_pin(handle: lgalloc_handle) -> lgalloc_status;
+}
+extern "C" {
+    pub fn lgalloc_try_pin(handle: lgalloc_handle) -> lgalloc_status;
+}
+extern "C" {
+    pub fn lgalloc_pin_all(handles: *const lgalloc_handle, count: usize) -> lgalloc_status;
+}
+extern "C" {
+    pub fn lgalloc_unpin(handle: lgalloc_handle);
+}
+extern "C" {
+    pub fn lgalloc_evict(handle: lgalloc_handle) -> lgalloc_status;
+}
+extern "C" {
+    pub fn lgalloc_read(
+        handle: lgalloc_handle,
+        offset: usize,
+        len: usize,
+        out: *mut ::std::os::raw::c_void,
+    ) -> lgalloc_status;
+}
+extern "C" {
+    pub fn lgalloc_is_resident(handle: lgalloc_handle) -> bool;
 }
 extern "C" {
     pub fn lgalloc_config_new() -> *mut lgalloc_config;

@@ -1,0 +1,247 @@
+/* The public functions of sealed regions. Pinning and unpinning what is resident is hot; the rest isn't. */
+#include "../base/atomic.h"
+#include "../chunks/backing.h"
+#include "../chunks/chunk.h"
+#include "../flow/evict.h"
+#include "../regions/arena.h"
+#include "../regions/class.h"
+#include "../regions/descriptor.h"
+#include "../regions/seal.h"
+#include "../regions/thread.h"
+#include "../store/spill.h"
+#include "handle.h"
+
+/* ---- pins */
+
+static LG_WARM lgalloc_status pin_elsewhere(lgalloc_handle handle);
+static LG_COLD lgalloc_status try_pin_elsewhere(lgalloc_handle handle);
+static LG_COLD void unpin_elsewhere(lgalloc_handle handle);
+
+/* The descriptor of a sealed region, by the calling thread's record; NULL: it isn't one, or the thread has no record. */
+LG_INLINE lg_region *sealed_region(lgalloc_handle handle)
+{
+    lg_bin *bin = &lg_hot_bins[lg_bin_of_len(handle.len, false)];
+    lg_region *region = lg_bin_region(bin, (uintptr_t)handle.ptr);
+    bool sealed = LG_LIKELY(bin->len == handle.len) &&
+                  LG_LIKELY(lg_load_relaxed_64(&region->state) == lg_state_sealed(handle.ptr));
+    return sealed ? region : NULL;
+}
+
+LG_API lgalloc_status lgalloc_pin(lgalloc_handle handle)
+{
+    uint64_t word;
+    lg_region *region = sealed_region(handle);
+    if (LG_LIKELY(region != NULL) && LG_LIKELY(lg_seal_pin(region, LG_SEAL_USED, &word)))
+        return LGALLOC_STATUS_OK;
+    return pin_elsewhere(handle);
+}
+
+LG_API lgalloc_status lgalloc_try_pin(lgalloc_handle handle)
+{
+    uint64_t word;
+    lg_region *region = sealed_region(handle);
+    if (LG_LIKELY(region != NULL) && LG_LIKELY(lg_seal_pin(region, LG_SEAL_USED, &word)))
+        return LGALLOC_STATUS_OK;
+    return try_pin_elsewhere(handle);
+}
+
+static LG_COLD void die_unpinned(lgalloc_handle handle)
+{
+    LG_DIE(LG_TEXT("invalid unpin: the region at "), LG_HEX(handle.ptr), LG_TEXT(" of "), LG_HEX(handle.len),
+           LG_TEXT(" bytes isn't pinned"));
+}
+
+LG_API void lgalloc_unpin(lgalloc_handle handle)
+{
+    lg_region *region = sealed_region(handle);
+    if (LG_UNLIKELY(region == NULL))
+        unpin_elsewhere(handle);
+    else if (LG_UNLIKELY(!lg_seal_unpin(region)))
+        die_unpinned(handle);
+}
+
+static void unpin_elsewhere(lgalloc_handle handle)
+{
+    lg_class *cls;
+    uint64_t index;
+    if (handle.len == 0)
+        return;
+    if (lg_sealed_find(handle, &cls, &index)) {
+        if (!lg_seal_unpin(lg_region_at(cls, index)))
+            die_unpinned(handle);
+        return;
+    }
+    if (!lg_handle_is_lost(handle))
+        LG_DIE(LG_TEXT("invalid unpin: "), LG_HEX(handle.ptr), LG_TEXT(", length "), LG_HEX(handle.len),
+               LG_TEXT(", is not a sealed region"));
+}
+
+static lgalloc_status try_pin_elsewhere(lgalloc_handle handle)
+{
+    lg_class *cls;
+    uint64_t index, word;
+    if (handle.len == 0)
+        return LGALLOC_STATUS_OK;
+    if (!lg_sealed_find(handle, &cls, &index))
+        return LGALLOC_STATUS_INVALID_ARGUMENT;
+    if (lg_seal_pin(lg_region_at(cls, index), LG_SEAL_USED, &word))
+        return LGALLOC_STATUS_OK;
+    return word == LG_SEAL_NONE || (word & LG_SEAL_FREED) != 0 ? LGALLOC_STATUS_INVALID_ARGUMENT
+                                                               : LGALLOC_STATUS_NOT_RESIDENT;
+}
+
+/* Pins it as many times as it was found; waits for whoever is busy with it, loads it where it is evicted. */
+static lgalloc_status pin_region(lg_thread *self, lg_class *cls, uint64_t index)
+{
+    lg_region *region = lg_region_at(cls, index);
+    for (;;) {
+        uint64_t word;
+        if (lg_seal_pin(region, LG_SEAL_USED, &word))
+            return LGALLOC_STATUS_OK;
+        if (lg_seal_kind(word) == LG_SEAL_NONE || (word & LG_SEAL_FREED) != 0)
+            return LGALLOC_STATUS_INVALID_ARGUMENT;
+        if (lg_seal_kind(word) != LG_SEAL_EVICTED) {
+            lg_seal_wait(region, lg_seal_kind(word));
+        } else if (lg_seal_claim_load(region, &word)) {
+            int error = 0;
+            lgalloc_status status = lg_load(self, cls, index, 1, &error);
+            return status == LGALLOC_STATUS_IO ? lg_io_error(error) : status;
+        }
+    }
+}
+
+static lgalloc_status pin_elsewhere(lgalloc_handle handle)
+{
+    lg_class *cls;
+    uint64_t index;
+    if (handle.len == 0)
+        return LGALLOC_STATUS_OK;
+    if (!lg_sealed_find(handle, &cls, &index))
+        return LGALLOC_STATUS_INVALID_ARGUMENT;
+    return pin_region(lg_thread_here(), cls, index); /* it has a record from now on, if there is one */
+}
+
+LG_API lgalloc_status lgalloc_pin_all(const lgalloc_handle *handles, size_t count)
+{
+    if (handles == NULL && count != 0)
+        return LGALLOC_STATUS_INVALID_ARGUMENT;
+    for (size_t i = 0; i < count; i++) {
+        lgalloc_status status = lgalloc_pin(handles[i]);
+        if (status == LGALLOC_STATUS_OK)
+            continue;
+        while (i-- > 0)
+            lgalloc_unpin(handles[i]);
+        return status;
+    }
+    return LGALLOC_STATUS_OK;
+}
+
+/* ---- the rest */
+
+LG_API lgalloc_status lgalloc_seal(lgalloc_handle handle, size_t used)
+{
+    lg_class *cls;
+    uint64_t index;
+    if (used > handle.len)
+        return LGALLOC_STATUS_OUT_OF_BOUNDS;
+    if (handle.len == 0)
+        return LGALLOC_STATUS_OK;
+    if (!lg_handle_find(handle, &cls, &index) ||
+        lg_backing_kind(lg_class_bytes(cls, index)) != LG_AREA_ANONYMOUS)
+        return LGALLOC_STATUS_INVALID_ARGUMENT;
+    int error = lg_seal_begin(cls, index, used);
+    return error == 0 ? LGALLOC_STATUS_OK : lg_io_error(error);
+}
+
+/* The caller has pinned it once. */
+static lgalloc_status unseal_pinned(lg_class *cls, uint64_t index)
+{
+    lg_region *region = lg_region_at(cls, index);
+    for (;;) {
+        switch (lg_seal_take(cls, index, true)) {
+        case LG_TAKEN_RESIDENT:
+            (void)lg_spill_release(&region->place);
+            lg_store_relaxed_64(&region->state, lg_state_in_use(lg_region_address(cls, index)));
+            return LGALLOC_STATUS_OK;
+        case LG_TAKEN_LATER: /* it is being written, and stays since it is pinned */
+            lg_seal_wait(region, LG_SEAL_WRITING);
+            break;
+        default:
+            (void)lg_seal_unpin(region);
+            return LGALLOC_STATUS_BUSY;
+        }
+    }
+}
+
+LG_API lgalloc_status lgalloc_unseal(lgalloc_handle handle)
+{
+    lg_class *cls;
+    uint64_t index;
+    lgalloc_status status = pin_elsewhere(handle);
+    if (status != LGALLOC_STATUS_OK || handle.len == 0)
+        return status;
+    return lg_sealed_find(handle, &cls, &index) ? unseal_pinned(cls, index)
+                                                        : LGALLOC_STATUS_INVALID_ARGUMENT;
+}
+
+LG_API lgalloc_status lgalloc_evict(lgalloc_handle handle)
+{
+    lg_class *cls;
+    uint64_t index;
+    if (handle.len == 0)
+        return LGALLOC_STATUS_OK;
+    if (!lg_sealed_find(handle, &cls, &index))
+        return LGALLOC_STATUS_INVALID_ARGUMENT;
+    if (!lg_class_is_evicted(cls))
+        return LGALLOC_STATUS_INVALID_SIZE_CLASS;
+    int error = lg_evict_one(lg_thread_here(), cls, index);
+    if (error == EBUSY)
+        return LGALLOC_STATUS_BUSY;
+    return error == 0 ? LGALLOC_STATUS_OK : lg_io_error(error);
+}
+
+/* A part of what is on disk; what lies behind the used bytes is zero. Returns 0 or an errno. */
+static int read_from_disk(const lg_region *region, size_t offset, size_t len, char *out)
+{
+    size_t end = lg_min(offset + len, region->used);
+    size_t there = end > offset ? end - offset : 0;
+    memset(out + there, 0, len - there);
+    return there == 0 ? 0 : lg_spill_read(&region->place, offset, there, out);
+}
+
+LG_API lgalloc_status lgalloc_read(lgalloc_handle handle, size_t offset, size_t len, void *out)
+{
+    lg_class *cls;
+    uint64_t index, word;
+    if (offset > handle.len || len > handle.len - offset)
+        return LGALLOC_STATUS_OUT_OF_BOUNDS;
+    if (handle.len == 0)
+        return LGALLOC_STATUS_OK;
+    if (!lg_sealed_find(handle, &cls, &index) || (out == NULL && len != 0))
+        return LGALLOC_STATUS_INVALID_ARGUMENT;
+    if (len == 0)
+        return LGALLOC_STATUS_OK;
+    lg_region *region = lg_region_at(cls, index);
+    while (!lg_seal_hold(region, &word)) {
+        if (lg_seal_kind(word) == LG_SEAL_NONE || (word & LG_SEAL_FREED) != 0)
+            return LGALLOC_STATUS_INVALID_ARGUMENT;
+        lg_seal_wait(region, lg_seal_kind(word));
+    }
+    int error = 0;
+    if ((word & LG_SEAL_THERE) != 0)
+        memcpy(out, (const char *)handle.ptr + offset, len);
+    else
+        error = read_from_disk(region, offset, len, out);
+    lgalloc_unpin(handle);
+    return error == 0 ? LGALLOC_STATUS_OK : lg_io_error(error);
+}
+
+LG_API bool lgalloc_is_resident(lgalloc_handle handle)
+{
+    lg_class *cls;
+    uint64_t index;
+    if (handle.len == 0 || lg_handle_find(handle, &cls, &index))
+        return true;
+    return lg_sealed_find(handle, &cls, &index) &&
+           (lg_load_relaxed_64(&lg_region_at(cls, index)->word) & LG_SEAL_THERE) != 0;
+}
