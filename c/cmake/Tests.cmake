@@ -3,7 +3,8 @@
 # are linked with lgalloc_testing and may look at everything in c/src.
 #
 # A source may say what it needs in comments of its own:
-#   ctest-labels: novalgrind stress     more labels; with "serial" nothing else runs at the same time
+#   ctest-labels: novalgrind stress     more labels; with "serial" nothing else runs at the same time, with "long" it is
+#                                       the first to start
 # Names with "stress" or "soak" have the label stress by themselves.
 
 # The whole library with its internal checks and with the seam at which tests inject failures.
@@ -55,6 +56,9 @@ function(lgalloc_add_test name target)
   if("stress" IN_LIST arg_LABELS)
     # It keeps the machine busy by itself; beside it the timing of others would mean nothing.
     set_tests_properties(${name} PROPERTIES PROCESSORS 2)
+  endif()
+  if("long" IN_LIST arg_LABELS)
+    set_tests_properties(${name} PROPERTIES COST 100)
   endif()
   if("serial" IN_LIST arg_LABELS)
     set_tests_properties(${name} PROPERTIES RUN_SERIAL ON)

@@ -6,7 +6,7 @@
  * kind failing, for n from 1 on, until it makes fewer calls than that.
  */
 
-/* Under valgrind it takes many minutes and finds what the sanitizers find. ctest-labels: novalgrind */
+/* Under valgrind it takes many minutes and finds what the sanitizers find. ctest-labels: novalgrind long */
 
 #include "internal.h"
 

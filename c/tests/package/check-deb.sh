@@ -46,6 +46,8 @@ preloaded() { [[ $(LD_PRELOAD=$libraries/liblgalloc-preload.so sh -c 'grep -c li
 try "… any program runs with malloc on regions" preloaded
 has_pages() { [[ -e $work/system/usr/share/man/man3/lgalloc.3.gz && -e $work/system/usr/share/man/man3/lgalloc_free.3.gz ]]; }
 try "… with manual pages" has_pages
+has_probes() { readelf -n "$libraries/liblgalloc.so.0" | grep -q stapsdt; }
+try "… with static probes" has_probes
 depends_on_libc_alone() {
   [[ $(dpkg-deb -f "$work"/packages/liblgalloc0_*.deb Depends) =~ ^libc6\ \(.*\)$ ]]
 }
