@@ -26,6 +26,7 @@
 #include "chunks/release.h"
 #include "chunks/supply.h"
 #include "flow/exchange.h"
+#include "flow/evict.h"
 #include "flow/reclaim.h"
 #include "flow/thread_cache.h"
 #include "flow/worker.h"

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define PIECE (2 * MIB)
@@ -364,6 +365,39 @@ static void touching(void **state)
     lgalloc_deallocate(after);
 }
 
+/* Locked memory gets no guard pages, nor does any on a kernel before Linux 6.13: it is inaccessible all the same. */
+static void locked(void **state)
+{
+    (void)state;
+    SPILL_OR_SKIP(0, 0);
+    lgalloc_handle handle = sealed(PIECE, 4);
+    if (mlock(handle.ptr, handle.len) != 0) {
+        lgalloc_deallocate(handle);
+        TEST_SKIP("memory can't be locked");
+    }
+    for (int round = 0; round < 2; round++) {
+        lgalloc_status status = lgalloc_evict(handle);
+        if (status != LGALLOC_STATUS_OK) { /* before Linux 5.18 locked pages can't be dropped */
+            assert_int_equal(status, LGALLOC_STATUS_IO);
+            assert_true(is_there(handle.ptr));
+            assert_pinned_holds(handle, 4);
+            break;
+        }
+        assert_false(is_there(handle.ptr));
+        assert_false(is_there((char *)handle.ptr + handle.len - 1));
+        if (round == 0) {
+            assert_pinned_holds(handle, 4);
+        }
+    }
+    void *address = handle.ptr;
+    lgalloc_deallocate(handle);
+    handle = test_take(PIECE);
+    assert_ptr_equal(handle.ptr, address);
+    memset(handle.ptr, 1, handle.len);
+    assert_int_equal(munlock(handle.ptr, handle.len), 0);
+    lgalloc_deallocate(handle);
+}
+
 /* ---------------------------------------------------------------- below a bound */
 
 #define PIECES 24
@@ -680,6 +714,7 @@ int main(void)
         SEALED_TEST(reading_without_pins),
         SEALED_TEST(pinned_ones_stay),
         SEALED_TEST(touching),
+        SEALED_TEST(locked),
         SEALED_TEST(more_than_the_limit),
         SEALED_TEST(freed_in_time),
         SEALED_TEST(all_pinned),
