@@ -7,8 +7,9 @@
  */
 
 /* base: what all stand on. The seams to the compiler and the system, and small tools. */
-/* door: base.h atomic.h cpu.h probe.h lock.h os.h file.h crc32c.h format.h parse.h options.h process.h metadata.h */
+/* door: base.h die.h atomic.h cpu.h probe.h lock.h os.h file.h crc32c.h format.h parse.h options.h process.h metadata.h */
 #include "src/base/base.h"
+#include "src/base/die.h"
 #include "src/base/cpu.h"
 #include "src/base/probe.h"
 #include "src/base/atomic.h"
@@ -16,9 +17,13 @@
 #include "src/base/os.h"
 #ifndef LG_EXPLORE
 #include "src/base/os_call.h"
+#include "src/base/die.c"
 #include "src/base/os.c"
-#include "src/base/os_memory.c"
+#include "src/base/os_advice.c"
 #include "src/base/os_disk.c"
+#include "src/base/os_file.c"
+#include "src/base/os_memory.c"
+#include "src/base/os_thread.c"
 #else
 #include "world/os.c" /* from fuzz/: a system whose calls cost nothing */
 #endif

@@ -8,8 +8,8 @@
 #include "base/os.h"
 #include "flow/worker.h"
 #include "regions/bitmap.h"
+#include "regions/class.h"
 #include "regions/deque.h"
-#include "regions/pool.h"
 #include "regions/thread.h"
 #include "regions/transit.h"
 

@@ -2,6 +2,7 @@
  * os.c's place in the explored library: a system of which nothing but the addresses is real. What it would do to
  * a region is told to the world (world.h), who knows which regions are in use. Calls fail when the world says so.
  */
+#include "base/die.h"
 #include "base/os.h"
 #include "regions/arena.h"
 #include "regions/thread.h"
@@ -61,7 +62,7 @@ int lg_os_reserve(size_t len, void **out)
     if (len > WORLD_ADDRESSES) /* an arena of WORLD_ARENA bytes */
         return ENOMEM;
     if (reserved == RESERVATIONS)
-        xp_fail("explore_os.c: too many reservations", NULL);
+        xp_fail("world/os.c: too many reservations", NULL);
     if (reservations[reserved].start == NULL) {
         void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (p == MAP_FAILED)
@@ -94,7 +95,7 @@ static void note_piece(void *addr, size_t len)
         if (ranges[i].start == addr && ranges[i].len >= len)
             return;
     if (range_count == RANGES)
-        xp_fail("explore_os.c: too many pieces of metadata", NULL);
+        xp_fail("world/os.c: too many pieces of metadata", NULL);
     ranges[range_count].start = addr;
     ranges[range_count++].len = len;
     if (lg_arena_address(0) == NULL)

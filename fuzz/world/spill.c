@@ -3,9 +3,11 @@
  * beginning, which clients write there; what is on disk of it is that word. Others may go on in the middle of reading and
  * writing, which shows who changes or takes away what is being written, and who looks at what is being read.
  */
+#include "base/lock.h"
+#include "base/os.h"
+#include "store/place.h"
 #include "store/spill.h"
 
-#include "base/os.h"
 #include "world/world.h"
 
 enum { PLACES = 32 };

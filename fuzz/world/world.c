@@ -14,7 +14,9 @@
 #include "observe/verify.h"
 #include "regions/arena.h"
 #include "regions/bitmap.h"
+#include "regions/class.h"
 #include "regions/deque.h"
+#include "regions/descriptor.h"
 #include "regions/pool.h"
 #include "regions/thread.h"
 

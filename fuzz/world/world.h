@@ -1,6 +1,6 @@
 /*
  * What the explored library's regions are to everybody else: who owns each, whether it is mapped, whether it
- * holds memory. The clients allocate and free through here; the system calls of explore_os.c end here.
+ * holds memory. The clients allocate and free through here; the system calls of world/os.c end here.
  *
  * The arena is 64 MiB, two chunks, so that classes are small: class 10 has one region, which takes both chunks; class 9
  * two, one in each; class 8 four, two in each, and so on.
@@ -51,7 +51,7 @@ extern int (*world_fault_plan)(unsigned call);
 
 void world_run(xp_program *program); /* fills in what every program has in common */
 
-/* ---- for explore_os.c */
+/* ---- for world/os.c */
 
 int world_fault(unsigned call);
 void world_mapped(const void *addr, size_t len, int fd, uint64_t offset);

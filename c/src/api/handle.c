@@ -1,6 +1,7 @@
 #include "handle.h"
 
 #include "../base/atomic.h"
+#include "../base/die.h"
 #include "../base/process.h"
 #include "../chunks/chunk.h"
 #include "../flow/evict.h"

@@ -1,4 +1,4 @@
-/* Compiler attributes, checked arithmetic, assertions. Everything else includes this first. */
+/* Compiler attributes, and what else the language lacks. Everything else includes this first. */
 #ifndef LG_BASE_H
 #define LG_BASE_H
 
@@ -95,32 +95,6 @@
 /* LG_DEBUG=1 compiles the internal assertions and the lock ranks in; misuse checks are always in. */
 #ifndef LG_DEBUG
 #define LG_DEBUG 0
-#endif
-
-/* Writes one line, "lgalloc: " and the parts, to standard error, and aborts. A part is a text or, where
- * the text is NULL, the number in hexadecimal. Uses write(2) alone. */
-struct lg_part {
-    const char *text;
-    uint64_t number;
-};
-LG_HIDDEN LG_COLD LG_NORETURN void lg_die(const struct lg_part *parts, size_t count);
-
-#define LG_TEXT(t) ((struct lg_part){(t), 0})
-#define LG_HEX(n) ((struct lg_part){NULL, (uint64_t)(n)})
-#define LG_DIE(...)                                                                                          \
-    lg_die((const struct lg_part[]){__VA_ARGS__},                                                            \
-           sizeof((const struct lg_part[]){__VA_ARGS__}) / sizeof(struct lg_part))
-
-#define LG_STRINGIFY_(x) #x
-#define LG_STRINGIFY(x) LG_STRINGIFY_(x)
-
-/* What must be true in a correct library whatever its callers do. */
-#if LG_DEBUG
-#define LG_ASSERT(x)                                                                                         \
-    (LG_LIKELY(x) ? (void)0                                                                                  \
-                  : LG_DIE(LG_TEXT("internal check failed: " #x " at " __FILE__ ":" LG_STRINGIFY(__LINE__))))
-#else
-#define LG_ASSERT(x) ((void)sizeof(!(x)))
 #endif
 
 LG_INLINE size_t lg_min(size_t a, size_t b)

@@ -1,6 +1,7 @@
 #include "lock.h"
 
 #include "atomic.h"
+#include "die.h"
 
 #if LG_DEBUG
 static LG_THREAD_LOCAL uint64_t held_ranks; /* one bit per rank */

@@ -1,5 +1,5 @@
 /*
- * Every system call of the library: os.c, and os_memory.c for address space. Functions return 0 or an errno value and
+ * Every system call of the library, in the files whose names begin with os_. Functions return 0 or an errno value and
  * leave things as they were when they fail, unless the text says otherwise; none writes `errno`. Addresses and lengths
  * are whole pages unless the text says otherwise.
  *

@@ -2,6 +2,8 @@
  * Reading and writing what is spilled. It is much, and nobody reads it twice soon, so it goes past the page cache where the
  * file system can: else it would push other people's files out of memory, to no use.
  */
+#include "os.h"
+
 #include "os_call.h"
 
 #include <fcntl.h>
@@ -26,7 +28,7 @@ static bool ask_for_alignment(int fd, lg_direct *out)
 {
 #ifdef SYS_statx
     uint32_t words[STATX_WORDS] = {0};
-    if (CALL(syscall(SYS_statx, fd, "", 0x1000 /* AT_EMPTY_PATH */, STATX_HAS_ALIGN, words) == 0) != 0 ||
+    if (LG_OS_CALL(syscall(SYS_statx, fd, "", 0x1000 /* AT_EMPTY_PATH */, STATX_HAS_ALIGN, words) == 0) != 0 ||
         (words[STATX_MASK] & STATX_HAS_ALIGN) == 0)
         return false;
     *out = (lg_direct){words[STATX_OFFSET_ALIGN], words[STATX_MEMORY_ALIGN]};
@@ -45,11 +47,11 @@ static bool is_power_of_two(uint64_t n)
 
 int lg_os_go_direct(int fd, lg_direct *out)
 {
-    FAULT(LG_SYS_DIRECT);
+    LG_OS_FAULT(LG_SYS_DIRECT);
     lg_direct need;
     if (!ask_for_alignment(fd, &need)) {
         struct statfs file_system;
-        int error = CALL(fstatfs(fd, &file_system) == 0);
+        int error = LG_OS_CALL(fstatfs(fd, &file_system) == 0);
         if (error != 0)
             return error;
         need = (lg_direct){(uint32_t)file_system.f_bsize, (uint32_t)file_system.f_bsize};
@@ -57,9 +59,9 @@ int lg_os_go_direct(int fd, lg_direct *out)
     if (!is_power_of_two(need.offset) || !is_power_of_two(need.memory))
         return EOPNOTSUPP;
     int flags = 0;
-    int error = CALL((flags = fcntl(fd, F_GETFL)) != -1);
+    int error = LG_OS_CALL((flags = fcntl(fd, F_GETFL)) != -1);
     if (error == 0)
-        error = CALL(fcntl(fd, F_SETFL, flags | O_DIRECT) == 0);
+        error = LG_OS_CALL(fcntl(fd, F_SETFL, flags | O_DIRECT) == 0);
     if (error == 0)
         *out = need;
     return error;
@@ -68,16 +70,16 @@ int lg_os_go_direct(int fd, lg_direct *out)
 int lg_os_go_cached(int fd)
 {
     int flags = 0;
-    int error = CALL((flags = fcntl(fd, F_GETFL)) != -1);
-    return error != 0 ? error : CALL(fcntl(fd, F_SETFL, flags & ~O_DIRECT) == 0);
+    int error = LG_OS_CALL((flags = fcntl(fd, F_GETFL)) != -1);
+    return error != 0 ? error : LG_OS_CALL(fcntl(fd, F_SETFL, flags & ~O_DIRECT) == 0);
 }
 
 int lg_os_leave_cache(int fd, uint64_t offset, uint64_t len, bool written)
 {
-    FAULT(LG_SYS_WRITE_BACK);
+    LG_OS_FAULT(LG_SYS_WRITE_BACK);
     int error = 0;
     if (written)
-        error = CALL(sync_file_range(fd, (off_t)offset, (off_t)len,
+        error = LG_OS_CALL(sync_file_range(fd, (off_t)offset, (off_t)len,
                                      SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
                                          SYNC_FILE_RANGE_WAIT_AFTER) == 0);
     (void)posix_fadvise(fd, (off_t)offset, (off_t)len, POSIX_FADV_DONTNEED);
@@ -95,9 +97,9 @@ int lg_os_leave_cache(int fd, uint64_t offset, uint64_t len, bool written)
 
 int lg_os_on_disk(int fd)
 {
-    FAULT(LG_SYS_ON_DISK);
+    LG_OS_FAULT(LG_SYS_ON_DISK);
     struct statfs file_system;
-    int error = CALL(fstatfs(fd, &file_system) == 0);
+    int error = LG_OS_CALL(fstatfs(fd, &file_system) == 0);
     if (error != 0)
         return error;
     unsigned type = (unsigned)file_system.f_type;
@@ -108,7 +110,7 @@ int lg_os_on_disk(int fd)
     /* It doesn't say what it lies on, but passes this on: where the file is on disk. No file system in memory has an answer;
      * all on disk do that an overlay can be written to on. */
     uint64_t extents[4] = {0, UINT64_MAX, 0, 0}; /* start, length, flags and count, room for none */
-    error = CALL(ioctl(fd, GET_EXTENTS, extents) == 0);
+    error = LG_OS_CALL(ioctl(fd, GET_EXTENTS, extents) == 0);
     return error == EOPNOTSUPP ? EMEDIUMTYPE : 0;
 }
 
@@ -127,9 +129,9 @@ static int transfer(enum lg_system_call name, int fd, char *at, uint64_t len, ui
         now = fault < 0 ? lg_min(now, (uint64_t)-fault) : now;
 #endif
         if (error == 0)
-            error = name == LG_SYS_READ ? CALL((done = pread(fd, at, now, (off_t)offset)) >= 0)
-                                        : CALL((done = pwrite(fd, at, now, (off_t)offset)) >= 0);
-        if (error == EINTR && ++tries < MOST_TRIES)
+            error = name == LG_SYS_READ ? LG_OS_CALL((done = pread(fd, at, now, (off_t)offset)) >= 0)
+                                        : LG_OS_CALL((done = pwrite(fd, at, now, (off_t)offset)) >= 0);
+        if (error == EINTR && ++tries < LG_OS_TRIES)
             continue;
         if (error != 0 || done == 0)
             return error != 0 ? error : EIO;
@@ -143,7 +145,7 @@ static int transfer(enum lg_system_call name, int fd, char *at, uint64_t len, ui
 
 int lg_os_write_at(int fd, const void *from, uint64_t len, uint64_t offset)
 {
-    FAULT(LG_SYS_WRITE);
+    LG_OS_FAULT(LG_SYS_WRITE);
     if (!lg_os_file_size_allowed(offset + len))
         return EFBIG;
     return transfer(LG_SYS_WRITE, fd, (char *)(uintptr_t)from, len, offset);
@@ -151,7 +153,7 @@ int lg_os_write_at(int fd, const void *from, uint64_t len, uint64_t offset)
 
 int lg_os_read_at(int fd, void *to, uint64_t len, uint64_t offset)
 {
-    FAULT(LG_SYS_READ);
+    LG_OS_FAULT(LG_SYS_READ);
     return transfer(LG_SYS_READ, fd, to, len, offset);
 }
 
@@ -165,12 +167,12 @@ static int hold_page(int fd, void **out)
 {
     size_t page = lg_os_page_size();
     void *p = MAP_FAILED;
-    int error = CALL((p = mmap(NULL, page, PROT_NONE, MAP_SHARED | MAP_NORESERVE, fd, 0)) != MAP_FAILED);
+    int error = LG_OS_CALL((p = mmap(NULL, page, PROT_NONE, MAP_SHARED | MAP_NORESERVE, fd, 0)) != MAP_FAILED);
     if (error != 0)
         return error;
-    (void)CALL(munlock(p, page) == 0);
-    (void)CALL(madvise(p, page, MADV_DONTDUMP) == 0);
-    error = CALL(madvise(p, page, MADV_DONTFORK) == 0);
+    (void)LG_OS_CALL(munlock(p, page) == 0);
+    (void)LG_OS_CALL(madvise(p, page, MADV_DONTDUMP) == 0);
+    error = LG_OS_CALL(madvise(p, page, MADV_DONTFORK) == 0);
     if (error != 0)
         lg_os_unreserve(p, page);
     else
@@ -180,7 +182,7 @@ static int hold_page(int fd, void **out)
 
 int lg_os_hold(int fd, uint64_t wanted, void **addr, uint64_t *len)
 {
-    FAULT(LG_SYS_HOLD);
+    LG_OS_FAULT(LG_SYS_HOLD);
     void *p = *addr;
     uint64_t before = *len;
     if (p == NULL) {
@@ -190,7 +192,7 @@ int lg_os_hold(int fd, uint64_t wanted, void **addr, uint64_t *len)
         before = lg_os_page_size();
     }
     void *grown = MAP_FAILED;
-    int error = CALL((grown = mremap(p, before, wanted, MREMAP_MAYMOVE)) != MAP_FAILED);
+    int error = LG_OS_CALL((grown = mremap(p, before, wanted, MREMAP_MAYMOVE)) != MAP_FAILED);
     if (error == 0) {
         *addr = grown;
         *len = wanted;
@@ -202,12 +204,12 @@ int lg_os_hold(int fd, uint64_t wanted, void **addr, uint64_t *len)
 
 int lg_os_look(void *addr, uint64_t len)
 {
-    return CALL(mprotect(addr, len, PROT_READ) == 0);
+    return LG_OS_CALL(mprotect(addr, len, PROT_READ) == 0);
 }
 
 int lg_os_bring_in(void *addr, uint64_t len)
 {
-    FAULT(LG_SYS_READ);
-    int error = CALL(madvise(addr, len, MADV_POPULATE_READ) == 0);
+    LG_OS_FAULT(LG_SYS_READ);
+    int error = LG_OS_CALL(madvise(addr, len, MADV_POPULATE_READ) == 0);
     return error == EFAULT || error == EHWPOISON ? EIO : error == EINVAL ? 0 : error; /* before Linux 5.14 it isn't known */
 }

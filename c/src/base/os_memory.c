@@ -10,6 +10,8 @@
  * Older kernels have ordinary mappings, out of core files by advice. mlockall(MCL_CURRENT) counts those as locked, though
  * no memory comes of it.
  */
+#include "os.h"
+
 #include "os_call.h"
 
 #include <fcntl.h>
@@ -51,13 +53,13 @@ static void *make_seed_of(int kind)
 {
     size_t page = lg_os_page_size();
     void *p = MAP_FAILED;
-    if (CALL((p = mmap(NULL, page, PROT_NONE, kind | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) != MAP_FAILED) != 0)
+    if (LG_OS_CALL((p = mmap(NULL, page, PROT_NONE, kind | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) != MAP_FAILED) != 0)
         return NULL;
-    (void)CALL(munlock(p, page) == 0);
-    (void)CALL(madvise(p, page, MADV_DONTDUMP) == 0);
+    (void)LG_OS_CALL(munlock(p, page) == 0);
+    (void)LG_OS_CALL(madvise(p, page, MADV_DONTDUMP) == 0);
     /* Refused for memory that is locked all the same: the first kernels that have droppable mappings lock new ones after
      * MCL_FUTURE, and for good. */
-    if (CALL(madvise(p, page, MADV_DONTNEED) == 0) == 0)
+    if (LG_OS_CALL(madvise(p, page, MADV_DONTNEED) == 0) == 0)
         return p;
     lg_os_unreserve(p, page);
     return NULL;
@@ -87,9 +89,9 @@ static void *copy_seed(void)
         make_seed();
     void *from = (void *)(uintptr_t)lg_load_relaxed_64(&seed);
     void *p = MAP_FAILED;
-    if (from == NULL || CALL((p = mremap(from, page, page, MREMAP_MAYMOVE | MREMAP_DONTUNMAP)) != MAP_FAILED) != 0)
+    if (from == NULL || LG_OS_CALL((p = mremap(from, page, page, MREMAP_MAYMOVE | MREMAP_DONTUNMAP)) != MAP_FAILED) != 0)
         return NULL;
-    (void)CALL(munlock(p, page) == 0); /* one that isn't droppable may have been locked since */
+    (void)LG_OS_CALL(munlock(p, page) == 0); /* one that isn't droppable may have been locked since */
     return p;
 }
 
@@ -113,20 +115,20 @@ size_t lg_os_addresses_left(void)
 
 int lg_os_reserve(size_t len, void **out)
 {
-    FAULT(LG_SYS_RESERVE);
+    LG_OS_FAULT(LG_SYS_RESERVE);
     void *copy = copy_seed();
     void *p = NULL;
     if (copy != NULL) {
-        if (CALL((p = mremap(copy, lg_os_page_size(), len, MREMAP_MAYMOVE)) != MAP_FAILED) == 0) {
+        if (LG_OS_CALL((p = mremap(copy, lg_os_page_size(), len, MREMAP_MAYMOVE)) != MAP_FAILED) == 0) {
             *out = p;
             return 0;
         }
         lg_os_unreserve(copy, lg_os_page_size());
     }
-    int error = CALL((p = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) !=
+    int error = LG_OS_CALL((p = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) !=
                      MAP_FAILED);
     if (error == 0) {
-        (void)CALL(madvise(p, len, MADV_DONTDUMP) == 0);
+        (void)LG_OS_CALL(madvise(p, len, MADV_DONTDUMP) == 0);
         *out = p;
     }
     return error;
@@ -137,15 +139,15 @@ static int reserve_again(void *addr, size_t len)
 {
     void *copy = copy_seed();
     if (copy != NULL) {
-        if (CALL(mremap(copy, lg_os_page_size(), len, MREMAP_MAYMOVE | MREMAP_FIXED, addr) == addr) == 0)
+        if (LG_OS_CALL(mremap(copy, lg_os_page_size(), len, MREMAP_MAYMOVE | MREMAP_FIXED, addr) == addr) == 0)
             return 0;
         lg_os_unreserve(copy, lg_os_page_size());
     }
-    int error = CALL(mmap(addr, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) ==
+    int error = LG_OS_CALL(mmap(addr, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) ==
                      addr);
     if (error == 0) {
-        (void)CALL(munlock(addr, len) == 0);
-        (void)CALL(madvise(addr, len, MADV_DONTDUMP) == 0);
+        (void)LG_OS_CALL(munlock(addr, len) == 0);
+        (void)LG_OS_CALL(madvise(addr, len, MADV_DONTDUMP) == 0);
     }
     return error;
 }
@@ -153,20 +155,20 @@ static int reserve_again(void *addr, size_t len)
 void lg_os_unreserve(void *addr, size_t len)
 {
     if (len != 0)
-        (void)CALL(munmap(addr, len) == 0);
+        (void)LG_OS_CALL(munmap(addr, len) == 0);
 }
 
 int lg_os_unmap(void *addr, size_t len)
 {
-    FAULT(LG_SYS_UNMAP);
+    LG_OS_FAULT(LG_SYS_UNMAP);
     return reserve_again(addr, len);
 }
 
 int lg_os_reserve_hole(void *addr, size_t len)
 {
-    FAULT(LG_SYS_RESERVE);
+    LG_OS_FAULT(LG_SYS_RESERVE);
     void *p = NULL;
-    int error = CALL((p = mmap(addr, len, PROT_NONE,
+    int error = LG_OS_CALL((p = mmap(addr, len, PROT_NONE,
                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0)) != MAP_FAILED);
     if (error == 0 && p != addr) { /* before Linux 4.17 the address is but a hint */
         lg_os_unreserve(p, len);
@@ -182,21 +184,21 @@ static bool huge_zeros(void)
 {
     int fd = -1;
     char text = 0;
-    if (CALL((fd = open("/sys/kernel/mm/transparent_hugepage/use_zero_page", O_RDONLY | O_CLOEXEC)) >= 0) != 0)
+    if (LG_OS_CALL((fd = open("/sys/kernel/mm/transparent_hugepage/use_zero_page", O_RDONLY | O_CLOEXEC)) >= 0) != 0)
         return false;
-    (void)CALL(read(fd, &text, 1) == 1);
-    (void)CALL(close(fd) == 0);
+    (void)LG_OS_CALL(read(fd, &text, 1) == 1);
+    (void)LG_OS_CALL(close(fd) == 0);
     return text == '1';
 }
 
 int lg_os_make_readable(void *addr, size_t len)
 {
-    FAULT(LG_SYS_RESERVE);
-    int error = CALL(mprotect(addr, len, PROT_READ) == 0);
+    LG_OS_FAULT(LG_SYS_RESERVE);
+    int error = LG_OS_CALL(mprotect(addr, len, PROT_READ) == 0);
     /* mlockall() has all that is readable read, droppable or not. 8 GiB of zeros took 3.1 s by pages and 0.03 s by huge
      * pages (Linux 6.18). */
     if (error == 0 && huge_zeros())
-        (void)CALL(madvise(addr, len, MADV_HUGEPAGE) == 0);
+        (void)LG_OS_CALL(madvise(addr, len, MADV_HUGEPAGE) == 0);
     return error;
 }
 
@@ -210,14 +212,14 @@ static int map_in_place(void *addr, size_t len, int flags, int fd, uint64_t offs
 {
     /* memcheck asks about each single byte that mprotect() makes accessible: four seconds per GiB. */
     const int at_first = LG_MEMCHECK ? PROT_READ | PROT_WRITE : PROT_NONE;
-    int error = CALL(mmap(addr, len, at_first, flags | MAP_FIXED, fd, (off_t)offset) == addr);
-    bool locked = error == 0 && CALL(madvise(addr, lg_os_page_size(), MADV_DONTNEED) == 0) == EINVAL;
+    int error = LG_OS_CALL(mmap(addr, len, at_first, flags | MAP_FIXED, fd, (off_t)offset) == addr);
+    bool locked = error == 0 && LG_OS_CALL(madvise(addr, lg_os_page_size(), MADV_DONTNEED) == 0) == EINVAL;
     if (locked)
-        error = CALL(munlock(addr, len) == 0);
+        error = LG_OS_CALL(munlock(addr, len) == 0);
     if (error == 0 && at_first == PROT_NONE)
-        error = CALL(mprotect(addr, len, PROT_READ | PROT_WRITE) == 0);
+        error = LG_OS_CALL(mprotect(addr, len, PROT_READ | PROT_WRITE) == 0);
     if (error == 0 && locked)
-        error = CALL(mlock2(addr, len, MLOCK_ONFAULT) == 0);
+        error = LG_OS_CALL(mlock2(addr, len, MLOCK_ONFAULT) == 0);
     /* The reservation may have gone already; nobody else may get the addresses. */
     if (error != 0)
         (void)reserve_again(addr, len);
@@ -226,12 +228,12 @@ static int map_in_place(void *addr, size_t len, int flags, int fd, uint64_t offs
 
 int lg_os_commit(void *addr, size_t len)
 {
-    FAULT(LG_SYS_COMMIT);
+    LG_OS_FAULT(LG_SYS_COMMIT);
 #if LG_TSAN
     /* Not by mmap(), which ThreadSanitizer takes for a write to all of it, while others may be reading the zeros. Nor by
      * mprotect(): what is reserved may be droppable, and a child of a fork would find nothing in it. */
     const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
-    int error = CALL(syscall(SYS_mmap, addr, len, PROT_READ | PROT_WRITE, flags, -1, 0) == (long)addr);
+    int error = LG_OS_CALL(syscall(SYS_mmap, addr, len, PROT_READ | PROT_WRITE, flags, -1, 0) == (long)addr);
     if (error != 0)
         (void)reserve_again(addr, len);
     return error;
@@ -242,28 +244,28 @@ int lg_os_commit(void *addr, size_t len)
 
 int lg_os_commit_readable(void *addr, size_t len)
 {
-    FAULT(LG_SYS_COMMIT);
+    LG_OS_FAULT(LG_SYS_COMMIT);
     const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
     /* In one call: between two, the addresses could not be read. Not by mmap(), which ThreadSanitizer takes for a write;
      * who reads zeros before and after needs no order. */
-    int error = CALL(syscall(SYS_mmap, addr, len, PROT_READ | PROT_WRITE, flags, -1, 0) == (long)addr);
+    int error = LG_OS_CALL(syscall(SYS_mmap, addr, len, PROT_READ | PROT_WRITE, flags, -1, 0) == (long)addr);
     if (error == 0) {
         /* Where the process wants all future memory to be locked, all of it was brought in: it goes again, since nobody
          * has written to it yet. */
-        if (CALL(madvise(addr, lg_os_page_size(), MADV_DONTNEED) == 0) == EINVAL && CALL(munlock(addr, len) == 0) == 0) {
-            (void)CALL(madvise(addr, len, MADV_DONTNEED) == 0);
-            (void)CALL(mlock2(addr, len, MLOCK_ONFAULT) == 0);
+        if (LG_OS_CALL(madvise(addr, lg_os_page_size(), MADV_DONTNEED) == 0) == EINVAL && LG_OS_CALL(munlock(addr, len) == 0) == 0) {
+            (void)LG_OS_CALL(madvise(addr, len, MADV_DONTNEED) == 0);
+            (void)LG_OS_CALL(mlock2(addr, len, MLOCK_ONFAULT) == 0);
         }
         return 0;
     }
     /* What was there may have gone already. */
-    (void)CALL(mmap(addr, len, PROT_READ, flags, -1, 0) == addr);
+    (void)LG_OS_CALL(mmap(addr, len, PROT_READ, flags, -1, 0) == addr);
     return error;
 }
 
 int lg_os_map_file(void *addr, size_t len, int fd, uint64_t offset)
 {
-    FAULT(LG_SYS_MAP_FILE);
+    LG_OS_FAULT(LG_SYS_MAP_FILE);
     return map_in_place(addr, len, MAP_SHARED, fd, offset);
 }
 
@@ -274,7 +276,7 @@ static void *free_addresses(size_t len)
 {
     char *found = NULL;
     size_t wanted = len + LG_HUGE_PAGE;
-    if (CALL((found = mmap(NULL, wanted, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) !=
+    if (LG_OS_CALL((found = mmap(NULL, wanted, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) !=
              MAP_FAILED) != 0)
         return NULL;
     lg_os_unreserve(found, wanted);
@@ -285,7 +287,7 @@ static void *free_addresses(size_t len)
 static int move(void *from, void *to, size_t len, int flags, void **out)
 {
     long moved = 0;
-    int error = CALL((moved = syscall(SYS_mremap, from, len, len, MREMAP_MAYMOVE | flags, to)) != -1);
+    int error = LG_OS_CALL((moved = syscall(SYS_mremap, from, len, len, MREMAP_MAYMOVE | flags, to)) != -1);
     if (error == 0)
         *out = (void *)moved;
     return error;
@@ -293,13 +295,13 @@ static int move(void *from, void *to, size_t len, int flags, void **out)
 
 static int move_out(void *from, size_t len, void **out_aside)
 {
-    FAULT(LG_SYS_MOVE_OUT);
+    LG_OS_FAULT(LG_SYS_MOVE_OUT);
     return move(from, free_addresses(len), len, MREMAP_DONTUNMAP, out_aside);
 }
 
 static int move_in(void *aside, void *to, size_t len)
 {
-    FAULT(LG_SYS_MOVE_IN);
+    LG_OS_FAULT(LG_SYS_MOVE_IN);
     return move(aside, to, len, MREMAP_FIXED, &aside);
 }
 
@@ -320,7 +322,7 @@ int lg_os_move(void *from, void *to, size_t len)
         return 0;
     memcpy(from, aside, len);
     lg_os_unreserve(aside, len);
-    (void)CALL(mmap(to, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
+    (void)LG_OS_CALL(mmap(to, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
                     -1, 0) != MAP_FAILED); /* EEXIST: it is still there */
     return error;
 }
@@ -332,7 +334,7 @@ static int advise_all(void *addr, size_t len, int advice)
 {
     int error;
     do {
-        error = CALL(madvise(addr, len, advice) == 0);
+        error = LG_OS_CALL(madvise(addr, len, advice) == 0);
     } while (error == EINTR);
     return error;
 }
@@ -351,29 +353,29 @@ static int drop_pages(void *addr, size_t len)
  */
 int lg_os_guard(void *addr, size_t len)
 {
-    FAULT(LG_SYS_GUARD);
-    int error = CALL(mprotect(addr, len, PROT_NONE) == 0);
+    LG_OS_FAULT(LG_SYS_GUARD);
+    int error = LG_OS_CALL(mprotect(addr, len, PROT_NONE) == 0);
     if (error != 0)
         return error;
     int refused = advise_all(addr, len, MADV_GUARD_INSTALL);
     if (refused == 0) {
-        (void)CALL(mprotect(addr, len, PROT_READ | PROT_WRITE) == 0); /* if not, both are in the way of a touch */
+        (void)LG_OS_CALL(mprotect(addr, len, PROT_READ | PROT_WRITE) == 0); /* if not, both are in the way of a touch */
         return 0;
     }
     error = drop_pages(addr, len);
     /* Unless it was refused from the outset, pages may have gone: then it stays inaccessible, whatever is left of it. */
-    if (error == 0 || refused != EINVAL || CALL(mprotect(addr, len, PROT_READ | PROT_WRITE) == 0) != 0)
+    if (error == 0 || refused != EINVAL || LG_OS_CALL(mprotect(addr, len, PROT_READ | PROT_WRITE) == 0) != 0)
         return 0;
     return error;
 }
 
 int lg_os_unguard(void *addr, size_t len)
 {
-    FAULT(LG_SYS_UNGUARD);
+    LG_OS_FAULT(LG_SYS_UNGUARD);
     int error = advise_all(addr, len, MADV_GUARD_REMOVE);
     if (error != 0 && error != EINVAL) /* that is an older kernel, or locked memory: it has none */
         return error;
-    error = CALL(mprotect(addr, len, PROT_READ | PROT_WRITE) == 0);
+    error = LG_OS_CALL(mprotect(addr, len, PROT_READ | PROT_WRITE) == 0);
     if (error != 0)
         return error;
     /* Guards leave small entries behind, which keep huge pages away: dropped, they come at the next touch. Only a matter of
@@ -386,14 +388,14 @@ int lg_os_unguard(void *addr, size_t len)
 
 int lg_os_in_memory(void *addr, size_t len, unsigned char *out_pages)
 {
-    FAULT(LG_SYS_READ_MAPS);
-    return CALL(mincore(addr, len, out_pages) == 0);
+    LG_OS_FAULT(LG_SYS_READ_MAPS);
+    return LG_OS_CALL(mincore(addr, len, out_pages) == 0);
 }
 
 /* ---- core files */
 
 int lg_os_core_dump(void *addr, size_t len, bool included)
 {
-    FAULT(LG_SYS_ADVISE_DUMP);
-    return CALL(madvise(addr, len, included ? MADV_DODUMP : MADV_DONTDUMP) == 0);
+    LG_OS_FAULT(LG_SYS_ADVISE_DUMP);
+    return LG_OS_CALL(madvise(addr, len, included ? MADV_DODUMP : MADV_DONTDUMP) == 0);
 }

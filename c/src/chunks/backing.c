@@ -1,6 +1,7 @@
 #include "backing.h"
 
 #include "../base/atomic.h"
+#include "../base/die.h"
 #include "../base/file.h"
 #include "../base/lock.h"
 #include "../base/options.h"

@@ -1,6 +1,7 @@
 #include "chunk.h"
 
 #include "../base/atomic.h"
+#include "../base/die.h"
 #include "../base/metadata.h"
 #include "../base/os.h"
 #include "../regions/arena.h"

@@ -1,6 +1,7 @@
 #include "supply.h"
 
 #include "../base/atomic.h"
+#include "../base/die.h"
 #include "../base/lock.h"
 #include "../base/options.h"
 #include "../base/os.h"

@@ -1,6 +1,7 @@
 #include "exchange.h"
 
 #include "../base/atomic.h"
+#include "../base/die.h"
 #include "../base/options.h"
 #include "../base/os.h"
 #include "../base/probe.h"

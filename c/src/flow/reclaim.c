@@ -1,6 +1,7 @@
 #include "reclaim.h"
 
 #include "../base/atomic.h"
+#include "../base/die.h"
 #include "../base/probe.h"
 #include "../chunks/backing.h"
 #include "../chunks/chunk.h"

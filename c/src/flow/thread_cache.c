@@ -1,6 +1,7 @@
 #include "thread_cache.h"
 
 #include "../base/atomic.h"
+#include "../base/die.h"
 #include "../base/lock.h"
 #include "../base/options.h"
 #include "../base/probe.h"

@@ -23,6 +23,8 @@
  */
 #include "bitmap.h"
 
+#include "../base/die.h"
+
 static size_t words_for(size_t members)
 {
     return (members + 63) / 64;

@@ -1,6 +1,7 @@
 #include "pool.h"
 
 #include "../base/atomic.h"
+#include "../base/die.h"
 #include "../base/options.h"
 #include "arena.h"
 #include "bitmap.h"

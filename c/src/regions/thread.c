@@ -1,10 +1,11 @@
-#include "arena.h"
 #include "thread.h"
 
 #include "../base/atomic.h"
+#include "../base/die.h"
 #include "../base/metadata.h"
 #include "../base/os.h"
 #include "../base/process.h"
+#include "arena.h"
 #include "bitmap.h"
 #include "descriptor.h"
 #include "size_class.h"

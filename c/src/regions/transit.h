@@ -14,6 +14,7 @@
 #define LG_TRANSIT_H
 
 #include "../base/atomic.h"
+#include "../base/die.h"
 #include "../base/lock.h"
 #include "../base/process.h"
 #include "thread.h"
