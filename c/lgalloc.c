@@ -7,7 +7,7 @@
  */
 
 /* base: what all stand on. The seams to the compiler and the system, and small tools. */
-/* door: base.h die.h atomic.h cpu.h probe.h lock.h os.h file.h crc32c.h format.h parse.h options.h process.h metadata.h */
+/* door: base.h die.h atomic.h cpu.h probe.h lock.h os.h file.h crc32c.h format.h parse.h options.h process.h hot_flags.h barrier.h metadata.h */
 #include "src/base/base.h"
 #include "src/base/die.h"
 #include "src/base/cpu.h"
@@ -33,6 +33,8 @@
 #include "src/base/parse.c"
 #include "src/base/options.c"
 #include "src/base/process.c"
+#include "src/base/hot_flags.c"
+#include "src/base/barrier.c"
 #include "src/base/metadata.c"
 
 /* store: where evicted regions are on disk. */
@@ -46,7 +48,7 @@
 #endif
 
 /* regions: where a region can be. The arena with its descriptors, the threads' caches, the shared pools. */
-/* door: size_class.h counters.h bitmap.h descriptor.h class.h arena.h deque.h thread.h transit.h pool.h seal.h */
+/* door: size_class.h counters.h bitmap.h descriptor.h class.h arena.h deque.h thread.h steal.h transit.h pool.h seal.h */
 #include "src/regions/size_class.h"
 #include "src/regions/counters.h"
 #include "src/regions/bitmap.c"
@@ -55,6 +57,7 @@
 #include "src/regions/arena.c"
 #include "src/regions/deque.h"
 #include "src/regions/thread.c"
+#include "src/regions/steal.c"
 #include "src/regions/transit.c"
 #include "src/regions/pool.c"
 #include "src/regions/seal.c"
@@ -79,9 +82,11 @@
 #include "src/flow/load.c"
 
 /* api: what the header declares, and the allocator from its first call to its last. */
-/* door: handle.h */
+/* door: handle.h heap.h */
 #include "src/api/fork.c"
 #include "src/api/init.c"
+#include "src/api/version.c"
+#include "src/api/heap.c"
 #include "src/api/handle.c"
 #include "src/api/hot.h"
 #include "src/api/allocate.c"

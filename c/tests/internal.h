@@ -17,6 +17,8 @@
 #include "api/handle.h"
 #include "api/init.h"
 #include "base/atomic.h"
+#include "base/barrier.h"
+#include "base/hot_flags.h"
 #include "base/metadata.h"
 #include "base/options.h"
 #include "base/os.h"
@@ -34,6 +36,7 @@
 #include "regions/arena.h"
 #include "regions/bitmap.h"
 #include "regions/pool.h"
+#include "regions/steal.h"
 #include "regions/thread.h"
 #include "regions/transit.h"
 

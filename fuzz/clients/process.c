@@ -4,6 +4,7 @@
 
 #include "api/init.h"
 #include "base/atomic.h"
+#include "base/hot_flags.h"
 #include "base/process.h"
 #include "chunks/chunk.h"
 #include "regions/thread.h"

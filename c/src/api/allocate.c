@@ -5,6 +5,7 @@
  */
 #include "../base/atomic.h"
 #include "../base/cpu.h"
+#include "../base/hot_flags.h"
 #include "../base/probe.h"
 #include "../base/process.h"
 #include "../chunks/backing.h"

@@ -7,6 +7,7 @@
 #include "../regions/class.h"
 #include "../regions/size_class.h"
 #include "handle.h"
+#include "heap.h"
 
 #include <malloc.h>
 #include <stdlib.h>
@@ -28,18 +29,10 @@ static LG_COLD bool heap_instead(size_t size, int before)
     return true;
 }
 
-/* Frees a block of the heap; older C libraries may change errno. */
-static void heap_free(void *ptr)
-{
-    int before = errno;
-    free(ptr);
-    errno = before;
-}
-
 static void *heap_aligned(size_t align, size_t size)
 {
-    void *ptr = NULL;
-    int error = posix_memalign(&ptr, lg_max(align, sizeof(void *)), size);
+    void *ptr;
+    int error = lg_heap_aligned(align, size, &ptr);
     if (error == 0)
         return ptr;
     errno = error;
@@ -113,7 +106,7 @@ static void *to_region(void *ptr, size_t size)
     if (LG_UNLIKELY(moved == NULL))
         return heap_instead(size, before) ? realloc(ptr, size) : NULL;
     memcpy(moved, ptr, lg_min(size, malloc_usable_size(ptr)));
-    heap_free(ptr);
+    lg_heap_free(ptr);
     return moved;
 }
 
@@ -146,7 +139,7 @@ LG_API void lgalloc_any_free(void *ptr)
     if (lg_owns(ptr))
         lgalloc_free(ptr);
     else
-        heap_free(ptr);
+        lg_heap_free(ptr);
 }
 
 LG_API size_t lgalloc_any_usable_size(const void *ptr)

@@ -1,6 +1,7 @@
 /* What the program configures: the builder, the variables, and putting a set of options in force. */
 #include "../base/atomic.h"
 #include "../base/format.h"
+#include "../base/hot_flags.h"
 #include "../base/lock.h"
 #include "../base/options.h"
 #include "../base/os.h"

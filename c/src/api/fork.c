@@ -25,6 +25,8 @@
 #include "fork.h"
 
 #include "../base/atomic.h"
+#include "../base/barrier.h"
+#include "../base/hot_flags.h"
 #include "../base/lock.h"
 #include "../base/metadata.h"
 #include "../base/options.h"
@@ -40,6 +42,7 @@
 #include "../regions/descriptor.h"
 #include "../regions/pool.h"
 #include "../regions/seal.h"
+#include "../regions/steal.h"
 #include "../regions/thread.h"
 #include "../regions/transit.h"
 #include "../store/spill.h"
@@ -115,11 +118,10 @@ static uint64_t counted_in_use(lg_class *cls)
 /* All caches, the own included, to the pools: by theft, which works on any record. */
 static void drain(lg_class *cls)
 {
-    uint32_t count = lg_threads_high();
-    for (uint32_t id = 0; id < count; id++) {
+    LG_EACH_THREAD(thread) {
         lg_region *regions[LG_LOOT];
         uint64_t n;
-        while ((n = lg_thread_drain(lg_thread_at(id), cls, LG_LOOT, regions)) != 0)
+        while ((n = lg_thread_drain(thread, cls, LG_LOOT, regions)) != 0)
             for (uint64_t i = 0; i < n; i++)
                 lg_pool_return(NULL, cls, regions[i]);
     }

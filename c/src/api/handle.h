@@ -52,7 +52,4 @@ LG_HIDDEN LG_COLD void lg_region_explain(const void *ptr);
 /* A free region's descriptor says that it isn't. Doesn't return, but may be jumped to in place of a return. */
 LG_HIDDEN LG_COLD lgalloc_status lg_die_handed_out_twice(const lg_region *region);
 
-/* Regions that lgalloc_region_new_auto() took from the heap because mapped memory was not to be had. */
-extern LG_HIDDEN lg_a64 lg_heap_fallbacks;
-
 #endif

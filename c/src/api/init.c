@@ -1,6 +1,7 @@
 #include "init.h"
 
 #include "../base/atomic.h"
+#include "../base/barrier.h"
 #include "../base/lock.h"
 #include "../base/os.h"
 #include "../base/process.h"

@@ -4,7 +4,7 @@
  */
 #include "../base/atomic.h"
 #include "../base/cpu.h"
-#include "../base/process.h"
+#include "../base/hot_flags.h"
 #include "../chunks/chunk.h"
 #include "../flow/exchange.h"
 #include "../flow/thread_cache.h"

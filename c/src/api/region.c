@@ -4,17 +4,14 @@
  */
 #include "../base/atomic.h"
 #include "../base/cpu.h"
-#include "../base/process.h"
+#include "../base/hot_flags.h"
 #include "../flow/thread_cache.h"
 #include "../regions/descriptor.h"
 #include "../regions/size_class.h"
 #include "../regions/thread.h"
 #include "handle.h"
+#include "heap.h"
 #include "hot.h"
-
-#include <stdlib.h>
-
-lg_a64 lg_heap_fallbacks;
 
 static void make_empty(size_t elem_size, size_t elem_align, lgalloc_region *out)
 {
@@ -41,8 +38,8 @@ LG_API lgalloc_status lgalloc_region_new_heap(size_t capacity, size_t elem_size,
         return LGALLOC_STATUS_INVALID_ARGUMENT;
     if (bytes == 0)
         return LGALLOC_STATUS_OK;
-    void *ptr = NULL;
-    if (posix_memalign(&ptr, lg_max(elem_align, sizeof(void *)), bytes) != 0)
+    void *ptr;
+    if (lg_heap_aligned(elem_align, bytes, &ptr) != 0)
         return LGALLOC_STATUS_OUT_OF_MEMORY;
     out_region->ptr = ptr;
     out_region->capacity = capacity;
@@ -204,9 +201,7 @@ static LG_WARM void drop_elsewhere(lgalloc_region *region)
     if (old.mapped != 0) {
         lg_handle_free((lgalloc_handle){old.ptr, old.mapped});
     } else if (old.elem_size != 0 && old.capacity != 0) {
-        int before = errno; /* free() of older C libraries may change it */
-        free(old.ptr);
-        errno = before;
+        lg_heap_free(old.ptr);
     }
 }
 

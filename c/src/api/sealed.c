@@ -1,5 +1,6 @@
 /* The public functions of sealed regions. Pinning and unpinning what is resident is hot; the rest isn't. */
 #include "../base/atomic.h"
+#include "../base/die.h"
 #include "../chunks/backing.h"
 #include "../chunks/chunk.h"
 #include "../flow/evict.h"

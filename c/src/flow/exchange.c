@@ -1,11 +1,11 @@
 #include "exchange.h"
 
 #include "../base/atomic.h"
+#include "../base/barrier.h"
 #include "../base/die.h"
 #include "../base/options.h"
 #include "../base/os.h"
 #include "../base/probe.h"
-#include "../base/process.h"
 #include "../regions/bitmap.h"
 #include "../regions/class.h"
 #include "../regions/deque.h"

@@ -12,6 +12,7 @@
 #include "../regions/deque.h"
 #include "../regions/descriptor.h"
 #include "../regions/pool.h"
+#include "../regions/steal.h"
 #include "../regions/thread.h"
 #include "../regions/transit.h"
 
@@ -159,9 +160,8 @@ void lg_reclaim_cache(lg_thread *self, lg_thread *victim, lg_class *cls)
 
 void lg_reclaim_caches(lg_thread *self, lg_class *cls)
 {
-    uint32_t count = lg_threads_high();
-    for (uint32_t id = 0; id < count; id++)
-        lg_reclaim_cache(self, lg_thread_at(id), cls);
+    LG_EACH_THREAD(victim)
+        lg_reclaim_cache(self, victim, cls);
 }
 
 /* ---- chunks */

@@ -1,6 +1,7 @@
 #include "thread_cache.h"
 
 #include "../base/atomic.h"
+#include "../base/barrier.h"
 #include "../base/die.h"
 #include "../base/lock.h"
 #include "../base/options.h"
@@ -15,6 +16,7 @@
 #include "../regions/deque.h"
 #include "../regions/descriptor.h"
 #include "../regions/pool.h"
+#include "../regions/steal.h"
 #include "../regions/thread.h"
 #include "../regions/transit.h"
 #include "evict.h"

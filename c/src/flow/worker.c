@@ -23,9 +23,7 @@ static uint64_t generation; /* changes with every order */
 
 static void drain_idle_threads(lg_thread *self)
 {
-    uint32_t count = lg_threads_high();
-    for (uint32_t id = 0; id < count; id++) {
-        lg_thread *victim = lg_thread_at(id);
+    LG_EACH_THREAD(victim) {
         for (uint32_t left = lg_thread_used(victim); left != 0;) {
             lg_class *cls = lg_next_class(&left);
             lg_bin *bin = lg_bin_of(victim, cls);

@@ -1,5 +1,6 @@
 /* Statistics: the one list of counters, added up over thread records. */
 #include "../api/handle.h"
+#include "../api/heap.h"
 #include "../base/atomic.h"
 #include "../base/metadata.h"
 #include "../base/options.h"
@@ -20,29 +21,6 @@
 #include "../store/spill.h"
 
 #include <stdlib.h>
-
-LG_API uint32_t lgalloc_version(void)
-{
-    return LGALLOC_VERSION;
-}
-
-LG_API const char *lgalloc_status_str(lgalloc_status status)
-{
-    switch ((int32_t)status) {
-    case LGALLOC_STATUS_OK: return "ok";
-    case LGALLOC_STATUS_IO: return "a system call failed; errno says why";
-    case LGALLOC_STATUS_OUT_OF_MEMORY: return "out of memory";
-    case LGALLOC_STATUS_INVALID_SIZE_CLASS: return "invalid size class: not between 64 KiB and 64 GiB";
-    case LGALLOC_STATUS_DISABLED: return "disabled by configuration";
-    case LGALLOC_STATUS_UNALIGNED_MEMORY: return "memory unsuitable for the alignment asked for";
-    case LGALLOC_STATUS_INVALID_ARGUMENT: return "invalid argument";
-    case LGALLOC_STATUS_CAPACITY_EXCEEDED: return "capacity exceeded";
-    case LGALLOC_STATUS_OUT_OF_BOUNDS: return "range out of bounds";
-    case LGALLOC_STATUS_NOT_RESIDENT: return "not in memory";
-    case LGALLOC_STATUS_BUSY: return "pinned";
-    }
-    return "unknown status";
-}
 
 /* ---- fast: counters */
 
@@ -67,9 +45,7 @@ static size_t less(uint64_t a, uint64_t b)
 static void add_threads(lgalloc_size_class_stats *stats, unsigned classes)
 {
     const uint32_t wanted = ((uint32_t)1 << classes) - 1;
-    uint32_t count = lg_threads_high();
-    for (uint32_t id = 0; id < count; id++) {
-        lg_thread *thread = lg_thread_at(id);
+    LG_EACH_THREAD(thread) {
         for (uint32_t left = lg_thread_used(thread) & wanted; left != 0;) {
             const lg_class *cls = lg_next_class(&left);
             const lg_bin *bin = lg_bin_of(thread, cls);

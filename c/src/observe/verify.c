@@ -36,9 +36,7 @@ typedef struct census {
 
 static const char *count_caches(lg_class *cls, census *seen)
 {
-    uint32_t count = lg_threads_high();
-    for (uint32_t id = 0; id < count; id++) {
-        lg_thread *thread = lg_thread_at(id);
+    LG_EACH_THREAD(thread) {
         lg_bin *bin = lg_bin_of(thread, cls);
         uint64_t top = lg_load_relaxed_64(&bin->deque.top);
         uint64_t bottom = lg_load_relaxed_64(&bin->deque.bottom);

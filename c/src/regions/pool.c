@@ -131,9 +131,7 @@ void lg_pools_count(enum lg_pool pool, uint64_t out_counts[LG_CLASS_COUNT])
 {
     for (unsigned c = 0; c < LG_CLASS_COUNT; c++)
         out_counts[c] = lg_load_relaxed_64(&lg_class_at(c)->pooled[pool]);
-    uint32_t threads = lg_threads_high();
-    for (uint32_t id = 0; id < threads; id++) {
-        lg_thread *thread = lg_thread_at(id);
+    LG_EACH_THREAD(thread) {
         for (uint32_t left = lg_thread_used(thread); left != 0;) {
             const lg_class *cls = lg_next_class(&left);
             out_counts[lg_class_index(cls)] += lg_load_relaxed_64(&lg_local_of(thread, cls)->pooled[pool]);

@@ -1,10 +1,10 @@
 #include "thread.h"
 
 #include "../base/atomic.h"
+#include "../base/barrier.h"
 #include "../base/die.h"
 #include "../base/metadata.h"
 #include "../base/os.h"
-#include "../base/process.h"
 #include "arena.h"
 #include "bitmap.h"
 #include "descriptor.h"
@@ -23,9 +23,6 @@ LG_THREAD_LOCAL lg_bin *lg_hot_bins = lg_no_bins;
 
 /* This thread has given its record back at its end, and must not take another: nobody would give that back. */
 static LG_THREAD_LOCAL bool ended;
-
-/* 1 once membarrier was refused although it had been granted: a sandbox that came later. */
-static lg_a32 barrier_refused;
 
 static pthread_key_t exit_key;
 static bool have_key; /* const after init */
@@ -159,16 +156,14 @@ static void forget_homes(lg_thread *thread)
 
 void lg_threads_forked(void)
 {
-    uint32_t count = lg_threads_high();
     /* From the beginning: what was in the middle of being claimed, given or announced is as good as lost. */
     memset(free_words, 0, sizeof(free_words));
-    for (uint32_t id = 0; id < count; id++) {
-        lg_thread *thread = lg_thread_at(id);
+    LG_EACH_THREAD(thread) {
         lg_store_relaxed_32(&thread->transit, 0);
         forget_homes(thread);
         if (thread != lg_self()) {
             end_pops(thread);
-            give_id(id);
+            give_id(lg_thread_id(thread));
         }
     }
 }
@@ -177,9 +172,7 @@ void lg_threads_abandon(void)
 {
     /* Another thread of the child than the one that was forked may be here, and that one goes on with its bins: they are
      * locked and full, so that it leaves for the slow paths, which find that its record is none. */
-    uint32_t count = lg_threads_high();
-    for (uint32_t id = 0; id < count; id++) {
-        lg_thread *thread = lg_thread_at(id);
+    LG_EACH_THREAD(thread) {
         LG_EACH_CLASS(cls) {
             lg_store_relaxed_64(&lg_bin_of(thread, cls)->deque.top, LG_TOP_LOCKED);
             lg_store_relaxed_64(&lg_bin_of(thread, cls)->deque.room, 0);
@@ -191,7 +184,7 @@ void lg_threads_abandon(void)
         memset(&cls->hot, 0, sizeof(cls->hot));
         memset(&cls->rare, 0, sizeof(cls->rare));
     }
-    lg_store_relaxed_32(&barrier_refused, 0);
+    lg_barrier_abandon();
     lg_hot_bins = lg_no_bins;
     if (have_key)
         (void)lg_os_key_set(exit_key, NULL);
@@ -222,9 +215,8 @@ void lg_threads_count(lg_class *cls, uint64_t *out_allocations, uint64_t *out_de
 {
     uint64_t taken = lg_load_relaxed_64(&cls->hot.allocations);
     uint64_t freed = lg_load_relaxed_64(&cls->hot.deallocations);
-    uint32_t count = lg_threads_high();
-    for (uint32_t id = 0; id < count; id++) {
-        const lg_hot_counters *hot = &lg_bin_of(lg_thread_at(id), cls)->hot;
+    LG_EACH_THREAD(thread) {
+        const lg_hot_counters *hot = &lg_bin_of(thread, cls)->hot;
         taken += lg_load_relaxed_64(&hot->allocations);
         freed += lg_load_relaxed_64(&hot->deallocations);
     }
@@ -241,91 +233,6 @@ uint64_t lg_threads_activity(void)
         sum += taken + freed;
     }
     return sum;
-}
-
-/* ---- barriers */
-
-void lg_barrier_init(void)
-{
-#if LG_TSAN
-    /* ThreadSanitizer's view of the program has no membarrier; give it fences, which it can check. */
-    bool works = false;
-#else
-    bool works = lg_os_membarrier_register() == 0;
-#endif
-    if (!works)
-        lg_hot_set(LG_HOT_FENCE, true);
-}
-
-/*
- * Owners don't fence then, and can't be told to: one that has read the flags may store and look at any later time. What
- * is left is the time that a store takes. Whoever calls this has stored something (a locked top, movers shut out) and
- * looks, after the barrier, for what the other side stored before that side looked. If the other side's look came
- * before our store, its own store, which comes before that look in its program, is at most a store buffer behind:
- * microseconds, and less where it is preempted in between, since that drains the buffer. If its look comes later, it
- * sees our store. So waiting for a thousand times as long is as good as a barrier, and only slow. (A. Morrison and
- * Y. Afek, "Temporally Bounding TSO for Fence-Free Asymmetric Synchronization", ASPLOS 2015, has the model.)
- */
-static LG_COLD void wait_in_place_of_barrier(void)
-{
-    lg_store_relaxed_32(&barrier_refused, 1);
-    lg_fence_seq_cst();
-    lg_os_wait_for_stores();
-    lg_fence_seq_cst();
-}
-
-void lg_heavy_barrier(void)
-{
-    if (lg_owners_fence())
-        lg_fence_seq_cst();
-    else if (lg_load_relaxed_32(&barrier_refused) != 0 || lg_os_membarrier() != 0)
-        wait_in_place_of_barrier();
-}
-
-uint64_t lg_thread_drain(lg_thread *victim, lg_class *cls, uint64_t most, lg_region **out_regions)
-{
-    uint64_t items[LG_LOOT];
-    LG_ASSERT(most <= LG_LOOT);
-    uint64_t n = lg_deque_steal(&lg_bin_of(victim, cls)->deque, lg_heavy_barrier, most, true, items);
-    for (uint64_t i = 0; i < n; i++)
-        out_regions[i] = lg_item_region(items[i]);
-    return n;
-}
-
-/* Victims whose tops are locked at the same time, so that one barrier serves for all. */
-#define VICTIMS 8
-
-uint64_t lg_threads_steal(const lg_thread *self, lg_class *cls, uint64_t most, uint64_t *out_items)
-{
-    LG_ASSERT(most <= LG_LOOT);
-    uint64_t got = 0;
-    /* With a barrier that takes a millisecond a theft is slower than new memory. What is cached still comes back by
-     * draining: before an allocation is refused, by purges and by the worker. */
-    uint32_t count = lg_load_relaxed_32(&barrier_refused) != 0 ? 0 : lg_threads_high();
-    for (uint32_t id = 0; got == 0 && id < count;) {
-        lg_deque *locked[VICTIMS];
-        uint64_t tops[VICTIMS];
-        bool all[VICTIMS];
-        unsigned victims = 0;
-        for (uint64_t hope = 0; id < count && victims < VICTIMS && hope < most; id++) {
-            lg_thread *thread = lg_thread_at(id);
-            lg_deque *deque = &lg_bin_of(thread, cls)->deque;
-            if (thread == self || !lg_deque_lock(deque, &tops[victims]))
-                continue;
-            locked[victims] = deque;
-            lg_thread_note_theft(thread, cls);
-            all[victims] = lg_thread_only_frees(thread, cls);
-            if (all[victims])
-                lg_store_relaxed_64(&deque->room, 0); /* its next free looks what is said of it, or the one after */
-            uint64_t there = lg_deque_count(deque);
-            hope += all[victims++] ? there : (there + 1) / 2;
-        }
-        if (victims != 0)
-            lg_heavy_barrier(); /* Partner: the fence in lg_deque_pop() */
-        for (unsigned i = 0; i < victims; i++)
-            got += lg_deque_take(locked[i], tops[i], most - got, all[i], out_items + got);
-    }
-    return got;
 }
 
 /* ---- capacity */

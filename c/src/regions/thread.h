@@ -149,54 +149,22 @@ LG_HIDDEN uint32_t lg_threads_high(void);
 LG_HIDDEN lg_thread *lg_thread_at(uint32_t id);
 LG_HIDDEN uint32_t lg_thread_id(const lg_thread *thread);
 
+LG_INLINE lg_thread *lg_thread_next(lg_thread *thread)
+{
+    return (lg_thread *)((char *)thread + LG_THREAD_BYTES);
+}
+
+/* All of these, in the order of their ids. */
+#define LG_EACH_THREAD(thread)                                                                               \
+    for (lg_thread *thread = lg_thread_at(0), *thread##_end = lg_thread_at(lg_threads_high());               \
+         thread != thread##_end; thread = lg_thread_next(thread))
+
 /* Whether all free records can be found, while no thread takes one or gives one back. For lg_verify(). */
 LG_HIDDEN bool lg_threads_sound(void);
-
-/* Regions that one theft takes at most. */
-#define LG_LOOT 64
-
-/* Takes all regions from the top of any thread's cache, but at most `most` of LG_LOOT. Returns how many. */
-LG_HIDDEN uint64_t lg_thread_drain(lg_thread *victim, lg_class *cls, uint64_t most, lg_region **out_regions);
-
-/* Takes regions of other threads' caches, at most `most` of LG_LOOT: half of each, all of one that only frees. `self`
- * may be NULL. Returns how many. */
-LG_HIDDEN uint64_t lg_threads_steal(const lg_thread *self, lg_class *cls, uint64_t most,
-                                    uint64_t *out_items);
-
-/* A thread that only frees never takes again what it caches: others have to steal it. After so many thefts in a row,
- * with frees and without an allocation in between, it passes its regions on when it has one more than so many: enough
- * for the way to the pool to be worth it. */
-#define LG_ONLY_FREES 4
-#define LG_ONLY_FREES_KEEPS 7
-LG_INLINE bool lg_thread_only_frees(lg_thread *thread, lg_class *cls)
-{
-    return lg_load_relaxed_64(&lg_local_of(thread, cls)->thefts.count) >= LG_ONLY_FREES;
-}
-
-/* By a thief. A guess: two of them at the same time may count for one. */
-LG_INLINE void lg_thread_note_theft(lg_thread *thread, lg_class *cls)
-{
-    const lg_hot_counters *hot = &lg_bin_of(thread, cls)->hot;
-    lg_thefts *thefts = &lg_local_of(thread, cls)->thefts;
-    uint64_t taken = lg_load_relaxed_64(&hot->allocations);
-    uint64_t freed = lg_load_relaxed_64(&hot->deallocations);
-    if (lg_load_relaxed_64(&thefts->taken) != taken)
-        lg_store_relaxed_64(&thefts->count, 0);
-    else if (lg_load_relaxed_64(&thefts->freed) != freed)
-        lg_store_relaxed_64(&thefts->count, lg_load_relaxed_64(&thefts->count) + 1);
-    lg_store_relaxed_64(&thefts->taken, taken);
-    lg_store_relaxed_64(&thefts->freed, freed);
-}
 
 /* Allocations and deallocations of all threads so far, of one class, and of all together. */
 LG_HIDDEN void lg_threads_count(lg_class *cls, uint64_t *out_allocations, uint64_t *out_deallocations);
 LG_HIDDEN uint64_t lg_threads_activity(void);
-
-/* The barrier of the rare side of an asymmetric pair: membarrier, or a fence where there is none, or a wait where the
- * system takes it away later. */
-LG_HIDDEN void lg_heavy_barrier(void);
-/* Asks the system for membarrier, once, at init. */
-LG_HIDDEN void lg_barrier_init(void);
 
 /* Changes how many regions of each class a thread's cache may hold, now and in future. */
 LG_HIDDEN void lg_threads_set_capacity(uint64_t local_buffer_bytes);

@@ -1,6 +1,7 @@
 #include "transit.h"
 
 #include "../base/atomic.h"
+#include "../base/barrier.h"
 #include "../base/os.h"
 
 lg_lock lg_room_lock = LG_LOCK_INIT(LG_RANK_ROOM);
@@ -27,9 +28,8 @@ void lg_transit_shut(void)
     /* A mover that doesn't see that has stored its word before this barrier, so it is seen below. */
     lg_heavy_barrier();
     unsigned round = 0;
-    uint32_t count = lg_threads_high();
-    for (uint32_t id = 0; id < count; id++)
-        while (lg_load_acquire_32(&lg_thread_at(id)->transit) % 2 != 0)
+    LG_EACH_THREAD(thread)
+        while (lg_load_acquire_32(&thread->transit) % 2 != 0)
             lg_os_pause(round++);
     while (lg_load_seq_cst_32(&lg_movers_without_record) != 0)
         lg_os_pause(round++);

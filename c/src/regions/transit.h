@@ -14,9 +14,9 @@
 #define LG_TRANSIT_H
 
 #include "../base/atomic.h"
+#include "../base/barrier.h"
 #include "../base/die.h"
 #include "../base/lock.h"
-#include "../base/process.h"
 #include "thread.h"
 
 extern LG_HIDDEN lg_a32 lg_movers_shut; /* 1 while they are shut out */
