@@ -23,6 +23,7 @@
 #include "base/options.h"
 #include "base/os.h"
 #include "base/process.h"
+#include "chunks/arena_file.h"
 #include "chunks/backing.h"
 #include "chunks/chunk.h"
 #include "chunks/release.h"

@@ -517,18 +517,18 @@ static void usage_of_all_files(void **state)
 {
     lg_class *c = unit_class(MIB);
     uint64_t files, size, allocated;
-    assert_int_equal(lg_backing_usage(c, &files, &size, &allocated), 0);
+    assert_int_equal(lg_arena_files_usage(c, &files, &size, &allocated), 0);
     assert_int_equal(files, 0);
     lgalloc_handle first = test_take(MIB);
     char *other = test_dir_make();
     test_use_directory(other, false);
     lg_area area;
     assert_int_equal(unit_map_area(c, &area), 0);
-    assert_int_equal(lg_backing_usage(c, &files, &size, &allocated), 0);
+    assert_int_equal(lg_arena_files_usage(c, &files, &size, &allocated), 0);
     assert_int_equal(files, 2);
     assert_int_equal(size, 32 * MIB + area.len);
     unit_fault_arm(UNIT_CALL(FSTAT), 1, 1, EIO);
-    assert_int_equal(lg_backing_usage(c, &files, &size, &allocated), EIO);
+    assert_int_equal(lg_arena_files_usage(c, &files, &size, &allocated), EIO);
     unit_fault_off();
     lgalloc_deallocate(first);
     (void)lgalloc_purge();

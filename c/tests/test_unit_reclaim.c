@@ -132,7 +132,7 @@ static void leaves_nothing_in_memory(void **state)
     assert_int_equal(after.clear_eager_total, before.clear_eager_total);
     if (test_backing(state) == LGALLOC_BACKING_FILE) {
         uint64_t files, size, allocated;
-        assert_int_equal(lg_backing_usage(c, &files, &size, &allocated), 0);
+        assert_int_equal(lg_arena_files_usage(c, &files, &size, &allocated), 0);
         assert_int_equal(allocated, 0);
     } else {
         unit_assert_sound(true);

@@ -32,6 +32,7 @@
 #include "../base/options.h"
 #include "../base/os.h"
 #include "../base/process.h"
+#include "../chunks/arena_file.h"
 #include "../chunks/backing.h"
 #include "../chunks/chunk.h"
 #include "../chunks/release.h"
@@ -147,7 +148,7 @@ static void go_on(void)
         drain(cls);
         charge += lg_chunks_forked(cls, counted_in_use(cls));
     }
-    lg_backing_forked();
+    lg_arena_files_forked();
     lg_charge_reset(charge);
     lg_threads_forked();
     lg_hot_refresh();

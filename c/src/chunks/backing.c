@@ -7,9 +7,7 @@
 #include "../base/options.h"
 #include "../base/os.h"
 #include "../regions/arena.h"
-#include "../regions/class.h"
-
-#include <limits.h>
+#include "arena_file.h"
 
 /* Clearing takes one system call per this many bytes. With files the kernel holds the file's lock meanwhile, and
  * faults in the same file wait for it: on ext4 (Linux 6.18) 99.9 percent of another thread's faults took at most 2 to
@@ -30,6 +28,15 @@ static bool advise_counted(enum lg_system_call advice, void *addr, size_t len)
     return false;
 }
 
+bool lg_backing_file(uint64_t chunk, lg_file *out)
+{
+    uint32_t word = lg_chunk_word(chunk);
+    if (lg_chunk_kind(word) != LG_AREA_FILE)
+        return false;
+    *out = lg_arena_files[lg_chunk_file_number(word)].file;
+    return true;
+}
+
 enum lg_area_kind lg_backing_configured(void)
 {
     return LG_OPTION(backing) == LGALLOC_BACKING_FILE ? LG_AREA_FILE : LG_AREA_ANONYMOUS;
@@ -40,120 +47,6 @@ static void advise_dump(void *addr, size_t len, bool included)
 {
     if (lg_os_core_dump(addr, len, included) != 0)
         lg_add_relaxed_64(&lg_advise_failures, 1);
-}
-
-/* ---- the files; all of this under the arena's lock, but for what a word that names a file keeps in place */
-
-/* Of all directories together. Whoever changes the directory that often while regions in all are in use is told that
- * there are too many files. */
-#ifndef LG_EXPLORE
-#define FILES_MAX 256
-#else
-#define FILES_MAX 8
-#endif
-
-typedef struct arena_file {
-    lg_file file;
-    uint32_t path;   /* the number of its directory's name */
-    uint32_t which;  /* of the directory's files */
-    uint64_t chunks; /* that it backs; 0: this record is free */
-    uint64_t end;    /* its size */
-} arena_file;
-
-static arena_file files[FILES_MAX];
-
-static uint32_t which_file(uint64_t chunk)
-{
-    return (uint32_t)(chunk >> (LG_FILE_STEP_LOG2 - LG_CHUNK_LOG2)) % LG_FILES_PER_DIRECTORY;
-}
-
-/* One in the configured directory. The caller maps it, or lets it go by forget_unused(). Returns 0 or an errno. */
-static int open_file(uint32_t which, uint32_t *out_number)
-{
-    char path[PATH_MAX];
-    uint32_t name = lg_config_path(path);
-    if (name == 0)
-        return ENOENT;
-    uint32_t unused = FILES_MAX;
-    for (uint32_t i = 0; i < FILES_MAX; i++) {
-        if (files[i].chunks == 0)
-            unused = unused < i ? unused : i;
-        else if (files[i].path == name && files[i].which == which && lg_file_check(&files[i].file) == 0) {
-            *out_number = i;
-            return 0;
-        }
-    }
-    if (unused == FILES_MAX)
-        return ENFILE;
-    arena_file file = {.path = name, .which = which};
-    int error = lg_file_open(path, &file.file);
-    if (error == 0) {
-        files[unused] = file;
-        *out_number = unused;
-    }
-    return error;
-}
-
-/* A file that backs nothing is closed, which gives back all that it held. */
-static void forget_unused(uint32_t number)
-{
-    if (files[number].chunks == 0)
-        lg_file_close(&files[number].file);
-}
-
-static bool is_in_file(uint64_t chunk, uint32_t number)
-{
-    uint32_t word = lg_chunk_word(chunk);
-    return lg_chunk_kind(word) == LG_AREA_FILE && lg_chunk_file_number(word) == number;
-}
-
-/* After chunks up to `end` were taken from it: it shrinks to its last one. */
-static void trim_file(uint32_t number, uint64_t end)
-{
-    arena_file *file = &files[number];
-    if (file->chunks == 0) {
-        forget_unused(number);
-        return;
-    }
-    if (end << LG_CHUNK_LOG2 != file->end)
-        return;
-    while (end > 0 && !is_in_file(end - 1, number))
-        end--;
-    if (lg_file_truncate(&file->file, end << LG_CHUNK_LOG2) == 0)
-        file->end = end << LG_CHUNK_LOG2;
-}
-
-bool lg_backing_file(uint64_t chunk, lg_file *out)
-{
-    uint32_t word = lg_chunk_word(chunk);
-    if (lg_chunk_kind(word) != LG_AREA_FILE)
-        return false;
-    *out = files[lg_chunk_file_number(word)].file;
-    return true;
-}
-
-/* ---- pieces: chunks of a range that are in one file, or in none */
-
-typedef struct piece {
-    uint64_t first, count;
-    enum lg_area_kind kind;
-    uint32_t file;
-} piece;
-
-/* The first piece of a range that isn't empty; takes it off the range. */
-static piece split(uint64_t *first, uint64_t *count)
-{
-    uint32_t word = lg_chunk_word(*first);
-    piece p = {*first, 1, lg_chunk_kind(word), lg_chunk_file_number(word)};
-    while (p.count < *count) {
-        uint32_t next = lg_chunk_word(p.first + p.count);
-        if (lg_chunk_kind(next) != p.kind || lg_chunk_file_number(next) != p.file)
-            break;
-        p.count++;
-    }
-    *first += p.count;
-    *count -= p.count;
-    return p;
 }
 
 /* ---- mapping */
@@ -218,10 +111,10 @@ static void advise_new(uint64_t first, uint64_t count, bool huge)
 static int map_file(uint64_t first, uint64_t count, bool huge)
 {
     uint32_t number = 0;
-    int error = open_file(which_file(first), &number);
+    int error = lg_arena_file_open(first, &number);
     if (error != 0)
         return error;
-    arena_file *file = &files[number];
+    lg_arena_file *file = &lg_arena_files[number];
     uint64_t start = first << LG_CHUNK_LOG2, len = count << LG_CHUNK_LOG2;
     char *addr = lg_arena_address(start);
     if (start + len > file->end)
@@ -231,7 +124,7 @@ static int map_file(uint64_t first, uint64_t count, bool huge)
     if (error != 0) {
         if (start + len > file->end && file->chunks != 0)
             (void)lg_file_truncate(&file->file, file->end);
-        forget_unused(number);
+        lg_arena_file_forget(number);
         return error;
     }
     file->end = lg_max(file->end, start + len);
@@ -291,12 +184,12 @@ int lg_backing_map(uint64_t first, uint64_t count, enum lg_area_kind kind, bool 
 /* ---- giving back */
 
 /* Gives back what a free piece holds. *out_cut: the file now ends before it. */
-static bool empty_out(piece p, bool *out_cut)
+static bool empty_out(lg_piece p, bool *out_cut)
 {
     *out_cut = false;
     if (p.kind != LG_AREA_FILE)
         return true; /* unmapping is enough */
-    arena_file *file = &files[p.file];
+    lg_arena_file *file = &lg_arena_files[p.file];
     uint64_t start = p.first << LG_CHUNK_LOG2, len = p.count << LG_CHUNK_LOG2;
     int error = lg_file_punch(&file->file, start, len);
     if (error == EBADF) /* the mapping is still there */
@@ -311,7 +204,7 @@ static bool empty_out(piece p, bool *out_cut)
     return *out_cut;
 }
 
-static bool unmap_piece(piece p, bool dirty)
+static bool unmap_piece(lg_piece p, bool dirty)
 {
     uint64_t start = p.first << LG_CHUNK_LOG2, len = p.count << LG_CHUNK_LOG2;
     bool cut = false, gone = false;
@@ -320,16 +213,16 @@ static bool unmap_piece(piece p, bool dirty)
     bool unmapped = lg_os_unmap(lg_arena_address(start), len) == 0;
     if (!unmapped && cut) {
         /* Without its part of the file it can neither be unmapped nor used: its addresses go with it. */
-        gone = lg_file_truncate(&files[p.file].file, start + len) != 0;
+        gone = lg_file_truncate(&lg_arena_files[p.file].file, start + len) != 0;
         if (!gone)
-            files[p.file].end = start + len;
+            lg_arena_files[p.file].end = start + len;
     }
     if (!unmapped && !gone)
         return false;
     lg_chunks_set_backing(p.first, p.count, gone ? LG_AREA_LOST : LG_AREA_NONE, 0);
     if (p.kind == LG_AREA_FILE) {
-        files[p.file].chunks -= p.count;
-        trim_file(p.file, p.first + p.count);
+        lg_arena_files[p.file].chunks -= p.count;
+        lg_arena_file_trim(p.file, p.first + p.count);
     }
     return true;
 }
@@ -339,7 +232,7 @@ uint64_t lg_backing_unmap(uint64_t first, uint64_t count, bool dirty)
     LG_ASSERT(lg_lock_held(LG_RANK_ARENA));
     uint64_t done = 0;
     while (count != 0) {
-        piece p = split(&first, &count);
+        lg_piece p = lg_piece_split(&first, &count);
         if (!unmap_piece(p, dirty))
             break;
         done += p.count;
@@ -349,7 +242,7 @@ uint64_t lg_backing_unmap(uint64_t first, uint64_t count, bool dirty)
 
 bool lg_backing_is_one(uint64_t first, uint64_t count)
 {
-    (void)split(&first, &count);
+    (void)lg_piece_split(&first, &count);
     return count == 0;
 }
 
@@ -360,8 +253,8 @@ static int punch(uint64_t offset, uint64_t len)
     uint64_t count = ((offset + len - 1) >> LG_CHUNK_LOG2) + 1 - first;
     int error = 0;
     while (count != 0 && error == 0) {
-        piece p = split(&first, &count);
-        lg_file file = files[p.file].file;
+        lg_piece p = lg_piece_split(&first, &count);
+        lg_file file = lg_arena_files[p.file].file;
         uint64_t from = lg_max(offset, p.first << LG_CHUNK_LOG2);
         uint64_t end = lg_min(offset + len, (p.first + p.count) << LG_CHUNK_LOG2);
         error = lg_file_punch(&file, from, end - from) == 0 ? 0 : EINVAL;
@@ -403,7 +296,7 @@ void lg_backing_set_core_dump(bool included)
     lg_lock_acquire(&lg_arena_lock);
     uint64_t first = 0, count = lg_chunks_high();
     while (count != 0) {
-        piece p = split(&first, &count);
+        lg_piece p = lg_piece_split(&first, &count);
         if (p.kind == LG_AREA_FILE || p.kind == LG_AREA_ANONYMOUS)
             advise_dump(lg_arena_address(p.first << LG_CHUNK_LOG2), p.count << LG_CHUNK_LOG2, included);
     }
@@ -424,21 +317,12 @@ bool lg_backing_close_hole(uint64_t first, uint64_t count)
     return closed;
 }
 
-void lg_backing_forked(void)
-{
-    for (uint32_t i = 0; i < FILES_MAX; i++) {
-        if (files[i].chunks != 0)
-            lg_file_close(&files[i].file);
-        files[i].chunks = 0;
-    }
-}
-
 void lg_backing_abandon(void)
 {
     for (uint64_t chunk = 0; chunk < lg_chunks_high(); chunk++)
         if (lg_chunk_kind(lg_chunk_word(chunk)) == LG_AREA_FILE)
             (void)lg_backing_close_hole(chunk, 1);
-    memset(files, 0, sizeof(files));
+    memset(lg_arena_files, 0, sizeof(lg_arena_files));
 }
 
 /* ---- disk blocks */
@@ -462,66 +346,11 @@ int lg_backing_reserve_blocks(uint64_t offset, uint64_t len)
     uint64_t count = ((offset + len - 1) >> LG_CHUNK_LOG2) + 1 - first;
     int error = 0;
     while (count != 0 && error == 0) {
-        piece p = split(&first, &count);
-        lg_file file = files[p.file].file;
+        lg_piece p = lg_piece_split(&first, &count);
+        lg_file file = lg_arena_files[p.file].file;
         uint64_t from = lg_max(offset, p.first << LG_CHUNK_LOG2);
         uint64_t end = lg_min(offset + len, (p.first + p.count) << LG_CHUNK_LOG2);
         error = reserve_in_file(&file, from, end - from);
     }
-    return error;
-}
-
-/* ---- figures */
-
-/* A class's chunks in one file. */
-static int usage_in(const lg_class *cls, uint32_t number, uint64_t *out_size, uint64_t *out_allocated)
-{
-    uint64_t chunks = 0, data = 0;
-    int error = 0;
-    bool sums = true; /* the file system says where data is */
-    for (uint64_t chunk = 0; chunk < lg_chunks_high(); chunk++)
-        chunks += is_in_file(chunk, number) && lg_chunk_class(lg_chunk_word(chunk)) == cls;
-    *out_size = chunks << LG_CHUNK_LOG2;
-    *out_allocated = 0;
-    if (chunks == 0)
-        return 0;
-    uint64_t size, allocated;
-    error = lg_file_usage(&files[number].file, &size, &allocated);
-    if (error == EBADF)
-        *out_size = 0; /* the program closed it: nobody can ask any more */
-    if (error != 0)
-        return error == EBADF ? 0 : error;
-    if (chunks == files[number].chunks) {
-        *out_allocated = allocated;
-        return 0;
-    }
-    for (uint64_t chunk = 0; chunk < lg_chunks_high() && sums; chunk++) {
-        uint64_t bytes = 0;
-        if (!is_in_file(chunk, number) || lg_chunk_class(lg_chunk_word(chunk)) != cls)
-            continue;
-        sums = lg_file_data(&files[number].file, chunk << LG_CHUNK_LOG2, LG_CHUNK, &bytes) == 0;
-        data += bytes;
-    }
-    /* Otherwise by the share of its chunks. */
-    *out_allocated = sums ? lg_min(data, allocated) : allocated / files[number].chunks * chunks;
-    return 0;
-}
-
-int lg_backing_usage(const lg_class *cls, uint64_t *out_files, uint64_t *out_size, uint64_t *out_allocated)
-{
-    *out_files = *out_size = *out_allocated = 0;
-    if (lg_area_count(cls) == 0)
-        return 0;
-    int error = 0;
-    lg_lock_acquire(&lg_arena_lock);
-    for (uint32_t i = 0; i < FILES_MAX && error == 0; i++) {
-        uint64_t size = 0, allocated = 0;
-        if (files[i].chunks != 0)
-            error = usage_in(cls, i, &size, &allocated);
-        *out_files += size != 0;
-        *out_size += size;
-        *out_allocated += allocated;
-    }
-    lg_lock_release(&lg_arena_lock);
     return error;
 }

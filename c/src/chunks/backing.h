@@ -1,10 +1,5 @@
 /*
- * What is behind chunks: files without a name, a few for each directory, or anonymous memory.
- *
- * The gibibyte of an address says which of the directory's files it is in, so that threads which touch different memory
- * for the first time rarely meet in one file; and the offset in the file is that in the arena, so that neighbouring chunks
- * merge into one mapping of the kernel, and a part of a file needs no bookkeeping. Files are sparse: offsets cost
- * nothing.
+ * What is behind chunks: files (arena_file.h) or anonymous memory.
  *
  * A region may lie in several files, but all of it is of one kind.
  */
@@ -14,12 +9,7 @@
 #include "../base/atomic.h"
 #include "../base/file.h"
 #include "../regions/arena.h"
-#include "../regions/class.h"
 #include "chunk.h"
-
-/* Files of a directory, and the bytes that are in one before it is the next one's turn. */
-#define LG_FILES_PER_DIRECTORY 4
-#define LG_FILE_STEP_LOG2 30
 
 /* The kind of new mappings. */
 LG_HIDDEN enum lg_area_kind lg_backing_configured(void);
@@ -63,15 +53,9 @@ LG_HIDDEN bool lg_backing_file(uint64_t chunk, lg_file *out);
 /* Child of a fork: keeps others' memory out of the addresses of chunks on files, whose pages aren't in this process, or must
  * not stay: what is touched there is a fault. False: they can't be kept free. */
 LG_HIDDEN bool lg_backing_close_hole(uint64_t first_chunk, uint64_t count);
-/* After that: the parent's files are closed. */
-LG_HIDDEN void lg_backing_forked(void);
 /* In a child that starts over, before lg_chunks_abandon(): what was on files becomes inaccessible, as far as the table, which
  * nobody may have kept in order, tells. The files are the parent's, and stay open. */
 LG_HIDDEN void lg_backing_abandon(void);
-
-/* What a class's chunks take in files: how many files, the bytes of the chunks, and of the disk blocks behind them. Takes the
- * arena's lock. Returns 0 or an errno. */
-LG_HIDDEN int lg_backing_usage(const lg_class *cls, uint64_t *out_files, uint64_t *out_size, uint64_t *out_allocated);
 
 /* Failures that are counted but change nothing. */
 extern LG_HIDDEN lg_a64 lg_advise_failures;

@@ -6,6 +6,7 @@
 #include "../base/options.h"
 #include "../base/os.h"
 #include "../base/process.h"
+#include "../chunks/arena_file.h"
 #include "../chunks/backing.h"
 #include "../chunks/chunk.h"
 #include "../flow/evict.h"
@@ -135,7 +136,7 @@ LG_API lgalloc_status lgalloc_stats_files(lgalloc_file_stats *out_stats, size_t 
     size_t count = 0;
     LG_EACH_CLASS(cls) {
         uint64_t files, size, allocated;
-        int error = lg_backing_usage(cls, &files, &size, &allocated);
+        int error = lg_arena_files_usage(cls, &files, &size, &allocated);
         if (error != 0)
             return lg_io_error(error);
         if (files == 0)
