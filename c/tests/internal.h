@@ -87,7 +87,8 @@ static struct {
     atomic_ulong hits[LG_SYS_COUNT]; /* calls that were made to fail */
 } unit_fault;
 
-#define UNIT_CALL(name) ((uint64_t)1 << LG_SYS_##name)
+#define UNIT_CALL_BIT(call) ((uint64_t)1 << (call))
+#define UNIT_CALL(name) UNIT_CALL_BIT(LG_SYS_##name)
 #define UNIT_ALL_CALLS (((uint64_t)1 << LG_SYS_COUNT) - 1)
 _Static_assert(LG_SYS_COUNT < 64, "a bit for each call");
 #define UNIT_FOREVER (LONG_MAX / 2)

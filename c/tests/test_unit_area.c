@@ -549,9 +549,9 @@ static void nothing_is_left_of_a_failure(void **state)
     for (unsigned areas = 0; areas < 2; areas++) {
         for (size_t i = 0; i < TEST_COUNT(steps); i++) {
             lg_area area;
-            unit_fault_arm(1u << steps[i], 0, UNIT_FOREVER, ENFILE);
+            unit_fault_arm(UNIT_CALL_BIT(steps[i]), 0, UNIT_FOREVER, ENFILE);
             int error = unit_map_area(c, NULL);
-            unsigned long hits = unit_fault_hits(1u << steps[i]);
+            unsigned long hits = unit_fault_hits(UNIT_CALL_BIT(steps[i]));
             unit_fault_off();
             if (hits == 0) {
                 assert_int_equal(error, 0);

@@ -183,7 +183,7 @@ static void patient_after_failures(void **state)
     /* Tries at rounds 0, 2, 6, 14, ...: the waits are 1, 3, 7, ... up to 1023. */
     uint64_t next = 0, wait = 1, tries = 0;
     for (uint64_t round = 0; round < 6000; round++) {
-        unit_fault_arm((uint64_t)1 << call, 0, UNIT_FOREVER, EIO);
+        unit_fault_arm(UNIT_CALL_BIT(call), 0, UNIT_FOREVER, EIO);
         assert_int_equal(lg_reclaim_dirty(lg_self(), c, UINT64_MAX, UINT64_MAX, true), 0);
         assert_int_equal(unit_fault_seen(call), round == next);
         if (round == next) {
@@ -198,12 +198,12 @@ static void patient_after_failures(void **state)
     unit_assert_sound(false);
 
     /* Whoever needs the memory doesn't wait. */
-    unit_fault_arm((uint64_t)1 << call, 0, 1, EIO);
+    unit_fault_arm(UNIT_CALL_BIT(call), 0, 1, EIO);
     assert_int_equal(reclaim(c, UINT64_MAX, UINT64_MAX), 0);
-    assert_int_equal(unit_fault_hits((uint64_t)1 << call), 1);
+    assert_int_equal(unit_fault_hits(UNIT_CALL_BIT(call)), 1);
     assert_int_equal(reclaim(c, 4, UINT64_MAX), 4 * MIB);
     /* After a success it is as if nothing had been. */
-    unit_fault_arm((uint64_t)1 << call, 0, UNIT_FOREVER, EIO);
+    unit_fault_arm(UNIT_CALL_BIT(call), 0, UNIT_FOREVER, EIO);
     assert_int_equal(lg_reclaim_dirty(lg_self(), c, UINT64_MAX, UINT64_MAX, true), 0);
     assert_int_equal(unit_fault_seen(call), 1);
     assert_int_equal(lg_reclaim_dirty(lg_self(), c, UINT64_MAX, UINT64_MAX, true), 0);
@@ -218,7 +218,7 @@ static void one_failure_is_enough(void **state)
     lg_class *c = unit_class(64 * KIB);
     unit_make_dirty(500, 64 * KIB); /* eight words of one area */
     assert_int_equal(lg_area_count(c), 1);
-    unit_fault_arm(1u << clearing(state), 0, UNIT_FOREVER, EOPNOTSUPP);
+    unit_fault_arm(UNIT_CALL_BIT(clearing(state)), 0, UNIT_FOREVER, EOPNOTSUPP);
     assert_int_equal(reclaim(c, UINT64_MAX, UINT64_MAX), 0);
     assert_int_equal(unit_fault_seen(clearing(state)), 1);
     assert_int_equal(unit_dirty(c), 500);
@@ -391,7 +391,7 @@ static void no_room_where_clearing_fails(void **state)
     unit_make_dirty(4, MIB);
     uint64_t charged = lg_charged();
     test_set_limit(charged);
-    unit_fault_arm(1u << clearing(state), 0, UNIT_FOREVER, EIO);
+    unit_fault_arm(UNIT_CALL_BIT(clearing(state)), 0, UNIT_FOREVER, EIO);
     assert_false(lg_reclaim_room(lg_self(), MIB));
     unit_fault_off();
     assert_int_equal(lg_charged(), charged);

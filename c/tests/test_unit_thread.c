@@ -194,11 +194,11 @@ static void a_record_is_refused(void *arg)
     unit_require_sound(false);
     static const enum lg_system_call calls[] = {LG_SYS_COMMIT, LG_SYS_KEY_SET};
     for (size_t i = 0; i < TEST_COUNT(calls); i++) {
-        unit_fault_arm((uint64_t)1 << calls[i], 0, UNIT_FOREVER, ENOMEM);
+        unit_fault_arm(UNIT_CALL_BIT(calls[i]), 0, UNIT_FOREVER, ENOMEM);
         pthread_t thread;
         test_spawn(&thread, thread_without_a_record, NULL);
         test_join(thread);
-        TEST_REQUIRE(unit_fault_hits((uint64_t)1 << calls[i]) != 0);
+        TEST_REQUIRE(unit_fault_hits(UNIT_CALL_BIT(calls[i])) != 0);
         unit_fault_off();
         unit_require_sound(false);
     }
