@@ -1,11 +1,17 @@
-/* One step of the model: which call comes next. */
+/* From begin to end: which call comes next. */
 #include "model.h"
 
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/os.h"
 #include "flow/worker.h"
+#include "observe/verify.h"
 
-const char *model_directory;
+#include "regions.h"
+#include "slots.h"
 
 /* What no argument may break. */
 static void null_arguments(void)
@@ -106,4 +112,81 @@ void model_step(model *m, input *in)
             model_check_words(&m->slots[i]);
     }
     model_check(m);
+}
+
+/* ---- begin and end */
+
+static unsigned reservations;
+
+/* The first reservations are refused, so that the arena gets small: verifying is quick, and classes run out. */
+static int refuse_large_reservations(enum lg_system_call call)
+{
+    return call == LG_SYS_RESERVE && reservations++ < 8 ? ENOMEM : 0;
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc;
+    (void)argv;
+    static char directory[256];
+    const char *given = getenv("LGALLOC_TEST_DIR");
+    if (given == NULL)
+        given = getenv("TMPDIR");
+    if (given == NULL)
+        given = P_tmpdir;
+    FUZZ_CHECK(strlen(given) < sizeof(directory));
+    strcpy(directory, given);
+    model_directory = directory;
+
+    lg_os_fault = refuse_large_reservations;
+    model m;
+    memset(&m, 0, sizeof(m));
+    model_set_defaults(&m);
+    lgalloc_handle handle;
+    FUZZ_CHECK(lgalloc_allocate(64 * KIB, 1, 1, NULL, NULL, &handle) == LGALLOC_STATUS_OK);
+    lgalloc_deallocate(handle);
+    lgalloc_thread_flush();
+    (void)lgalloc_purge();
+    lg_os_fault = NULL;
+    return 0;
+}
+
+void model_begin(model *m, bool lenient)
+{
+    memset(m, 0, sizeof(*m));
+    m->lenient = lenient;
+    model_set_defaults(m);
+    (void)lgalloc_stats(m->last, LGALLOC_SIZE_CLASS_COUNT);
+    lgalloc_global_stats global;
+    lgalloc_stats_global(&global);
+    m->heap_fallbacks = global.heap_fallbacks;
+}
+
+void model_end(model *m)
+{
+    m->lenient = false;
+    for (unsigned i = 0; i < MODEL_SLOTS; i++) {
+        if (m->slots[i].kind == SLOT_HANDLE)
+            model_free(m, &m->slots[i]);
+        else if (m->slots[i].kind == SLOT_REGION)
+            model_region_drop(m, &m->slots[i]);
+    }
+    model_set_defaults(m);
+    model_check(m);
+    /* Makes clean what is in no cache; then no clean page may be in memory. Files are left out: reading next to
+     * a clean region brings pages of it into the page cache. */
+    lg_worker_tick(NULL);
+    size_t files = 0;
+    FUZZ_CHECK(lgalloc_stats_files(NULL, 0, &files) == LGALLOC_STATUS_OK);
+    unsigned c;
+    lgalloc_global_stats global;
+    lgalloc_stats_global(&global);
+    const char *wrong = lg_verify(files == 0 && global.area_bytes <= 256 * MIB, &c);
+    if (wrong != NULL)
+        fuzz_fail(__FILE__, __LINE__, "lg_verify()", wrong);
+    lgalloc_thread_flush();
+    (void)lgalloc_purge();
+    model_check(m);
+    for (c = 0; c < LGALLOC_SIZE_CLASS_COUNT; c++)
+        FUZZ_CHECK(m->last[c].areas == 0 && m->last[c].area_total_bytes == 0);
 }

@@ -2,7 +2,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "model.h"
+#include "regions.h"
+#include "slots.h"
 
 #define BIT(status) (1u << (status))
 #define LARGEST_HEAP (1 * MIB)

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "model.h"
+#include "slots.h"
 
 #define BIT(status) (1u << (status))
 

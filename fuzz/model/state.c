@@ -1,15 +1,16 @@
 /* The model's view of configuration, statistics and invariants; what a call may answer. */
-#include <errno.h>
+#include "state.h"
+
+#include <stdio.h>
 #include <string.h>
 
-#include "model.h"
-#include "base/os.h"
-#include "regions/arena.h"
 #include "observe/verify.h"
-#include "flow/worker.h"
+#include "regions/arena.h"
 
 #define BIT(status) (1u << (status))
 #define CLASSES LGALLOC_SIZE_CLASS_COUNT
+
+const char *model_directory;
 
 static unsigned class_of(size_t bytes)
 {
@@ -179,7 +180,7 @@ void model_apply(model *m, lgalloc_config *config)
     m->charge_bound = charge > m->limit ? charge : m->limit;
 }
 
-static void set_defaults(model *m)
+void model_set_defaults(model *m)
 {
     lgalloc_config *config = lgalloc_config_new();
     FUZZ_CHECK(config != NULL);
@@ -281,81 +282,4 @@ void model_statistics(model *m, input *in)
     FUZZ_CHECK(status == LGALLOC_STATUS_OK || (m->lenient && status == LGALLOC_STATUS_IO));
     FUZZ_CHECK(lgalloc_stats_maps(NULL, 1, &again) == LGALLOC_STATUS_INVALID_ARGUMENT);
     FUZZ_CHECK(lgalloc_stats_maps(maps, 1, NULL) == LGALLOC_STATUS_INVALID_ARGUMENT);
-}
-
-/* ---- begin and end */
-
-static unsigned reservations;
-
-/* The first reservations are refused, so that the arena gets small: verifying is quick, and classes run out. */
-static int refuse_large_reservations(enum lg_system_call call)
-{
-    return call == LG_SYS_RESERVE && reservations++ < 8 ? ENOMEM : 0;
-}
-
-int LLVMFuzzerInitialize(int *argc, char ***argv)
-{
-    (void)argc;
-    (void)argv;
-    static char directory[256];
-    const char *given = getenv("LGALLOC_TEST_DIR");
-    if (given == NULL)
-        given = getenv("TMPDIR");
-    if (given == NULL)
-        given = P_tmpdir;
-    FUZZ_CHECK(strlen(given) < sizeof(directory));
-    strcpy(directory, given);
-    model_directory = directory;
-
-    lg_os_fault = refuse_large_reservations;
-    model m;
-    memset(&m, 0, sizeof(m));
-    set_defaults(&m);
-    lgalloc_handle handle;
-    FUZZ_CHECK(lgalloc_allocate(64 * KIB, 1, 1, NULL, NULL, &handle) == LGALLOC_STATUS_OK);
-    lgalloc_deallocate(handle);
-    lgalloc_thread_flush();
-    (void)lgalloc_purge();
-    lg_os_fault = NULL;
-    return 0;
-}
-
-void model_begin(model *m, bool lenient)
-{
-    memset(m, 0, sizeof(*m));
-    m->lenient = lenient;
-    set_defaults(m);
-    (void)lgalloc_stats(m->last, CLASSES);
-    lgalloc_global_stats global;
-    lgalloc_stats_global(&global);
-    m->heap_fallbacks = global.heap_fallbacks;
-}
-
-void model_end(model *m)
-{
-    m->lenient = false;
-    for (unsigned i = 0; i < MODEL_SLOTS; i++) {
-        if (m->slots[i].kind == SLOT_HANDLE)
-            model_free(m, &m->slots[i]);
-        else if (m->slots[i].kind == SLOT_REGION)
-            model_region_drop(m, &m->slots[i]);
-    }
-    set_defaults(m);
-    model_check(m);
-    /* Makes clean what is in no cache; then no clean page may be in memory. Files are left out: reading next to
-     * a clean region brings pages of it into the page cache. */
-    lg_worker_tick(NULL);
-    size_t files = 0;
-    FUZZ_CHECK(lgalloc_stats_files(NULL, 0, &files) == LGALLOC_STATUS_OK);
-    unsigned c;
-    lgalloc_global_stats global;
-    lgalloc_stats_global(&global);
-    const char *wrong = lg_verify(files == 0 && global.area_bytes <= 256 * MIB, &c);
-    if (wrong != NULL)
-        fuzz_fail(__FILE__, __LINE__, "lg_verify()", wrong);
-    lgalloc_thread_flush();
-    (void)lgalloc_purge();
-    model_check(m);
-    for (c = 0; c < CLASSES; c++)
-        FUZZ_CHECK(m->last[c].areas == 0 && m->last[c].area_total_bytes == 0);
 }
