@@ -1,7 +1,12 @@
-/* Store buffers, and the atomic operations on top of them. */
-#include "internal.h"
+#include "memory.h"
 
 #include <string.h>
+
+#include "choose.h"
+#include "common.h"
+#include "plain.h"
+#include "schedule.h"
+#include "weak.h"
 
 #define BUFFER 64
 
@@ -21,26 +26,6 @@ typedef struct buffer {
 } buffer;
 
 static buffer buffers[XP_THREADS + 1];
-
-void (*xp_written)(void *at, unsigned size);
-
-uint64_t memory_read(const void *at, unsigned size)
-{
-    if (size == 4)
-        return *(const uint32_t *)at;
-    return *(const uint64_t *)at;
-}
-
-void memory_write(void *at, unsigned size, uint64_t value)
-{
-    if (size == 4)
-        *(uint32_t *)at = (uint32_t)value;
-    else
-        *(uint64_t *)at = value;
-    if (xp_written != NULL)
-        xp_written(at, size);
-    note_progress();
-}
 
 void memory_reset(void)
 {
@@ -127,20 +112,6 @@ static void drain_address(unsigned thread, const void *at)
             i++;
         }
     }
-}
-
-void memory_lock(const uint32_t *word, bool acquire)
-{
-    if (memory_model() == XP_WEAK)
-        weak_lock(word, acquire);
-    else
-        drain(running_thread());
-}
-
-void memory_know_all(void)
-{
-    if (memory_model() == XP_WEAK)
-        weak_know_all();
 }
 
 uint64_t xp_last_store(void)
@@ -308,4 +279,53 @@ void xp_membarrier(void)
             drain(t);
             point_before(NULL);
         }
+}
+
+/* ---- locks */
+
+/* A lock is taken or released, by a logical thread. */
+static void order_by_lock(const uint32_t *word, bool acquire)
+{
+    if (memory_model() == XP_WEAK)
+        weak_lock(word, acquire);
+    else
+        drain(running_thread());
+}
+
+void xp_lock(uint32_t *word)
+{
+    if (running_thread() != XP_MAIN) {
+        point_before(word);
+        note_access(word, true);
+        schedule_await(word);
+        order_by_lock(word, true);
+        trace_line("lock", word, 0, false);
+    } else if (*word != 0) {
+        xp_fail("a lock is held at the end, or taken twice", NULL);
+    }
+    *word = running_thread() + 1;
+}
+
+void xp_unlock(uint32_t *word)
+{
+    if (*word != running_thread() + 1)
+        xp_fail("a lock is released that the thread doesn't hold", NULL);
+    if (running_thread() != XP_MAIN) {
+        note_access(word, true);
+        order_by_lock(word, false);
+        trace_line("unlock", word, 0, false);
+    }
+    *word = 0;
+    note_progress();
+}
+
+void xp_vanish_others(void)
+{
+    for (unsigned t = 0; t < running.program->threads; t++)
+        if (t != running_thread()) {
+            drain(t);
+            schedule_vanish(t);
+        }
+    if (memory_model() == XP_WEAK)
+        weak_know_all();
 }

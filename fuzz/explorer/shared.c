@@ -2,7 +2,7 @@
  * Addresses that more than one thread accesses, one of them writing. Only before those can it matter who goes
  * first; a walk starts over when another is found.
  */
-#include "internal.h"
+#include "shared.h"
 
 #include <string.h>
 
@@ -25,7 +25,7 @@ static access *find(const void *at)
     size_t slot = ((uintptr_t)at >> 2) * 0x9e3779b97f4a7c15u >> 49;
     for (unsigned tries = 0; accesses[slot].at != NULL && accesses[slot].at != at; tries++) {
         if (tries == SLOTS)
-            xp_fail("explore_shared.c: too many addresses", NULL);
+            xp_fail("shared.c: too many addresses", NULL);
         slot = (slot + 1) % SLOTS;
     }
     accesses[slot].at = at;

@@ -7,7 +7,12 @@
  * its thread's clock, and who acquires from it, or from a read-modify-write that followed it, takes that over. Not covered:
  * a store that is overtaken by one which is made later (what others see of it is), and loads of what is stored later.
  */
-#include "internal.h"
+#include "weak.h"
+
+#include "choose.h"
+#include "common.h"
+#include "plain.h"
+#include "schedule.h"
 
 #include <string.h>
 

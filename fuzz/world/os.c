@@ -1,6 +1,6 @@
 /*
  * os.c's place in the explored library: a system of which nothing but the addresses is real. What it would do to
- * a region is told to the world (world.h), who knows which regions are in use. Calls fail when the world says so.
+ * a region is told to the world (memory.h), which knows which regions are in use. Calls fail when the world says so.
  */
 #include "base/die.h"
 #include "base/os.h"
@@ -11,7 +11,9 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "world.h"
+#include "fault.h"
+#include "memory.h"
+#include "system.h"
 
 #define FAULT(call)                          \
     do {                                     \

@@ -8,7 +8,8 @@
 #include "store/place.h"
 #include "store/spill.h"
 
-#include "world/world.h"
+#include "fault.h"
+#include "system.h"
 
 enum { PLACES = 32 };
 
