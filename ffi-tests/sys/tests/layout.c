@@ -54,7 +54,13 @@
     FIELD(lgalloc_global_stats, advise_failures, 64, 8)        \
     FIELD(lgalloc_global_stats, limit_failures, 72, 8)         \
     FIELD(lgalloc_global_stats, heap_fallbacks, 80, 8)         \
-    FIELD(lgalloc_global_stats, reserved, 88, 64)              \
+    FIELD(lgalloc_global_stats, sealed_bytes, 88, 8)           \
+    FIELD(lgalloc_global_stats, evicted_bytes, 96, 8)          \
+    FIELD(lgalloc_global_stats, spill_file_bytes, 104, 8)      \
+    FIELD(lgalloc_global_stats, evictions, 112, 8)             \
+    FIELD(lgalloc_global_stats, loads, 120, 8)                 \
+    FIELD(lgalloc_global_stats, spill_failures, 128, 8)        \
+    FIELD(lgalloc_global_stats, reserved, 136, 16)             \
     SIZE(lgalloc_file_stats, 24)                               \
     ALIGN(lgalloc_file_stats, 8)                               \
     FIELD(lgalloc_file_stats, size_class, 0, 8)                \
@@ -75,6 +81,8 @@
     VALUE(LGALLOC_STATUS_INVALID_ARGUMENT, 6)                  \
     VALUE(LGALLOC_STATUS_CAPACITY_EXCEEDED, 7)                 \
     VALUE(LGALLOC_STATUS_OUT_OF_BOUNDS, 8)                     \
+    VALUE(LGALLOC_STATUS_NOT_RESIDENT, 9)                      \
+    VALUE(LGALLOC_STATUS_BUSY, 10)                             \
     VALUE(LGALLOC_BACKING_FILE, 0)                             \
     VALUE(LGALLOC_BACKING_ANONYMOUS, 1)                        \
     VALUE(LGALLOC_SIZE_CLASS_MIN_LOG2, 16)                     \

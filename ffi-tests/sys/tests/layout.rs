@@ -71,7 +71,8 @@ fn told_by_rust() -> BTreeMap<String, usize> {
         }
         lgalloc_global_stats {
             in_use_bytes, dirty_bytes, clean_bytes, area_bytes, reserved_address_bytes, metadata_bytes,
-            limit_bytes, clear_failures, advise_failures, limit_failures, heap_fallbacks, reserved
+            limit_bytes, clear_failures, advise_failures, limit_failures, heap_fallbacks,
+            sealed_bytes, evicted_bytes, spill_file_bytes, evictions, loads, spill_failures, reserved
         }
         lgalloc_file_stats { size_class, file_size, allocated_size }
         lgalloc_map_stats { size_class, mapped, active, dirty }
@@ -81,7 +82,7 @@ fn told_by_rust() -> BTreeMap<String, usize> {
     values! {
         LGALLOC_STATUS_OK LGALLOC_STATUS_IO LGALLOC_STATUS_OUT_OF_MEMORY LGALLOC_STATUS_INVALID_SIZE_CLASS
         LGALLOC_STATUS_DISABLED LGALLOC_STATUS_UNALIGNED_MEMORY LGALLOC_STATUS_INVALID_ARGUMENT
-        LGALLOC_STATUS_CAPACITY_EXCEEDED LGALLOC_STATUS_OUT_OF_BOUNDS
+        LGALLOC_STATUS_CAPACITY_EXCEEDED LGALLOC_STATUS_OUT_OF_BOUNDS LGALLOC_STATUS_NOT_RESIDENT LGALLOC_STATUS_BUSY
         LGALLOC_BACKING_FILE LGALLOC_BACKING_ANONYMOUS
         LGALLOC_SIZE_CLASS_MIN_LOG2 LGALLOC_SIZE_CLASS_MAX_LOG2 LGALLOC_SIZE_CLASS_COUNT LGALLOC_VERSION
     }
