@@ -18,13 +18,6 @@ use workload::{Effort, Kind, Workload};
 /// A contestant: its name, its smallest region in bytes, and what measures it, in nanoseconds.
 type Entry = (&'static str, usize, fn(&Workload, &Effort) -> f64);
 
-/// A version, and what of ours has its interface and its backing.
-pub const PAIRS: [(&str, &str); 3] = [
-    (Version016::NAME, OurRegions::NAME),
-    (Version060::NAME, OurHandles::NAME),
-    (Version070::NAME, OurAnonymous::NAME),
-];
-
 fn entry<C: Contestant>() -> Entry {
     (C::NAME, C::SMALLEST, workload::measure::<C>)
 }

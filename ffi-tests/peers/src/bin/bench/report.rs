@@ -1,21 +1,18 @@
 //! The table, and the raw figures.
 
-use lgalloc_peers::contestant::{Contestant, Nothing};
+use lgalloc_peers::contestant::{
+    Contestant, Nothing, OurAnonymous, OurHandles, OurRegions, Version016, Version060, Version070,
+};
 
 use crate::machine;
-use crate::workload::{Kind, Workload};
-use crate::PAIRS;
+use crate::workload::{median, Kind, Workload};
 
-/// The middle one.
-pub fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(|a, b| a.partial_cmp(b).expect("figures are numbers"));
-    match sorted.len() {
-        0 => f64::NAN,
-        n if n % 2 == 1 => sorted[n / 2],
-        n => (sorted[n / 2 - 1] + sorted[n / 2]) / 2.0,
-    }
-}
+/// A version, and what of ours has its interface and its backing.
+const PAIRS: [(&str, &str); 3] = [
+    (Version016::NAME, OurRegions::NAME),
+    (Version060::NAME, OurHandles::NAME),
+    (Version070::NAME, OurAnonymous::NAME),
+];
 
 /// All rounds of a workload.
 pub struct Row {

@@ -10,6 +10,17 @@ use std::time::{Duration, Instant};
 
 use lgalloc_peers::contestant::Contestant;
 
+/// The middle one.
+pub fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(|a, b| a.partial_cmp(b).expect("figures are numbers"));
+    match sorted.len() {
+        0 => f64::NAN,
+        n if n % 2 == 1 => sorted[n / 2],
+        n => (sorted[n / 2 - 1] + sorted[n / 2]) / 2.0,
+    }
+}
+
 /// The first argument of a child process.
 pub const CHILD: &str = "--measure-first-touch";
 
@@ -314,6 +325,6 @@ fn steal<C: Contestant>(workload: &Workload, effort: &Effort) -> f64 {
         }
         drop(give);
         // The first ones map areas; the middle one is what it costs.
-        crate::report::median(&times)
+        median(&times)
     })
 }
