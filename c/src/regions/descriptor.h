@@ -56,7 +56,7 @@ LG_INLINE uint64_t lg_state_in_use(const void *address)
 
 LG_INLINE uint64_t lg_state_sealed(const void *address)
 {
-    return lg_state_in_use((const char *)address - 1);
+    return 1 - (uint64_t)(uintptr_t)address; /* in numbers: the address may be any */
 }
 
 /* Programs have the lower half of the addresses. Sealed ones are in use too. */
