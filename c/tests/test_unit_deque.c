@@ -1,5 +1,5 @@
 /*
- * The work-stealing deque: against a plain sequence, with the two looks of a theft pulled apart, and with an
+ * The work-stealing deque: against a plain sequence, with the two looks of a steal pulled apart, and with an
  * owner and thieves that run at once. Every item comes out exactly once.
  */
 
@@ -216,9 +216,9 @@ static void capacity_that_changes(void **state)
     }
 }
 
-/* ---------------------------------------------------------------- between the two steps of a theft */
+/* ---------------------------------------------------------------- between the two steps of a steal */
 
-/* The barrier of a theft is called after it has locked the top and before it looks at the bottom: what is done
+/* The barrier of a steal is called after it has locked the top and before it looks at the bottom: what is done
  * in it has happened in the one window that matters. */
 static struct fixture apart;
 static uint64_t apart_item;

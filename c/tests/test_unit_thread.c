@@ -264,7 +264,7 @@ static void alive_to_the_last(void **state)
     pthread_key_delete(key);
 }
 
-/* ---------------------------------------------------------------- theft */
+/* ---------------------------------------------------------------- steal */
 
 static void caches_half(void *arg)
 {
@@ -289,14 +289,14 @@ static void any_thread_may_steal(void **state)
     }
     assert_non_null(victim);
     /* One, half of what there is, and all. */
-    lg_region *regions[LG_LOOT];
-    uint64_t items[LG_LOOT];
+    lg_region *regions[LG_STEAL_MAX];
+    uint64_t items[LG_STEAL_MAX];
     for (unsigned i = 0; i < 3; i++) {
         uint64_t cached = unit_cached(victim, c);
         uint64_t expected = i == 0 ? 1 : i == 1 ? (cached + 1) / 2 : cached;
         lg_transit_enter(own);
-        uint64_t n = i < 2 ? lg_threads_steal(own, c, i == 0 ? 1 : LG_LOOT, items)
-                           : lg_thread_drain(victim, c, LG_LOOT, regions);
+        uint64_t n = i < 2 ? lg_threads_steal(own, c, i == 0 ? 1 : LG_STEAL_MAX, items)
+                           : lg_thread_drain(victim, c, LG_STEAL_MAX, regions);
         for (uint64_t j = 0; j < n; j++) {
             if (i < 2) {
                 regions[j] = lg_item_region(items[j]);
@@ -309,8 +309,8 @@ static void any_thread_may_steal(void **state)
         unit_assert_sound(false);
     }
     assert_int_equal(unit_cached(victim, c), 0);
-    assert_int_equal(lg_thread_drain(victim, c, LG_LOOT, regions), 0);
-    assert_int_equal(lg_threads_steal(own, c, LG_LOOT, items), 0);
+    assert_int_equal(lg_thread_drain(victim, c, LG_STEAL_MAX, regions), 0);
+    assert_int_equal(lg_threads_steal(own, c, LG_STEAL_MAX, items), 0);
     test_actor_stop(&actor);
 }
 
@@ -333,8 +333,8 @@ static void takes_and_frees(void *arg)
     test_churn(3, MIB);
 }
 
-/* Four threads cache the same; one theft takes from several of them. A thread that only frees soon keeps nothing. */
-static void one_theft_of_several(void **state)
+/* Four threads cache the same; one steal takes from several of them. A thread that only frees soon keeps nothing. */
+static void one_steal_of_several(void **state)
 {
     enum { THREADS = 4, EACH = 8, TURNS = 16 };
     struct test_actor actors[THREADS];
@@ -384,7 +384,7 @@ int main(void)
         UNIT_ANONYMOUS(counters_never_go_down),
         UNIT_BOTH(alive_to_the_last),
         UNIT_ANONYMOUS(any_thread_may_steal),
-        UNIT_BOTH(one_theft_of_several),
+        UNIT_BOTH(one_steal_of_several),
     };
     /* Children of a process in which the allocator isn't up yet. */
     static lgalloc_backing file = LGALLOC_BACKING_FILE;

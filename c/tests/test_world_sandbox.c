@@ -144,7 +144,7 @@ static void refused(long number, int error, lgalloc_backing backing)
     ends();
 }
 
-/* ---- membarrier: forks, purges, theft and the worker need it */
+/* ---- membarrier: forks, purges, stealing and the worker need it */
 
 static bool nothing_dirty(void *arg)
 {

@@ -116,13 +116,13 @@ static uint64_t counted_in_use(lg_class *cls)
     return taken - freed - lg_load_relaxed_64(&cls->lost);
 }
 
-/* All caches, the own included, to the pools: by theft, which works on any record. */
+/* All caches, the own included, to the pools: by stealing, which works on any record. */
 static void drain(lg_class *cls)
 {
     LG_EACH_THREAD(thread) {
-        lg_region *regions[LG_LOOT];
+        lg_region *regions[LG_STEAL_MAX];
         uint64_t n;
-        while ((n = lg_thread_drain(thread, cls, LG_LOOT, regions)) != 0)
+        while ((n = lg_thread_drain(thread, cls, LG_STEAL_MAX, regions)) != 0)
             for (uint64_t i = 0; i < n; i++)
                 lg_pool_return(NULL, cls, regions[i]);
     }

@@ -146,9 +146,9 @@ void lg_reclaim_cache(lg_thread *self, lg_thread *victim, lg_class *cls)
     /* At most what a cache holds, so that a busy owner can't keep us here. */
     uint64_t left = LG_DEQUE_ITEMS;
     while (left != 0 && lg_deque_count(&lg_bin_of(victim, cls)->deque) != 0) {
-        lg_region *regions[LG_LOOT];
+        lg_region *regions[LG_STEAL_MAX];
         lg_transit_enter(self);
-        uint64_t n = lg_thread_drain(victim, cls, lg_min(left, LG_LOOT), regions);
+        uint64_t n = lg_thread_drain(victim, cls, lg_min(left, LG_STEAL_MAX), regions);
         for (uint64_t i = 0; i < n; i++)
             lg_pool_return(self, cls, regions[i]);
         lg_transit_leave(self);

@@ -79,8 +79,8 @@ static bool take_own(lg_thread *self, lg_class *cls, lg_region **out_region)
 static bool take_from_others(lg_thread *self, lg_class *cls, lg_region **out_region)
 {
     uint64_t most = self != NULL ? 1 + lg_exchange_space(self, cls) : 1;
-    uint64_t items[LG_LOOT];
-    uint64_t n = lg_threads_steal(self, cls, lg_min(most, LG_LOOT), items);
+    uint64_t items[LG_STEAL_MAX];
+    uint64_t n = lg_threads_steal(self, cls, lg_min(most, LG_STEAL_MAX), items);
     if (n == 0)
         return false;
     LG_COUNT(self, cls, steals, n);
@@ -332,9 +332,9 @@ LG_INLINE uint64_t overflow(lg_thread *self, lg_class *cls)
 LG_INLINE bool push(lg_thread *self, lg_class *cls, lg_region *region)
 {
     lg_bin *bin = lg_bin_of(self, cls);
-    lg_thefts *thefts = &lg_local_of(self, cls)->thefts;
-    if (lg_load_relaxed_64(&thefts->taken) != lg_load_relaxed_64(&bin->hot.allocations))
-        lg_store_relaxed_64(&thefts->count, 0);
+    lg_steal_history *history = &lg_local_of(self, cls)->steal_history;
+    if (lg_load_relaxed_64(&history->taken) != lg_load_relaxed_64(&bin->hot.allocations))
+        lg_store_relaxed_64(&history->count, 0);
     uint64_t most = lg_thread_only_frees(self, cls) ? LG_ONLY_FREES_KEEPS : LG_DEQUE_ITEMS;
     return lg_deque_make_room(&bin->deque, &cls->cache_capacity, most) &&
            lg_deque_push(&bin->deque, (uintptr_t)region);

@@ -2,10 +2,10 @@
  * A work-stealing deque of words with a fixed ring, after D. Chase and Y. Lev, "Dynamic Circular Work-Stealing
  * Deque", SPAA 2005. The owner pushes and pops at the bottom; thieves take runs of items from the top.
  *
- * Two things differ from the paper, since pops are thousands of times more frequent than thefts.
+ * Two things differ from the paper, since pops are thousands of times more frequent than steals.
  *
  * First, the owner runs no fence, and no compare-and-swap for the last item either. The race is for the last items: the
- * owner announces a pop by storing bottom, then looks at top; a thief announces a theft by locking top, then looks at
+ * owner announces a pop by storing bottom, then looks at top; a thief announces a steal by locking top, then looks at
  * bottom. If both looked past the other's store, both would take the item. So each needs a full barrier between its
  * own two steps:
  *

@@ -9,8 +9,8 @@
 
 uint64_t lg_thread_drain(lg_thread *victim, lg_class *cls, uint64_t most, lg_region **out_regions)
 {
-    uint64_t items[LG_LOOT];
-    LG_ASSERT(most <= LG_LOOT);
+    uint64_t items[LG_STEAL_MAX];
+    LG_ASSERT(most <= LG_STEAL_MAX);
     uint64_t n = lg_deque_steal(&lg_bin_of(victim, cls)->deque, lg_heavy_barrier, most, true, items);
     for (uint64_t i = 0; i < n; i++)
         out_regions[i] = lg_item_region(items[i]);
@@ -22,9 +22,9 @@ uint64_t lg_thread_drain(lg_thread *victim, lg_class *cls, uint64_t most, lg_reg
 
 uint64_t lg_threads_steal(const lg_thread *self, lg_class *cls, uint64_t most, uint64_t *out_items)
 {
-    LG_ASSERT(most <= LG_LOOT);
+    LG_ASSERT(most <= LG_STEAL_MAX);
     uint64_t got = 0;
-    /* With a barrier that takes a millisecond a theft is slower than new memory. What is cached still comes back by
+    /* With a barrier that takes a millisecond a steal is slower than new memory. What is cached still comes back by
      * draining: before an allocation is refused, by purges and by the worker. */
     uint32_t count = lg_barrier_is_slow() ? 0 : lg_threads_high();
     for (uint32_t id = 0; got == 0 && id < count;) {
@@ -38,7 +38,7 @@ uint64_t lg_threads_steal(const lg_thread *self, lg_class *cls, uint64_t most, u
             if (thread == self || !lg_deque_lock(deque, &tops[victims]))
                 continue;
             locked[victims] = deque;
-            lg_thread_note_theft(thread, cls);
+            lg_thread_note_steal(thread, cls);
             all[victims] = lg_thread_only_frees(thread, cls);
             if (all[victims])
                 lg_store_relaxed_64(&deque->room, 0); /* its next free looks what is said of it, or the one after */

@@ -53,12 +53,12 @@ LG_INLINE uint64_t lg_bin_of_bytes(size_t bytes, bool lzcnt)
     return lg_leading_zeros(bytes - 1, lzcnt);
 }
 
-/* Thefts from a thread's cache, and its allocations and deallocations at the last: lg_thread_note_theft(). */
-typedef struct lg_thefts {
+/* Steals from a thread's cache, and its allocations and deallocations at the last: lg_thread_note_steal(). */
+typedef struct lg_steal_history {
     lg_a64 count;
     lg_a64 taken;
     lg_a64 freed;
-} lg_thefts;
+} lg_steal_history;
 
 /* What a thread keeps of one class, beside its bin. */
 typedef struct LG_CACHE_ALIGNED lg_local {
@@ -74,7 +74,7 @@ typedef struct LG_CACHE_ALIGNED lg_local {
     lg_rare_counters rare;  /* anybody reads it */
     uint64_t active_at;     /* allocations and deallocations when it last looked beyond the pools, for whatever class */
     /* Others write here too. */
-    LG_CACHE_ALIGNED lg_thefts thefts;
+    LG_CACHE_ALIGNED lg_steal_history steal_history;
     lg_a64 idle_mark; /* the worker's: activity at its last tick */
     /* The deque's slots: the owner writes, thieves read. */
     LG_CACHE_ALIGNED lg_a64 ring[LG_DEQUE_ITEMS];
