@@ -179,9 +179,10 @@ static void freed_in_a_step(void **state)
     for (size_t i = 0; i < TEST_COUNT(steps); i++) {
         lgalloc_handle handle = steps[i].evicted ? evicted(i) : sealed(i);
         uint64_t freed = test_class(PIECE).deallocations;
+        uint64_t index = (uint64_t)((char *)handle.ptr - lg_arena_address(0)) / PIECE;
         at(steps[i].call, frees, handle, steps[i].error);
         if (steps[i].evicted) {
-            assert_int_equal(lgalloc_prefetch(handle, 0, 0), LGALLOC_STATUS_OK);
+            lg_load_ahead(unit_self(), unit_class(PIECE), index);
         } else {
             assert_int_equal(lgalloc_evict(handle), LGALLOC_STATUS_OK);
         }
