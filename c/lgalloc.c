@@ -90,6 +90,7 @@
 #include "src/api/heap.c"
 #include "src/api/handle.c"
 #include "src/api/hot.h"
+#include "src/api/slow.c"
 #include "src/api/allocate.c"
 #include "src/api/malloc.c"
 #include "src/api/address.c"

@@ -12,6 +12,7 @@
 #include "../regions/descriptor.h"
 #include "../regions/size_class.h"
 #include "../regions/thread.h"
+#include "../flow/thread_cache.h"
 
 /* The bin for a request. It is always empty for sizes that have no class. */
 LG_INLINE lg_bin *lg_hot_bin(size_t bytes, bool lzcnt)
@@ -58,15 +59,20 @@ LG_INLINE bool lg_hot_use(lg_region *region, const size_t *len, void **out_ptr, 
     return true;
 }
 
-/* A region in use of the bin's class becomes a free one of the calling thread's. False: the cache is full, and nothing is
- * counted yet. */
-LG_INLINE bool lg_hot_give(lg_bin *bin, lg_region *region, void *ptr)
+/* Frees a region in use, if one of the bin's class begins at the address, which may be anything: any gives an index with
+ * a descriptor, and that holds the address only if it is such a region's own. False: it is no usual case, and nothing is
+ * done. */
+LG_INLINE bool lg_hot_free(lg_bin *bin, void *ptr)
 {
+    lg_region *region = lg_bin_region(bin, (uintptr_t)ptr);
+    if (LG_UNLIKELY(!lg_state_is_of(lg_load_relaxed_64(&region->state), ptr)))
+        return false;
     lg_store_relaxed_64(&region->state, lg_state_dirty(ptr));
     lg_poison(ptr, bin->len);
-    if (LG_UNLIKELY(!lg_deque_push(&bin->deque, (uintptr_t)region)))
-        return false;
-    lg_count_free(bin);
+    if (LG_LIKELY(lg_deque_push(&bin->deque, (uintptr_t)region)))
+        lg_count_free(bin);
+    else
+        lg_cache_give_address(ptr); /* the cache is full */
     return true;
 }
 

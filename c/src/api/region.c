@@ -12,6 +12,10 @@
 #include "handle.h"
 #include "heap.h"
 #include "hot.h"
+#include "slow.h"
+
+LG_HOT_FUNCTION(lgalloc_region_new_mmap);
+LG_HOT_FUNCTION(lgalloc_region_drop);
 
 static void make_empty(size_t elem_size, size_t elem_align, lgalloc_region *out)
 {
@@ -46,51 +50,59 @@ LG_API lgalloc_status lgalloc_region_new_heap(size_t capacity, size_t elem_size,
     return LGALLOC_STATUS_OK;
 }
 
-static LG_WARM lgalloc_status new_mmap_elsewhere(size_t capacity, size_t elem_size, size_t elem_align,
-                                                 lgalloc_region *out_region)
+static LG_WARM lgalloc_status new_mmap_slow(size_t capacity, size_t elem_size, size_t elem_align,
+                                            lgalloc_region *out_region)
 {
     if (out_region == NULL)
         return LGALLOC_STATUS_INVALID_ARGUMENT;
-    /* Field by field: copying a struct that was just written in parts makes the processor wait. */
-    lgalloc_handle handle;
-    lgalloc_status status =
-        lgalloc_allocate(capacity, elem_size, elem_align, &out_region->ptr, &out_region->capacity, &handle);
-    if (LG_UNLIKELY(status != LGALLOC_STATUS_OK)) {
-        make_empty(elem_size, elem_align, out_region);
-        return status;
+    make_empty(elem_size, elem_align, out_region);
+    lg_taken taken = lg_slow_allocate(capacity, elem_size, elem_align, false);
+    if (LG_LIKELY(taken.ptr != NULL)) {
+        out_region->ptr = taken.ptr;
+        out_region->mapped = lg_slow_len(capacity, elem_size);
+        out_region->capacity = lg_elements(out_region->mapped, elem_size);
     }
-    out_region->len = 0;
-    out_region->elem_size = elem_size;
-    out_region->mapped = handle.len;
-    return LGALLOC_STATUS_OK;
+    return taken.status;
 }
 
-LG_INLINE lgalloc_status new_mmap(size_t capacity, size_t elem_size, size_t elem_align, lgalloc_region *out_region,
-                                  bool lzcnt)
+LG_INLINE lgalloc_status hot_new_mmap(size_t capacity, size_t elem_size, size_t elem_align, lgalloc_region *out_region,
+                                      bool lzcnt)
 {
     size_t bytes, below = elem_align - 1;
-    if (LG_UNLIKELY((elem_align & below) != 0) || LG_UNLIKELY(__builtin_mul_overflow(capacity, elem_size, &bytes)) ||
-        LG_UNLIKELY(below >= bytes) || LG_UNLIKELY(out_region == NULL) ||
-        LG_UNLIKELY(!lg_hot_usual()))
-        return new_mmap_elsewhere(capacity, elem_size, elem_align, out_region);
+    if (LG_UNLIKELY((elem_align & below) != 0) || LG_UNLIKELY(__builtin_mul_overflow(capacity, elem_size, &bytes)))
+        goto slow;
+    LG_APART();
+    if (LG_UNLIKELY(below >= bytes) || LG_UNLIKELY(out_region == NULL) || LG_UNLIKELY(!lg_hot_usual()))
+        goto slow;
     lg_bin *bin = lg_hot_bin(bytes, lzcnt);
     lg_region *region;
     if (LG_UNLIKELY(!lg_hot_pop(bin, &region)))
-        return new_mmap_elsewhere(capacity, elem_size, elem_align, out_region);
-    bool clean;
+        goto slow;
     lg_bump(&bin->hot.allocations, 1);
-    if (LG_UNLIKELY(!lg_hot_use(region, &bin->len, &out_region->ptr, &clean)))
+    size_t len = bin->len;
+    bool clean;
+    if (LG_UNLIKELY(!lg_hot_use(region, &len, &out_region->ptr, &clean)))
         return lg_die_handed_out_twice(region);
     out_region->len = 0;
-    out_region->capacity = lg_elements(bin->len, elem_size);
+    out_region->capacity = lg_elements(len, elem_size);
     out_region->elem_size = elem_size;
-    out_region->mapped = bin->len;
+    out_region->mapped = len;
     return LGALLOC_STATUS_OK;
+slow:
+    return new_mmap_slow(capacity, elem_size, elem_align, out_region);
 }
 
-LG_HOT_FUNCTION(lgalloc_status, lgalloc_region_new_mmap,
-                (size_t capacity, size_t elem_size, size_t elem_align, lgalloc_region *out_region),
-                return new_mmap(capacity, elem_size, elem_align, out_region, lzcnt););
+LG_HOT lgalloc_status lgalloc_region_new_mmap(size_t capacity, size_t elem_size, size_t elem_align,
+                                              lgalloc_region *out_region)
+{
+    return hot_new_mmap(capacity, elem_size, elem_align, out_region, LG_LZCNT);
+}
+
+LG_HOT_LZCNT lgalloc_status lgalloc_region_new_mmap_lzcnt(size_t capacity, size_t elem_size, size_t elem_align,
+                                                          lgalloc_region *out_region)
+{
+    return hot_new_mmap(capacity, elem_size, elem_align, out_region, true);
+}
 
 LG_API lgalloc_status lgalloc_region_new_auto(size_t capacity, size_t elem_size, size_t elem_align,
                                               lgalloc_region *out_region)
@@ -192,40 +204,40 @@ LG_INLINE void leave_empty(lgalloc_region *region)
     region->mapped = 0;
 }
 
-static LG_WARM void drop_elsewhere(lgalloc_region *region)
+/* What is not mapped. */
+static LG_WARM void drop_slow(lgalloc_region *region)
 {
     if (region == NULL)
         return;
     lgalloc_region old = *region;
     leave_empty(region);
-    if (old.mapped != 0) {
-        lg_handle_free((lgalloc_handle){old.ptr, old.mapped});
-    } else if (old.elem_size != 0 && old.capacity != 0) {
+    if (old.elem_size != 0 && old.capacity != 0)
         lg_heap_free(old.ptr);
-    }
 }
 
-LG_INLINE void drop(lgalloc_region *region, bool lzcnt)
+LG_INLINE void hot_drop(lgalloc_region *region, bool lzcnt)
 {
     if (LG_UNLIKELY(region == NULL) || LG_UNLIKELY(region->mapped == 0)) {
-        drop_elsewhere(region);
+        drop_slow(region);
         return;
     }
-    void *ptr = region->ptr;
-    size_t len = region->mapped;
-    lg_bin *bin = &lg_hot_bins[lg_bin_of_len(len, lzcnt)];
-    LG_OPAQUE(bin);
-    lg_region *descriptor = lg_bin_region(bin, (uintptr_t)ptr);
-    if (LG_UNLIKELY(bin->len != len) || LG_UNLIKELY(!lg_state_is_of(lg_load_relaxed_64(&descriptor->state), ptr))) {
-        drop_elsewhere(region);
-        return;
-    }
+    lgalloc_handle handle = {region->ptr, region->mapped};
     leave_empty(region);
-    if (LG_UNLIKELY(!lg_hot_give(bin, descriptor, ptr)))
-        lg_cache_give_address(ptr);
+    lg_bin *bin = &lg_hot_bins[lg_bin_of_len(handle.len, lzcnt)];
+    LG_OPAQUE(bin);
+    if (LG_UNLIKELY(bin->len != handle.len) || LG_UNLIKELY(!lg_hot_free(bin, handle.ptr)))
+        lg_handle_free(handle);
 }
 
-LG_HOT_FUNCTION(void, lgalloc_region_drop, (lgalloc_region * region), drop(region, lzcnt););
+LG_HOT void lgalloc_region_drop(lgalloc_region *region)
+{
+    hot_drop(region, LG_LZCNT);
+}
+
+LG_HOT_LZCNT void lgalloc_region_drop_lzcnt(lgalloc_region *region)
+{
+    hot_drop(region, true);
+}
 
 LG_API lgalloc_handle lgalloc_region_handle(const lgalloc_region *region)
 {

@@ -44,10 +44,12 @@
 #define LG_CACHE_LINE 64
 #define LG_CACHE_ALIGNED __attribute__((aligned(LG_CACHE_LINE)))
 
-/* Makes the compiler forget what it knows of a value, so that it keeps the value in a register instead of
- * computing it again at each use. */
+/* Makes the compiler forget what it knows of a value, so that it keeps the value in a register instead of computing it
+ * again at each use. Saves clang 14 two to five instructions per pair of 53 to 94, and up to 2 % of its time; gcc 12
+ * nothing. Also keeps what a function returns from those who would do something else with it than return it. */
 #define LG_OPAQUE(x) __asm__("" : "+r"(x))
-/* Keeps two conditions apart that the compiler would fold into one that takes longer. */
+/* Keeps two conditions apart that the compiler would fold into one that takes longer. Where a product's overflow is one of
+ * them it saves gcc 12 five instructions per pair of 76, and 4 % of its time; clang 14 nothing. */
 #define LG_APART() __asm__ volatile("")
 
 #define LG_KIB ((size_t)1 << 10)

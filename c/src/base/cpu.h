@@ -7,6 +7,7 @@
 #define LG_CPU_H
 
 #include "base.h"
+#include "die.h"
 
 #if defined(__x86_64__) && !defined(__LZCNT__)
 #define LG_LZCNT 0
@@ -21,60 +22,52 @@
 #include <cpuid.h>
 
 /* The resolvers are called by the dynamic linker; in a static program before there is thread-local storage, which
- * stack protectors need. So nothing may be added to them, and they call nothing and take no address. */
+ * stack protectors need. So nothing may be added to them, and they call nothing. */
 #if defined(__clang__) || __GNUC__ >= 11
-#define LG_EARLY __attribute__((used, no_stack_protector, no_instrument_function))
+#define LG_EARLY __attribute__((no_stack_protector, no_instrument_function))
 #else
-#define LG_EARLY __attribute__((used, optimize("no-stack-protector"), no_instrument_function))
+#define LG_EARLY __attribute__((optimize("no-stack-protector"), no_instrument_function))
 #endif
 
-/* A macro for that reason. */
-#define LG_CPU_HAS_LZCNT(out)                                                                                \
-    do {                                                                                                     \
-        unsigned a_, b_, c_, d_;                                                                             \
-        __cpuid(0, a_, b_, c_, d_);                                                                          \
-        (out) = a_ >= 7;                                                                                     \
-        if (out) {                                                                                           \
-            __cpuid_count(7, 0, a_, b_, c_, d_);                                                             \
-            (out) = (b_ & bit_BMI) != 0 && (b_ & bit_BMI2) != 0;                                             \
-        }                                                                                                    \
-        __cpuid(0x80000000, a_, b_, c_, d_);                                                                 \
-        (out) = (out) && a_ >= 0x80000001;                                                                   \
-        if (out) {                                                                                           \
-            __cpuid(0x80000001, a_, b_, c_, d_);                                                             \
-            (out) = (c_ & bit_LZCNT) != 0;                                                                   \
-        }                                                                                                    \
-    } while (0)
+LG_INLINE LG_EARLY bool lg_cpu_has_lzcnt(void)
+{
+    unsigned a, b, c, d;
+    __cpuid(0, a, b, c, d);
+    if (a < 7)
+        return false;
+    __cpuid_count(7, 0, a, b, c, d);
+    if ((b & bit_BMI) == 0 || (b & bit_BMI2) == 0)
+        return false;
+    __cpuid(0x80000000, a, b, c, d);
+    if (a < 0x80000001)
+        return false;
+    __cpuid(0x80000001, a, b, c, d);
+    return (c & bit_LZCNT) != 0;
+}
 
-/* A public function, whose body may ask for the constant `lzcnt`; see lg_leading_zeros(). */
-#define LG_HOT_FUNCTION(type, name, parameters, ...)                                                         \
-    static LG_CACHE_ALIGNED type name##_any parameters                                                       \
+/*
+ * Makes a public function that is defined twice, by its own name for any processor and as NAME_lzcnt, one that is chosen
+ * when the program is loaded. Stands before the first use of the name, since in this translation unit that means the
+ * function for any processor from here on: the linker knows it as NAME_any, and by its name the one that was chosen.
+ */
+#define LG_HOT_FUNCTION(name)                                                                                \
+    extern LG_HIDDEN __typeof__(name) name __asm__(LG_STRINGIFY(name) "_any");                               \
+    static __typeof__(name) name##_lzcnt;                                                                    \
+    static LG_EARLY __attribute__((used)) __typeof__(name) *name##_choose(void)                              \
     {                                                                                                        \
-        const bool lzcnt = false;                                                                            \
-        __VA_ARGS__                                                                                          \
+        return lg_cpu_has_lzcnt() ? name##_lzcnt : name;                                                     \
     }                                                                                                        \
-    static LG_CACHE_ALIGNED __attribute__((target("lzcnt,bmi,bmi2"))) type name##_lzcnt parameters           \
-    {                                                                                                        \
-        const bool lzcnt = true;                                                                             \
-        __VA_ARGS__                                                                                          \
-    }                                                                                                        \
-    static LG_EARLY type(*name##_choose(void)) parameters                                                    \
-    {                                                                                                        \
-        bool has;                                                                                            \
-        LG_CPU_HAS_LZCNT(has);                                                                               \
-        return has ? name##_lzcnt : name##_any;                                                              \
-    }                                                                                                        \
-    LG_API type name parameters __attribute__((ifunc(#name "_choose")))
+    extern LG_API __typeof__(name) name##_chosen __asm__(LG_STRINGIFY(name))                                 \
+        __attribute__((ifunc(#name "_choose")))
+
+#define LG_HOT LG_CACHE_ALIGNED
+#define LG_HOT_LZCNT static LG_CACHE_ALIGNED __attribute__((target("lzcnt,bmi,bmi2")))
 
 #else
 
-#define LG_HOT_FUNCTION(type, name, parameters, ...)                                                         \
-    LG_API LG_CACHE_ALIGNED type name parameters                                                             \
-    {                                                                                                        \
-        const bool lzcnt = LG_LZCNT;                                                                         \
-        __VA_ARGS__                                                                                          \
-    }                                                                                                        \
-    _Static_assert(true, "a semicolon follows")
+#define LG_HOT_FUNCTION(name) _Static_assert(true, "there is nothing to choose")
+#define LG_HOT LG_API LG_CACHE_ALIGNED
+#define LG_HOT_LZCNT static __attribute__((unused))
 
 #endif
 

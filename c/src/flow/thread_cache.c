@@ -274,10 +274,10 @@ static void respect_idle_bytes(lg_thread *self, lg_class *cls)
         (void)lg_reclaim_dirty(self, cls, UINT64_MAX, lg_class_round_up(cls, dirty - bound), false);
 }
 
-static LG_WARM lgalloc_status refill_elsewhere(lg_thread *self, lg_class *cls, size_t bytes, lg_region **out_region,
-                                               int *out_error)
+lgalloc_status lg_cache_refill(lg_thread *self, lg_class *cls, size_t bytes, lg_region **out_region, int *out_error)
 {
     bool no_room;
+    lg_worker_wake_after_fork();
     lg_transit_enter(self);
     lgalloc_status status = search(self, cls, bytes, out_region, out_error, &no_room);
     lg_transit_leave(self);
@@ -296,16 +296,6 @@ static LG_WARM lgalloc_status refill_elsewhere(lg_thread *self, lg_class *cls, s
     lg_refused_by_limit = no_room;
     if (no_room)
         lg_add_relaxed_64(&lg_limit_failures, 1);
-    return status;
-}
-
-lgalloc_status lg_cache_refill(lg_thread *self, lg_class *cls, size_t bytes, lg_region **out_region, int *out_error)
-{
-    lgalloc_status status = LGALLOC_STATUS_OK;
-    *out_region = self != NULL ? lg_exchange_refill(self, cls) : NULL;
-    if (*out_region == NULL)
-        status = refill_elsewhere(self, cls, bytes, out_region, out_error);
-    lg_worker_wake_after_fork();
     return status;
 }
 
