@@ -211,17 +211,55 @@ LG_API void lgalloc_config_with_background(lgalloc_config *config, uint64_t inte
     set_option(config, LG_OPTION_clear_bytes, clear_bytes);
 }
 
-#define TYPE_SWITCH bool
-#define TYPE_COUNT size_t
-#define TYPE_BYTES size_t
-#define TYPE_ARENA size_t
-#define X(name, kind, value_, variable)                                                                      \
-    LG_API void lgalloc_config_##name(lgalloc_config *config, TYPE_##kind value)                             \
-    {                                                                                                        \
-        set_option(config, LG_OPTION_##name, value);                                                         \
-    }
-LG_OPTIONS_WITH_SETTER(X)
-#undef X
+LG_API void lgalloc_config_release_ticks(lgalloc_config *config, size_t ticks)
+{
+    set_option(config, LG_OPTION_release_ticks, ticks);
+}
+
+LG_API void lgalloc_config_eager_return(lgalloc_config *config, bool eager_return)
+{
+    set_option(config, LG_OPTION_eager_return, eager_return);
+}
+
+LG_API void lgalloc_config_growth_dampener(lgalloc_config *config, size_t growth_dampener)
+{
+    set_option(config, LG_OPTION_growth_dampener, growth_dampener);
+}
+
+LG_API void lgalloc_config_local_buffer_bytes(lgalloc_config *config, size_t bytes)
+{
+    set_option(config, LG_OPTION_local_buffer_bytes, bytes);
+}
+
+LG_API void lgalloc_config_limit_bytes(lgalloc_config *config, size_t bytes)
+{
+    set_option(config, LG_OPTION_limit_bytes, bytes);
+}
+
+LG_API void lgalloc_config_idle_bytes(lgalloc_config *config, size_t bytes)
+{
+    set_option(config, LG_OPTION_idle_bytes, bytes);
+}
+
+LG_API void lgalloc_config_huge_pages(lgalloc_config *config, bool huge_pages)
+{
+    set_option(config, LG_OPTION_huge_pages, huge_pages);
+}
+
+LG_API void lgalloc_config_core_dump(lgalloc_config *config, bool core_dump)
+{
+    set_option(config, LG_OPTION_core_dump, core_dump);
+}
+
+LG_API void lgalloc_config_reserve_blocks(lgalloc_config *config, bool reserve_blocks)
+{
+    set_option(config, LG_OPTION_reserve_blocks, reserve_blocks);
+}
+
+LG_API void lgalloc_config_arena_bytes(lgalloc_config *config, size_t bytes)
+{
+    set_option(config, LG_OPTION_arena_bytes, bytes);
+}
 
 /* ---- variables */
 

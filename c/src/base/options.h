@@ -12,18 +12,16 @@
 
 /*
  * X(name, kind, default, variable after "LGALLOC_"). A line here is the option: its default, what of it is allowed,
- * its variable, its place in what the statistics print, and in the second list its setter, lgalloc_config_NAME(). What
- * it means is said where users look: in lgalloc.h beside the setter's prototype, and in the README, whose table a test
- * compares with this one.
+ * its variable, and its place in what the statistics print. Its setter is in config.c. What it means is said where users
+ * look: in lgalloc.h beside the setter's prototype, and in the README, whose table a test compares with this one.
  */
-#define LG_OPTIONS_WITHOUT_SETTER(X)                                                                         \
+#define LG_OPTIONS(X)                                                                                        \
     X(enabled, SWITCH, 0, "ENABLE")                                                                          \
     X(backing, BACKING, LGALLOC_BACKING_FILE, "BACKING")                                                     \
     X(interval_ns, TIME, 0, "INTERVAL_NS")                                                                   \
     X(batch, COUNT, 0, "BATCH")                                                                              \
     X(clear_bytes, BYTES, 0, "CLEAR_BYTES")                                                                  \
-    X(spill_bytes, BYTES, 0, "SPILL_BYTES")
-#define LG_OPTIONS_WITH_SETTER(X)                                                                            \
+    X(spill_bytes, BYTES, 0, "SPILL_BYTES")                                                                  \
     X(release_ticks, COUNT, 16, "RELEASE_TICKS")                                                             \
     X(eager_return, SWITCH, 0, "EAGER_RETURN")                                                               \
     X(growth_dampener, COUNT, 0, "GROWTH_DAMPENER")                                                          \
@@ -34,7 +32,6 @@
     X(core_dump, SWITCH, 0, "CORE_DUMP")                                                                     \
     X(reserve_blocks, SWITCH, 0, "RESERVE_BLOCKS")                                                           \
     X(arena_bytes, ARENA, 0, "ARENA_BYTES")
-#define LG_OPTIONS(X) LG_OPTIONS_WITHOUT_SETTER(X) LG_OPTIONS_WITH_SETTER(X)
 
 /* X(name, variable, what is allowed): options that are texts, shorter than PATH_MAX, and none at first. */
 #define LG_NAMES(X)                                                                                          \

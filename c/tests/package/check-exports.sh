@@ -27,6 +27,17 @@ exported=$(nm -D --defined-only "$shared" | awk '{print $NF}' | sort)
 same "c/lgalloc.map lists what the header declares" "$declared" "$listed"
 same "the shared library exports it and nothing else" "$declared" "$exported"
 
+# A definition as tools find it that don't expand macros, and people who search.
+defined=$(cat "$c"/src/*/*.c | tr '\n' ' ' | grep -oE '\b(LG_API|LG_HOT) [a-z0-9_* ]*\blgalloc_[a-z0-9_]+\([^;{}]*\) \{' |
+  sed -E 's/^[^(]*\b(lgalloc_[a-z0-9_]+)\(.*/\1/' | sort)
+same "each is a plain function" "$declared" "$defined"
+if command -v ctags >/dev/null; then
+  same "ctags finds each" "" \
+    "$(comm -23 <(echo "$declared") <(ctags --options=NONE -x --c-kinds=f "$c"/src/*/*.c | awk '{print $1}' | sort -u))"
+else
+  echo "--: no ctags"
+fi
+
 dynamic=$(readelf -dW "$shared")
 major=$(sed -n 's/^#define LGALLOC_VERSION_MAJOR \([0-9]*\)$/\1/p' "$c/../include/lgalloc.h")
 same "soname" "liblgalloc.so.$major" "$(sed -n 's/.*(SONAME).*\[\(.*\)\]/\1/p' <<<"$dynamic")"
