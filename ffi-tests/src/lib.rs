@@ -59,7 +59,7 @@ pub use config::{lgalloc_set_config, BackgroundWorkerConfig, LgAlloc};
 pub use error::{AllocError, HintError, PrefetchError};
 pub use handle::{allocate, allocate_zeroed, deallocate, Handle};
 pub use options::{Backing, Options};
-pub use region::{MMapRegion, Region};
+pub use region::{MMapRegion, Pinned, Region, Sealed, SealedError, UnsealError};
 pub use stats::{lgalloc_stats, LgAllocStats, SizeClassStats};
 
 /// The latest version of the crate that there is: another name for [`v0_7`].

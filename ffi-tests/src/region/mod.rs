@@ -2,10 +2,13 @@
 
 mod convert;
 mod hints;
+mod sealed;
 
 use std::mem::{align_of, size_of, ManuallyDrop, MaybeUninit};
 use std::ops::{Deref, DerefMut};
 use std::os::raw::c_void;
+
+pub use sealed::{Pinned, Sealed, SealedError, UnsealError};
 
 use crate::error::size_class_of;
 use crate::{sys, AllocError};
