@@ -175,7 +175,7 @@ static int interrupt(enum lg_system_call call, uint64_t at, uint64_t len)
     steps_seen++;
     if (len > longest_step) {
         in_a_row++;
-        TEST_REQUIRE(in_a_row <= MOST_TRIES); /* else it might go on for ever */
+        TEST_REQUIRE(in_a_row <= LG_OS_TRIES); /* else it might go on for ever */
         return EINTR;
     }
     in_a_row = 0;
@@ -187,7 +187,7 @@ static int interrupt(enum lg_system_call call, uint64_t at, uint64_t len)
 /* All tries but the last of a row are interrupted. */
 static int interrupt_nearly_always(enum lg_system_call call, uint64_t at, uint64_t len)
 {
-    if (++steps_seen % MOST_TRIES != 0) {
+    if (++steps_seen % LG_OS_TRIES != 0) {
         return EINTR;
     }
     return call == LG_SYS_READ || call == LG_SYS_WRITE ? -(int)(64 * KIB) : 0; /* a part of it */
@@ -238,7 +238,7 @@ static void interrupted_calls_end(void **state)
     for (size_t i = 0; i < TEST_COUNT(calls); i++) {
         steps_seen = in_a_row = 0;
         ASSERT_FAILS(long_call(calls[i], fd, pages, page, len), EINTR);
-        assert_int_equal(steps_seen, MOST_TRIES);
+        assert_int_equal(steps_seen, LG_OS_TRIES);
     }
     assert_int_equal(bytes_done, 0);
     /* One try less, again and again, and it comes through: what was done begins the count anew. */
@@ -246,11 +246,50 @@ static void interrupted_calls_end(void **state)
     for (size_t i = 0; i < TEST_COUNT(calls); i++) {
         steps_seen = 0;
         ASSERT_WORKS(long_call(calls[i], fd, pages, page, sizeof data));
-        assert_int_equal(steps_seen, sizeof data / (64 * KIB) * MOST_TRIES);
+        assert_int_equal(steps_seen, sizeof data / (64 * KIB) * LG_OS_TRIES);
     }
     lg_os_fault_step = NULL;
     lg_os_unreserve(pages, len);
     lg_os_close(fd);
+}
+
+/* A descriptor that the program closed, and its next file, which has the number and the inode of ours. */
+static void inode_that_is_used_again(void **state)
+{
+    lg_file file;
+    ASSERT_WORKS(lg_file_open(test_dir(), &file));
+    ASSERT_WORKS(lg_file_check(&file));
+    int fd = file.fd;
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(lg_file_check(&file), EBADF);
+    int others[32];
+    bool found = false;
+    for (size_t i = 0; i < TEST_COUNT(others); i++) {
+        lg_identity other;
+        ASSERT_WORKS(lg_os_open_unlinked(test_dir(), &others[i]));
+        ASSERT_WORKS(lg_os_identify(others[i], &other));
+        if (!found && other.inode == file.identity.inode) {
+            found = true;
+            if (others[i] != fd) {
+                assert_int_equal(dup2(others[i], fd), fd);
+            }
+        }
+    }
+    bool tells = file.identity.generation != 0;
+    if (found && tells) {
+        assert_int_equal(lg_file_check(&file), EBADF);
+        lg_file_close(&file);
+        assert_true(fcntl(fd, F_GETFD) >= 0);
+    }
+    for (size_t i = 0; i < TEST_COUNT(others); i++) {
+        if (others[i] != fd) {
+            lg_os_close(others[i]);
+        }
+    }
+    lg_os_close(fd);
+    if (!found || !tells) {
+        TEST_SKIP("this file system doesn't use inodes again at once, or has no generations");
+    }
 }
 
 /* A failure that is injected comes before the call, and is told apart by its kind. */
@@ -309,7 +348,7 @@ int main(void)
         cmocka_unit_test(failures_are_returned), cmocka_unit_test(addresses_stay_reserved),
         cmocka_unit_test(readable_all_the_while), cmocka_unit_test(files_without_a_name),
         cmocka_unit_test(interrupted_calls_end),  cmocka_unit_test(injected_failures),
-        cmocka_unit_test(lines_of_a_file),
+        cmocka_unit_test(inode_that_is_used_again), cmocka_unit_test(lines_of_a_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

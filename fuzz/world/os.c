@@ -244,7 +244,7 @@ int lg_os_open_unlinked(const char *directory, int *out_fd)
 int lg_os_identify(int fd, lg_identity *out)
 {
     FAULT(LG_SYS_IDENTIFY);
-    *out = (lg_identity){1, (uint64_t)fd};
+    *out = (lg_identity){.device = 1, .inode = (uint64_t)fd};
     return 0;
 }
 

@@ -9,10 +9,10 @@ int lg_file_open(const char *directory, lg_file *out)
         return error;
     file.fd = fd;
     error = lg_os_identify(fd, &file.identity);
-    if (error != 0)
+    if (error != 0) {
         lg_os_close(fd); /* opened a moment ago, and of no use without a name for it */
-    if (error != 0)
         return error;
+    }
     file.no_blocks = lg_os_write_in_place(fd);
     file.tells_holes = lg_os_tells_holes(fd);
     *out = file;
@@ -27,7 +27,7 @@ int lg_file_check(const lg_file *file)
     int error = lg_os_identify(file->fd, &now);
     if (error != 0)
         return error;
-    return now.device == file->identity.device && now.inode == file->identity.inode ? 0 : EBADF;
+    return lg_os_is_same(&now, &file->identity) ? 0 : EBADF;
 }
 
 void lg_file_close(lg_file *file)

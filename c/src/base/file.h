@@ -1,11 +1,12 @@
 /*
  * The unlinked files behind areas. A library's descriptors aren't its own: a program may close them all, as daemons do,
- * and open files of its own that get the same numbers. So a file is known by its device and inode, and no descriptor
- * is used without asking, just before, what it refers to. A descriptor that is lost is EBADF here, is never closed, and
+ * and open files of its own that get the same numbers. So a file is known by its device, inode and generation, and no
+ * descriptor is used without asking, just before, what it refers to. A descriptor that is lost is EBADF here, is never closed, and
  * its file lives on as long as it is mapped.
  *
- * The proof holds as long as the file is mapped somewhere: until then nobody gets its inode's number. A file that
- * nothing maps is closed at once by whoever opened it.
+ * While a file is mapped somewhere nobody gets its inode's number. One that nothing maps any more, and whose descriptor
+ * the program has closed, is gone, and the program's next file may have both numbers: its generation tells that apart
+ * (lg_os_identify() says where). Besides, a file that nothing maps is closed at once by whoever opened it.
  *
  * What can't be told is a program that closes and opens between the question and the use, in another thread. That is
  * a few instructions long; and a mapping, the one use that would be felt much later, is asked about afterwards too.
@@ -26,8 +27,7 @@ typedef struct lg_file {
 
 LG_INLINE bool lg_file_is(const lg_file *file, const lg_file *other)
 {
-    return file->fd >= 0 && file->fd == other->fd && file->identity.device == other->identity.device &&
-           file->identity.inode == other->identity.inode;
+    return file->fd >= 0 && file->fd == other->fd && lg_os_is_same(&file->identity, &other->identity);
 }
 
 /* Makes one in a directory. Returns 0 or an errno. */

@@ -133,10 +133,18 @@ LG_HIDDEN int lg_os_name(void *addr, size_t len, const char *name);
 
 /* ---- files */
 
-/* Which file it is, as long as it exists. */
+/* Which file it is. */
 typedef struct lg_identity {
     uint64_t device, inode;
+    uint64_t generation; /* another one for each file that gets the same inode; 0: the file system tells none */
 } lg_identity;
+
+/* Where one of the two came without a generation, a system call that was forbidden meanwhile may be why. */
+LG_INLINE bool lg_os_is_same(const lg_identity *a, const lg_identity *b)
+{
+    return a->device == b->device && a->inode == b->inode &&
+           (a->generation == b->generation || a->generation == 0 || b->generation == 0);
+}
 
 /* Opens a file without a name in `directory`, close-on-exec. Its descriptor is above 2: what a program that was started
  * without the standard ones prints must not land in it. */
@@ -146,7 +154,8 @@ LG_HIDDEN int lg_os_open_unlinked(const char *directory, int *out_fd);
 LG_HIDDEN int lg_os_write_in_place(int fd);
 /* Whether lg_os_next_data() finds what was just written to a mapping. Where it isn't known: false. */
 LG_HIDDEN bool lg_os_tells_holes(int fd);
-/* What a descriptor refers to at this moment. */
+/* What a descriptor refers to at this moment. Generations have ext4, XFS, btrfs and F2FS; tmpfs numbers its inodes on and
+ * on, and needs none. */
 LG_HIDDEN int lg_os_identify(int fd, lg_identity *out);
 LG_HIDDEN void lg_os_close(int fd);
 /* Sets the file's size. EFBIG, and no signal, above RLIMIT_FSIZE. */

@@ -56,19 +56,10 @@ int lg_os_open_unlinked(const char *directory, int *out_fd)
     return error == EOPNOTSUPP || error == EISDIR ? open_named(directory, out_fd) : error;
 }
 
-int lg_os_identify(int fd, lg_identity *out)
-{
-    LG_OS_FAULT(LG_SYS_IDENTIFY);
-    struct stat status;
-    int error = LG_OS_CALL(fstat(fd, &status) == 0);
-    if (error == 0)
-        *out = (lg_identity){status.st_dev, status.st_ino};
-    return error;
-}
-
 /* Of linux/fs.h and linux/magic.h, and of file systems outside of Linux. */
 #define GET_FLAGS _IOR('f', 1, long)
 #define SET_FLAGS _IOW('f', 2, long)
+#define GET_GENERATION _IOR('v', 1, long)
 #define COMPRESSED 0x00000004
 #define WRITTEN_IN_PLACE 0x00800000 /* what chattr calls C: no copy on write */
 #define TYPE_BTRFS 0x9123683eu
@@ -78,6 +69,21 @@ int lg_os_identify(int fd, lg_identity *out)
 #define TYPE_XFS 0x58465342u
 #define TYPE_TMPFS 0x01021994u
 #define TYPE_OVERLAY 0x794c7630u
+
+int lg_os_identify(int fd, lg_identity *out)
+{
+    LG_OS_FAULT(LG_SYS_IDENTIFY);
+    struct stat status;
+    int error = LG_OS_CALL(fstat(fd, &status) == 0);
+    if (error != 0)
+        return error;
+    *out = (lg_identity){.device = status.st_dev, .inode = status.st_ino};
+    /* Not of devices, whose drivers may know the number for something else. An int, whatever its name says. */
+    unsigned generation = 0;
+    if (S_ISREG(status.st_mode) && LG_OS_CALL(ioctl(fd, GET_GENERATION, &generation) == 0) == 0)
+        out->generation = generation;
+    return 0;
+}
 
 static bool kernel_at_least(unsigned long major, unsigned long minor)
 {
