@@ -863,9 +863,9 @@ void lgalloc_config_limit_bytes(lgalloc_config *config, size_t bytes);
 void lgalloc_config_idle_bytes(lgalloc_config *config, size_t bytes);
 
 /* Whether huge pages are advised for the memory of size classes from 2 MiB on, also when it moves between size classes.
- * If not, they are advised against for all new areas of anonymous memory. With files the page cache is filled by huge
- * pages then, where the file system can: the first touch costs a fraction of the page faults, and a huge page of disk. Advice,
- * never an error. Default: true. */
+ * If not, they are advised against for all new areas of anonymous memory, and what was advised before is taken back when it
+ * moves; until then it stays. With files the page cache is filled by huge pages, where the file system can: the first touch
+ * costs a fraction of the page faults, and a huge page of disk. Advice, never an error. Default: true. */
 void lgalloc_config_huge_pages(lgalloc_config *config, bool huge_pages);
 
 /*

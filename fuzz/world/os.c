@@ -162,8 +162,9 @@ int lg_os_unmap(void *addr, size_t len)
     return 0;
 }
 
-int lg_os_move(void *from, void *to, size_t len)
+int lg_os_move(void *from, void *to, size_t len, bool *out_anew)
 {
+    *out_anew = false;
     (void)from;
     (void)to;
     (void)len;

@@ -54,8 +54,11 @@ static bool move_pages(lg_thread *self, char *from, char *to, size_t len)
 {
     /* A fork in the middle would lose them to the child. */
     lg_transit_enter(self);
-    int error = lg_os_move(from, to, len);
+    bool anew;
+    int error = lg_os_move(from, to, len, &anew);
     lg_transit_leave(self);
+    if (error == 0 || anew)
+        lg_backing_moved(lg_arena_offset(from), lg_arena_offset(to), len, anew);
     if (error == 0)
         return true;
     if (error == EFAULT && len > MOVE_FROM) { /* several mappings: earlier moves ended between the halves, or within */

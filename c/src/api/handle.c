@@ -24,7 +24,7 @@ static location location_of(const void *ptr)
 {
     if (!lg_ready() || lg_chunk_of(ptr) >= lg_layout_.chunks)
         return (location){.ours = false};
-    uint64_t offset = (uintptr_t)ptr - lg_load_relaxed_64(&lg_arena_base);
+    uint64_t offset = lg_arena_offset(ptr);
     lg_class *cls = lg_class_of(ptr);
     if (cls == NULL)
         return (location){.ours = true};

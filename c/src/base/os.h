@@ -107,9 +107,10 @@ LG_HIDDEN int lg_os_unmap(void *addr, size_t len);
 /*
  * Moves the pages of anonymous memory to other anonymous memory, whose own go; what they leave behind reads as zero and
  * holds none. Both are whole huge pages, readable and writable, and nobody else's. EFAULT where the kernel has several
- * mappings there, which could be moved one by one; EINVAL before Linux 5.7.
+ * mappings there, which could be moved one by one; EINVAL before Linux 5.7. What was advised comes along with the pages.
+ * When it fails, `from` is as it was, and `to` too or, with *out_anew, a new mapping without advice and name.
  */
-LG_HIDDEN int lg_os_move(void *from, void *to, size_t len);
+LG_HIDDEN int lg_os_move(void *from, void *to, size_t len, bool *out_anew);
 /*
  * Anonymous memory goes, and touching the addresses is a fault from then on, for everybody: between the two nobody reads a
  * zero. What fails leaves the contents as they were. Guarded addresses are ordinary in all else: what is mapped, moved or

@@ -311,9 +311,10 @@ static int move_in(void *aside, void *to, size_t len)
  * whose destination is nobody's. It begins with a huge page, or huge pages would be split. What the second needs is
  * checked by the kernel before it unmaps anything, but for memory of its own.
  */
-int lg_os_move(void *from, void *to, size_t len)
+int lg_os_move(void *from, void *to, size_t len, bool *out_anew)
 {
     void *aside;
+    *out_anew = false;
     int error = move_out(from, len, &aside);
     if (error != 0)
         return error;
@@ -322,8 +323,9 @@ int lg_os_move(void *from, void *to, size_t len)
         return 0;
     memcpy(from, aside, len);
     lg_os_unreserve(aside, len);
-    (void)LG_OS_CALL(mmap(to, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
-                    -1, 0) != MAP_FAILED); /* EEXIST: it is still there */
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
+    int mapped = LG_OS_CALL(mmap(to, len, PROT_READ | PROT_WRITE, flags, -1, 0) != MAP_FAILED);
+    *out_anew = mapped == 0; /* EEXIST: it is still there */
     return error;
 }
 

@@ -61,23 +61,35 @@ static void advise_dump(void *addr, size_t len, bool included)
  *
  * Not for small regions: clearing one would just split a page, and a new one would bring its neighbours memory.
  */
+static enum lg_huge_advice wanted_advice(uint64_t chunk, bool huge)
+{
+    enum lg_huge_advice now = lg_chunk_note(chunk)->huge;
+    bool allowed = LG_OPTION(huge_pages) != 0;
+    if (allowed && huge)
+        return LG_HUGE_ON;
+    if (!allowed && lg_chunk_kind(lg_chunk_word(chunk)) == LG_AREA_ANONYMOUS)
+        return LG_HUGE_OFF;
+    return now == LG_HUGE_ON ? LG_HUGE_OFF : now; /* what was never advised is as the system has it */
+}
+
+static void tell_huge(void *addr, size_t len, bool on)
+{
+    int error = on ? lg_os_advise(LG_SYS_ADVISE_HUGE, addr, len) : lg_os_no_huge_pages(addr, len);
+    if (error != 0 && (on || error != EINVAL)) /* a kernel without them has nothing to be told to stop; fine */
+        lg_add_relaxed_64(&lg_advise_failures, 1);
+}
+
 void lg_backing_advise(uint64_t first, uint64_t count, bool huge)
 {
-    if (LG_OPTION(huge_pages) == 0)
-        return;
     while (count != 0) {
         uint64_t n = 1;
-        uint32_t now = lg_chunk_note(first)->huge;
+        enum lg_huge_advice now = lg_chunk_note(first)->huge, wanted = wanted_advice(first, huge);
         while (n < count && lg_chunk_note(first + n)->huge == now)
             n++;
-        if (now != huge) {
-            char *addr = lg_arena_address(first << LG_CHUNK_LOG2);
-            int error = huge ? lg_os_advise(LG_SYS_ADVISE_HUGE, addr, n << LG_CHUNK_LOG2)
-                             : lg_os_no_huge_pages(addr, n << LG_CHUNK_LOG2);
-            if (error != 0)
-                lg_add_relaxed_64(&lg_advise_failures, 1);
+        if (now != wanted) {
+            tell_huge(lg_arena_address(first << LG_CHUNK_LOG2), n << LG_CHUNK_LOG2, wanted == LG_HUGE_ON);
             for (uint64_t chunk = first; chunk < first + n; chunk++)
-                lg_chunk_note(chunk)->huge = (uint16_t)huge;
+                lg_chunk_note(chunk)->huge = (uint16_t)wanted;
         }
         first += n;
         count -= n;
@@ -88,7 +100,7 @@ void lg_backing_advise(uint64_t first, uint64_t count, bool huge)
 static void advise_new(uint64_t first, uint64_t count, bool huge)
 {
     for (uint64_t chunk = first; chunk < first + count; chunk++)
-        lg_chunk_note(chunk)->huge = 0;
+        lg_chunk_note(chunk)->huge = LG_HUGE_UNSAID;
     lg_backing_advise(first, count, huge);
 }
 
@@ -139,20 +151,24 @@ static int map_file(uint64_t first, uint64_t count, bool huge)
     return 0;
 }
 
-static int map_anonymous(uint64_t first, uint64_t count, bool huge)
+/* What is said of anonymous memory that was just mapped. */
+static void introduce(uint64_t first, uint64_t count, bool huge)
 {
     char *addr = lg_arena_address(first << LG_CHUNK_LOG2);
     size_t len = count << LG_CHUNK_LOG2;
-    int error = lg_os_commit(addr, len);
-    if (error != 0)
-        return error;
-    lg_chunks_set_backing(first, count, LG_AREA_ANONYMOUS, 0);
     (void)lg_os_name(addr, len, "lgalloc"); /* older kernels have no names; nothing is lost */
-    if (LG_OPTION(huge_pages) == 0)
-        (void)lg_os_no_huge_pages(addr, len); /* a kernel without them refuses; fine */
     advise_new(first, count, huge);
     if (LG_OPTION(core_dump) == 0)
         advise_dump(addr, len, false);
+}
+
+static int map_anonymous(uint64_t first, uint64_t count, bool huge)
+{
+    int error = lg_os_commit(lg_arena_address(first << LG_CHUNK_LOG2), count << LG_CHUNK_LOG2);
+    if (error != 0)
+        return error;
+    lg_chunks_set_backing(first, count, LG_AREA_ANONYMOUS, 0);
+    introduce(first, count, huge);
     return 0;
 }
 
@@ -179,6 +195,19 @@ int lg_backing_map(uint64_t first, uint64_t count, enum lg_area_kind kind, bool 
             lg_chunks_lose(first + gone, done - gone);
     }
     return error;
+}
+
+void lg_backing_moved(uint64_t from, uint64_t to, uint64_t len, bool anew)
+{
+    uint64_t source = from >> LG_CHUNK_LOG2, first = to >> LG_CHUNK_LOG2, count = len >> LG_CHUNK_LOG2;
+    lg_lock_acquire(&lg_arena_lock);
+    for (uint64_t i = 0; i < count && !anew; i++)
+        lg_chunk_note(first + i)->huge = lg_chunk_note(source + i)->huge;
+    if (anew)
+        introduce(first, count, true);
+    else
+        lg_backing_advise(first, count, true);
+    lg_lock_release(&lg_arena_lock);
 }
 
 /* ---- giving back */

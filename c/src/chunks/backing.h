@@ -28,6 +28,11 @@ LG_HIDDEN bool lg_backing_is_one(uint64_t first_chunk, uint64_t count);
 /* Advice for the class that chunks belong to now. Under the arena's lock. */
 LG_HIDDEN void lg_backing_advise(uint64_t first_chunk, uint64_t count, bool huge);
 
+/* A part of a region, whole chunks, took the place of a part of another, and the advice on it came along; `anew`: that
+ * failed, and there is a new mapping in its place. Both are the caller's, and anonymous. Offsets and length in bytes. Takes
+ * the arena's lock. */
+LG_HIDDEN void lg_backing_moved(uint64_t from, uint64_t to, uint64_t len, bool anew);
+
 /* Whether what is mapped goes into core files; what is to come asks the option. Takes the arena's lock. */
 LG_HIDDEN void lg_backing_set_core_dump(bool included);
 

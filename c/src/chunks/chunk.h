@@ -125,12 +125,19 @@ LG_INLINE uint64_t lg_regions_in(const lg_class *cls, uint64_t chunks)
 /* The class whose regions are one chunk each. */
 #define LG_CHUNK_CLASS lg_class_at(LG_CHUNK_LOG2 - LG_CLASS_MIN)
 
+/* What the system was told of huge pages. */
+enum lg_huge_advice {
+    LG_HUGE_UNSAID = 0,
+    LG_HUGE_ON = 1,
+    LG_HUGE_OFF = 2
+};
+
 /* What else is known of a chunk. Under the arena's lock. */
 typedef struct lg_note {
     uint32_t mapping;    /* the same number for all that was backed at one go */
     uint32_t described;  /* a bit for each class whose descriptors here were used before */
     uint32_t idle_ticks; /* the worker has seen all its regions free so many times in a row */
-    uint16_t huge;       /* whether huge pages were advised */
+    uint16_t huge;       /* what was advised, lg_huge_advice */
     uint16_t inherited;  /* file: a child of a fork has its pages: the advice against that was refused */
     /* Of the first chunk of an area. The worker leaves it alone for so many ticks, since clearing failed. */
     uint32_t clear_wait;

@@ -9,11 +9,6 @@
 #include "backing.h"
 #include "chunk.h"
 
-static uint64_t offset_of(const void *ptr)
-{
-    return (uint64_t)((const char *)ptr - lg_arena_address(0));
-}
-
 static int give_back(uint64_t offset, uint64_t len)
 {
     int error = lg_backing_clear(offset, len);
@@ -60,7 +55,7 @@ static bool holds_little(char *ptr, size_t len)
 static void zero_run(char *from, const char *to, bool there)
 {
     size_t len = (size_t)(to - from);
-    if (len != 0 && (there || give_back(offset_of(from), len) != 0))
+    if (len != 0 && (there || give_back(lg_arena_offset(from), len) != 0))
         memset(from, 0, len);
 }
 
@@ -91,7 +86,7 @@ static bool zero_pages(char *ptr, size_t len)
 
 static bool zero_anonymous(char *ptr, size_t len)
 {
-    if (len >= SAMPLE_FROM && holds_little(ptr, len) && give_back(offset_of(ptr), len) == 0)
+    if (len >= SAMPLE_FROM && holds_little(ptr, len) && give_back(lg_arena_offset(ptr), len) == 0)
         return false;
     return zero_pages(ptr, len);
 }
@@ -174,7 +169,7 @@ static int zero_files(uint64_t offset, uint64_t len, bool *all)
 
 int lg_zero(lg_region *region, void *ptr, size_t len)
 {
-    uint64_t offset = offset_of(ptr);
+    uint64_t offset = lg_arena_offset(ptr);
     bool anonymous = lg_backing_kind(offset) == LG_AREA_ANONYMOUS, all;
     uint32_t known = lg_load_relaxed_32(&region->has_blocks);
     if (anonymous && len >= DISCARD_HUGE_FROM && LG_OPTION(huge_pages) != 0 && give_back(offset, len) == 0)

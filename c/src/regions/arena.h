@@ -81,6 +81,12 @@ LG_INLINE char *lg_arena_address(uint64_t offset)
     return (char *)(uintptr_t)(lg_load_relaxed_64(&lg_arena_base) + offset); /* in numbers: the base may be none */
 }
 
+/* The bytes of the arena before an address, which is in it. */
+LG_INLINE uint64_t lg_arena_offset(const void *address)
+{
+    return (uintptr_t)address - lg_load_relaxed_64(&lg_arena_base);
+}
+
 /* Regions of a class that the arena has room for. */
 LG_INLINE uint64_t lg_class_room(const lg_class *cls)
 {
