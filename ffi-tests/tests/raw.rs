@@ -381,9 +381,9 @@ fn statistics_write_what_there_is_room_for() {
         for class in &many[..21] {
             assert_eq!(class.reserved, [0; 6]);
         }
-        let mut global = lgalloc_global_stats { reserved: [7; 8], ..Default::default() };
+        let mut global = lgalloc_global_stats { reserved: [7; 2], ..Default::default() };
         lgalloc_stats_global(&mut global);
-        assert_eq!(global.reserved, [0; 8]);
+        assert_eq!(global.reserved, [0; 2]);
 
         let (_, mut region) = new_region(lgalloc_region_new_mmap, MIB, 1, 1);
         let mut count = 0;
