@@ -1,4 +1,4 @@
-/* While movers are shut out nobody moves; afterwards everybody does again. */
+/* While movers are quiesced nobody moves; afterwards everybody does again. */
 
 #include "internal.h"
 
@@ -62,7 +62,7 @@ static void nobody_moves_while_shut(void **state)
         atomic_store(&movers[i].rounds, 0);
     }
     for (size_t round = 0; round < test_scale(1500, 60); round++) {
-        lg_transit_shut();
+        lg_transit_quiesce();
         unsigned long before[MOVERS];
         for (size_t i = 0; i < MOVERS; i++) {
             assert_int_equal(atomic_load_explicit(&movers[i].inside, memory_order_relaxed), 0);
@@ -77,12 +77,12 @@ static void nobody_moves_while_shut(void **state)
                 sched_yield();
             }
         }
-        /* The one who shut them out may move. */
+        /* The one who quiesced them may move. */
         lg_transit_enter(lg_self());
         lg_transit_leave(lg_self());
         lg_transit_enter(NULL);
         lg_transit_leave(NULL);
-        lg_transit_admit();
+        lg_transit_resume();
         /* Next time somebody is moving again. */
         for (size_t spin = 0; spin < 1000; spin++) {
             if (atomic_load_explicit(&movers[0].rounds, memory_order_relaxed) != before[0] &&
@@ -102,19 +102,19 @@ static void nobody_moves_while_shut(void **state)
     unit_assert_sound(false);
 }
 
-/* ---------------------------------------------------------------- several that shut */
+/* ---------------------------------------------------------------- several that quiesce */
 
 static atomic_int shutters_inside;
 static size_t shut_rounds;
 
-static void *shutter(void *arg)
+static void *quiescer(void *arg)
 {
     (void)unit_self();
     for (size_t i = 0; i < shut_rounds; i++) {
-        lg_transit_shut();
+        lg_transit_quiesce();
         TEST_REQUIRE(atomic_fetch_add(&shutters_inside, 1) == 0);
         TEST_REQUIRE(atomic_fetch_sub(&shutters_inside, 1) == 1);
-        lg_transit_admit();
+        lg_transit_resume();
     }
     return NULL;
 }
@@ -123,12 +123,12 @@ static void one_shuts_at_a_time(void **state)
 {
     shut_rounds = test_scale(500, 20);
     start_movers();
-    pthread_t shutters[3];
-    for (size_t i = 0; i < TEST_COUNT(shutters); i++) {
-        test_spawn(&shutters[i], shutter, NULL);
+    pthread_t quiescers[3];
+    for (size_t i = 0; i < TEST_COUNT(quiescers); i++) {
+        test_spawn(&quiescers[i], quiescer, NULL);
     }
-    for (size_t i = 0; i < TEST_COUNT(shutters); i++) {
-        test_join(shutters[i]);
+    for (size_t i = 0; i < TEST_COUNT(quiescers); i++) {
+        test_join(quiescers[i]);
     }
     stop_movers();
 }
@@ -152,7 +152,7 @@ static void *allocates_and_frees(void *arg)
     return NULL;
 }
 
-/* With movers shut out, no region is between a cache and a pool: those that are in no pool are in a cache, in
+/* With movers quiesced, no region is between a cache and a pool: those that are in no pool are in a cache, in
  * use, or one in the hands of each thread that allocates or frees at this moment. */
 static void every_region_is_somewhere(void **state)
 {
@@ -164,7 +164,7 @@ static void every_region_is_somewhere(void **state)
         test_spawn(&threads[i], allocates_and_frees, (void *)i);
     }
     for (size_t round = 0; round < test_scale(1000, 30); round++) {
-        lg_transit_shut();
+        lg_transit_quiesce();
         uint64_t pooled = 0;
         uint64_t limit = lg_load_relaxed_64(&c->limit);
         for (uint64_t word = 0; word < (limit + 63) / 64; word++) {
@@ -177,7 +177,7 @@ static void every_region_is_somewhere(void **state)
         assert_true(pooled <= total);
         /* 20 in use at most, and 4 in the cache, for each. */
         assert_true(total - pooled <= WORKERS * (uint64_t)(20 + 4 + 1));
-        lg_transit_admit();
+        lg_transit_resume();
     }
     atomic_store(&over, true);
     for (size_t i = 0; i < WORKERS; i++) {

@@ -1,4 +1,4 @@
-/* Clients of what a process has once: whether the allocator is up, the hot path's flags, movers and who shuts them out. */
+/* Clients of what a process has once: whether the allocator is up, the hot path's flags, movers and who quiesces them. */
 #include "clients.h"
 #include "world/world.h"
 
@@ -16,7 +16,7 @@ static void setup(void)
         world_use_fences();
 }
 
-/* ---- movers, and who shuts them out, are to each other as readers and a writer: nothing that either does is lost */
+/* ---- movers, and who quiesces them, are to each other as readers and a writer: nothing that either does is lost */
 
 static lg_thread *mover;
 static lg_a64 turns;
@@ -50,15 +50,15 @@ static void transit_turns(unsigned id)
         take_turn();
         lg_transit_leave(mover);
     } else {
-        lg_transit_shut();
+        lg_transit_quiesce();
         take_turn();
-        lg_transit_admit();
+        lg_transit_resume();
     }
 }
 
 static void check_turns(void)
 {
-    XP_CHECK(lg_load_relaxed_64(&turns) == 2 && "a mover and who shuts it out see what the other has done");
+    XP_CHECK(lg_load_relaxed_64(&turns) == 2 && "a mover and who quiesces it see what the other has done");
 }
 
 /* ---- the hot path is usual if nothing speaks against it */
@@ -126,7 +126,7 @@ static void check_down(void)
 #define MOST 4000
 
 const client clients_process[] = {
-    {"transit-turns", "a mover, and one who shuts movers out, take turns", 2, setup_mover, transit_turns, check_turns,
+    {"transit-turns", "a mover, and one who quiesces movers, take turns", 2, setup_mover, transit_turns, check_turns,
      {3, 2, MOST}, true, true},
     {"transit-turns-without-record", "the same with a mover that has no record", 2, setup_mover_without_record,
      transit_turns, check_turns, {3, 2, MOST}, true, true},

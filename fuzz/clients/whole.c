@@ -545,7 +545,7 @@ static void refused_last(unsigned id)
     }
 }
 
-/* The only region is in thread 0's cache. Thread 1 shuts movers out: then it is there, or in the pool, and not on its way. */
+/* The only region is in thread 0's cache. Thread 1 quiesces movers: then it is there, or in the pool, and not on its way. */
 static void setup_flush_one(void)
 {
     setup_last_one();
@@ -558,18 +558,18 @@ static void setup_flush_one(void)
     xp_fresh_locals();
 }
 
-static void transit_shut(unsigned id)
+static void transit_quiesce(unsigned id)
 {
     lg_hot_bins = records[id]->bins;
     if (id == 0) {
         lgalloc_thread_flush();
         return;
     }
-    lg_transit_shut();
+    lg_transit_quiesce();
     bool cached = lg_deque_count(&lg_bin_of(records[0], lg_class_at(ONE))->deque) != 0;
     bool pooled = lg_bitmap_word(&lg_class_at(ONE)->pools[LG_DIRTY_POOL], 0) != 0;
-    XP_CHECK(cached != pooled && "nobody moves a region while movers are shut out");
-    lg_transit_admit();
+    XP_CHECK(cached != pooled && "nobody moves a region while movers are quiesced");
+    lg_transit_resume();
 }
 
 #define MOST 8000
@@ -603,7 +603,7 @@ const client clients_whole[] = {
      world_check_end, {2, 1, MOST}, false, true},
     {"capacity-change", "the cache's capacity changes below its owner", 2, setup_capacity, capacity_change,
      world_check_end, {3, 1, MOST}, false, true},
-    {"shut-without-record", "a free without a thread record against the last allocation", 2, setup_last_one,
+    {"quiesce-without-record", "a free without a thread record against the last allocation", 2, setup_last_one,
      shut_without_record, world_check_end, {3, 1, MOST}, true, true},
     {"record-reuse", "records change hands while others look through them", 3, setup, record_reuse,
      world_check_end, {1, 1, MOST}, false, true},
@@ -627,7 +627,7 @@ const client clients_whole[] = {
      false, true},
     {"purge-gives", "a purge while another thread gives to the same word of the pool", 2, setup_purge_gives, purge_gives,
      world_check_end, {2, 1, MOST}, false, true},
-    {"transit-shut", "movers are shut out while the only region leaves a cache", 2, setup_flush_one, transit_shut,
+    {"transit-quiesce", "movers are quiesced while the only region leaves a cache", 2, setup_flush_one, transit_quiesce,
      world_check_end, {3, 2, 2 * MOST}, true, true},
     {"refused-last", "a region is freed, and another taken, behind the last look before a refusal", 3, setup_one_free,
      refused_last, world_check_end, {3, 1, 15 * MOST}, true, true},

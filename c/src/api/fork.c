@@ -1,7 +1,7 @@
 /*
  * What fork does.
  *
- * Before: all locks are taken in rank order, and movers are shut out, so that no region is on its way between
+ * Before: all locks are taken in rank order, and movers are quiesced, so that no region is on its way between
  * a cache and a pool. Other threads may still be in the middle of an allocation from their own cache or a free
  * into it; that is at most one region each.
  *
@@ -76,11 +76,11 @@ static void prepare(void)
         return;
     }
     for (unsigned rank = 0; rank < LG_RANK_COUNT; rank++) {
-        if (rank == LG_RANK_ROOM) {
+        if (rank == LG_RANK_QUIESCE) {
             /* The init lock is held, so this stays as it is until undo(). */
             with_areas = lg_ready();
             if (with_areas)
-                lg_transit_shut();
+                lg_transit_quiesce();
         } else if (lock_of(rank) != NULL) {
             lg_lock_acquire(lock_of(rank));
         }
@@ -92,8 +92,8 @@ static void undo(void)
 {
     lg_forking = false;
     for (unsigned rank = LG_RANK_COUNT; rank-- > 0;) {
-        if (rank == LG_RANK_ROOM && with_areas)
-            lg_transit_admit();
+        if (rank == LG_RANK_QUIESCE && with_areas)
+            lg_transit_resume();
         else if (lock_of(rank) != NULL)
             lg_lock_release(lock_of(rank));
     }

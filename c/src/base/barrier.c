@@ -20,7 +20,7 @@ void lg_barrier_init(void)
 
 /*
  * Owners don't fence then, and can't be told to: one that has read the flags may store and look at any later time. What
- * is left is the time that a store takes. Whoever calls this has stored something (a locked top, movers shut out) and
+ * is left is the time that a store takes. Whoever calls this has stored something (a locked top, movers quiesced) and
  * looks, after the barrier, for what the other side stored before that side looked. If the other side's look came
  * before our store, its own store, which comes before that look in its program, is at most a store buffer behind:
  * microseconds, and less where it is preempted in between, since that drains the buffer. If its look comes later, it

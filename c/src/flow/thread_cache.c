@@ -249,7 +249,7 @@ lgalloc_status lg_cache_search_alone(lg_thread *self, lg_class *cls, size_t byte
                                      int *out_error, bool *out_no_room)
 {
     lgalloc_status status;
-    lg_transit_shut();
+    lg_transit_quiesce();
     uint64_t before, after = lg_threads_activity();
     unsigned looks = 0;
     do {
@@ -259,7 +259,7 @@ lgalloc_status lg_cache_search_alone(lg_thread *self, lg_class *cls, size_t byte
         lg_heavy_barrier(); /* What hid a region from the look is counted, or still under way. */
         after = lg_threads_activity();
     } while (status == LGALLOC_STATUS_OUT_OF_MEMORY && after != before && ++looks < LOOKS_MAX);
-    lg_transit_admit();
+    lg_transit_resume();
     return status;
 }
 
@@ -342,7 +342,7 @@ void lg_cache_give(lg_thread *self, lg_class *cls, lg_region *region)
         count = overflow(self, cls);
     }
     lg_exchange_send(self, cls, lg_batch_of(lg_region_index(cls, region)), count);
-    /* Relaxed: whoever shuts movers out sees what those before it did. */
+    /* Relaxed: whoever quiesces movers sees what those before it did. */
     LG_COUNT_HOT(self, cls, deallocations, 1);
     respect_idle_bytes(self, cls);
 }

@@ -1,7 +1,7 @@
 /*
  * Taking and giving regions through the calling thread's cache: what the hot path (hot.h) leaves to
  * rarer days. The order of search: own cache, shared dirty pool, what other classes left warm, shared clean pool, other
- * threads' caches, other classes' chunks, a new mapping; and before an allocation is refused, again with movers shut out, as long as others take or free.
+ * threads' caches, other classes' chunks, a new mapping; and before an allocation is refused, again with movers quiesced, as long as others take or free.
  */
 #ifndef LG_THREAD_CACHE_H
 #define LG_THREAD_CACHE_H
@@ -16,7 +16,7 @@
 LG_HIDDEN LG_WARM lgalloc_status lg_cache_refill(lg_thread *self, lg_class *cls, size_t bytes,
                                                  lg_region **out_region, int *out_error);
 
-/* The search's last part: again with movers shut out, until a look finds a region or nobody has taken or freed any
+/* The search's last part: again with movers quiesced, until a look finds a region or nobody has taken or freed any
  * meanwhile. Not in transit. OUT_OF_MEMORY with *out_no_room: the limit was in the way. */
 LG_HIDDEN LG_COLD lgalloc_status lg_cache_search_alone(lg_thread *self, lg_class *cls, size_t bytes,
                                                         lg_region **out_region, int *out_error, bool *out_no_room);
