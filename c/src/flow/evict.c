@@ -119,8 +119,6 @@ static bool is_left_over(lg_class *cls, uint64_t index)
 
 void lg_evict_sweep(lg_thread *self)
 {
-    if (lg_seal_set_count(LG_SEAL_CANDIDATES) == 0)
-        return;
     LG_EACH_EVICTED_CLASS(cls)
         for (uint64_t i = 0; lg_seal_set_next(LG_SEAL_CANDIDATES, cls, i, &i); i++)
             if (is_left_over(cls, i))
@@ -162,6 +160,7 @@ static int evict_claimed(lg_thread *self, lg_class *cls, uint64_t index)
     else if (error == 0)
         error = lg_os_guard(address, lg_class_size(cls));
     if (error == 0) {
+        lg_store_relaxed_32(&region->has_blocks, 0);
         lg_seal_account(cls, true);
         lg_discharge(lg_class_size(cls));
         lg_add_relaxed_64(&lg_evictions, 1);
@@ -232,7 +231,7 @@ static bool claim(lg_class *cls, uint64_t index, bool only_placed)
 /* What was named by lgalloc_cold(), unless it was pinned since. */
 static bool claim_cold(lg_class **out_class, uint64_t *out_index, bool only_placed)
 {
-    if (lg_seal_set_count(LG_SEAL_COLD) == 0)
+    if (!lg_seal_any_cold())
         return false;
     LG_EACH_EVICTED_CLASS(cls) {
         for (uint64_t i = 0; lg_seal_set_next(LG_SEAL_COLD, cls, i, &i); i++) {

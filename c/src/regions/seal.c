@@ -102,7 +102,7 @@ void lg_seal_account(lg_class *cls, bool evicted)
 
 /* ---- sets */
 
-static lg_a64 members[2];
+static lg_a64 cold; /* bits of the set of cold regions; two threads may be between the bit and the count */
 static lg_a64 *word_of(enum lg_seal_set set, lg_class *cls, uint64_t index)
 {
     return &cls->set_words[set * lg_class_set_words(cls, lg_layout_.arena_bytes) + index / 64];
@@ -133,8 +133,8 @@ void lg_seal_set_add(enum lg_seal_set set, lg_class *cls, uint64_t index)
     if (!lg_class_is_evicted(cls))
         return;
     uint64_t bit = bit_of(index);
-    if ((lg_or_seq_cst_64(word_of(set, cls, index), bit) & bit) == 0)
-        lg_add_relaxed_64(&members[set], 1);
+    if ((lg_or_seq_cst_64(word_of(set, cls, index), bit) & bit) == 0 && set == LG_SEAL_COLD)
+        lg_add_relaxed_64(&cold, 1);
 }
 
 void lg_seal_set_remove(enum lg_seal_set set, lg_class *cls, uint64_t index)
@@ -143,8 +143,8 @@ void lg_seal_set_remove(enum lg_seal_set set, lg_class *cls, uint64_t index)
         return;
     uint64_t bit = bit_of(index);
     lg_a64 *word = word_of(set, cls, index);
-    if ((lg_load_relaxed_64(word) & bit) != 0 && (lg_and_seq_cst_64(word, ~bit) & bit) != 0)
-        lg_sub_relaxed_64(&members[set], 1);
+    if ((lg_load_relaxed_64(word) & bit) != 0 && (lg_and_seq_cst_64(word, ~bit) & bit) != 0 && set == LG_SEAL_COLD)
+        lg_sub_relaxed_64(&cold, 1);
 }
 
 bool lg_seal_set_next(enum lg_seal_set set, lg_class *cls, uint64_t index, uint64_t *out_index)
@@ -162,9 +162,9 @@ bool lg_seal_set_next(enum lg_seal_set set, lg_class *cls, uint64_t index, uint6
     return false;
 }
 
-uint64_t lg_seal_set_count(enum lg_seal_set set)
+bool lg_seal_any_cold(void)
 {
-    return lg_load_relaxed_64(&members[set]);
+    return lg_load_relaxed_64(&cold) != 0;
 }
 
 void lg_seal_cool(lg_class *cls, uint64_t index)
@@ -352,5 +352,5 @@ void lg_seal_abandon(void)
     lg_seal_forked();
     lg_lock_init(&lg_seal_lock, LG_RANK_SEAL);
     lg_seal_inside = false;
-    memset(members, 0, sizeof(members));
+    lg_store_relaxed_64(&cold, 0);
 }

@@ -163,8 +163,8 @@ LG_HIDDEN void lg_seal_set_add(enum lg_seal_set set, lg_class *cls, uint64_t ind
 LG_HIDDEN void lg_seal_set_remove(enum lg_seal_set set, lg_class *cls, uint64_t index);
 /* The first member at or after an index; false: there is none in the class. */
 LG_HIDDEN bool lg_seal_set_next(enum lg_seal_set set, lg_class *cls, uint64_t index, uint64_t *out_index);
-/* Members of all classes. */
-LG_HIDDEN uint64_t lg_seal_set_count(enum lg_seal_set set);
+/* Whether there seem to be cold ones, of whatever class. */
+LG_HIDDEN bool lg_seal_any_cold(void);
 
 /* ---- accounts */
 
