@@ -126,6 +126,9 @@ target_link_options(test_plugin PRIVATE LINKER:-Bsymbolic)
 target_compile_definitions(test_world_plugin PRIVATE "TEST_PLUGIN=\"$<TARGET_FILE:test_plugin>\"")
 add_dependencies(test_world_plugin test_plugin)
 
+# It runs these once more.
+add_dependencies(test_world_container test_api_sealed test_api_sealed_process)
+
 lgalloc_add_test_program(soak "${CMAKE_CURRENT_SOURCE_DIR}/tests/soak.c")
 lgalloc_add_test(soak soak ARGS 5)
 
