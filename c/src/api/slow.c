@@ -8,6 +8,7 @@
 #include "../chunks/backing.h"
 #include "../chunks/zero.h"
 #include "../flow/thread_cache.h"
+#include "../flow/worker.h"
 #include "../regions/arena.h"
 #include "../regions/class.h"
 #include "../regions/deque.h"
@@ -49,6 +50,8 @@ static lgalloc_status find_any(lg_thread *self, lg_class *cls, size_t bytes, boo
         if (*out_region != NULL)
             return LGALLOC_STATUS_OK;
     }
+    /* The thread has nothing of its own left: in the child of a fork that is when the worker starts again. */
+    lg_worker_wake_after_fork();
     return lg_cache_refill(self, cls, bytes, out_region, out_error);
 }
 

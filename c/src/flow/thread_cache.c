@@ -22,7 +22,6 @@
 #include "evict.h"
 #include "exchange.h"
 #include "reclaim.h"
-#include "worker.h"
 
 lg_a64 lg_limit_failures;
 LG_THREAD_LOCAL bool lg_refused_by_limit;
@@ -277,7 +276,6 @@ static void respect_idle_bytes(lg_thread *self, lg_class *cls)
 lgalloc_status lg_cache_refill(lg_thread *self, lg_class *cls, size_t bytes, lg_region **out_region, int *out_error)
 {
     bool no_room;
-    lg_worker_wake_after_fork();
     lg_transit_enter(self);
     lgalloc_status status = search(self, cls, bytes, out_region, out_error, &no_room);
     lg_transit_leave(self);
