@@ -39,7 +39,7 @@ static lgalloc_status check_request(size_t bytes, size_t elem_align)
     return LGALLOC_STATUS_OK;
 }
 
-/* A free region from wherever there is one. `looked`: the own cache and its home have none. */
+/* A free region from wherever there is one. `looked`: the own cache and its home word have none. */
 static lgalloc_status find_any(lg_thread *self, lg_class *cls, size_t bytes, bool looked, lg_region **out_region,
                                int *out_error)
 {

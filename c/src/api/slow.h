@@ -28,7 +28,7 @@ LG_HIDDEN LG_COLD lg_taken lg_slow_refuse(lgalloc_status status, size_t bytes, i
 LG_HIDDEN LG_WARM lgalloc_status lg_slow_zero(lg_region *region, void *ptr, size_t len);
 
 /* The whole search. `elem_align` is 0 or a power of two; `bytes` may be 0. `looked`: all is as usual, but the own cache and
- * its home have nothing. */
+ * its home word have nothing. */
 LG_HIDDEN LG_WARM lg_taken lg_slow_search(size_t bytes, size_t elem_align, bool zeroed, bool looked);
 
 /* A free region of the calling thread's becomes one in use. */

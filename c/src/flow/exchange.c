@@ -62,22 +62,22 @@ lg_region *lg_exchange_keep(lg_thread *self, lg_class *cls, lg_batch batch)
     return lowest;
 }
 
-void lg_exchange_settle(lg_thread *self, lg_class *cls, uint64_t word)
+void lg_exchange_set_home_word(lg_thread *self, lg_class *cls, uint64_t word)
 {
     lg_local *local = lg_local_of(self, cls);
-    local->home = word;
+    local->home_word = word;
     local->home_at = lg_bitmap_at(&cls->pools[LG_DIRTY_POOL], word);
     local->home_left = 0;
 }
 
 /* Somebody else claims from the same word. Threads that exchange much at the same time keep apart if each claims from a
  * word of its own first. */
-static LG_COLD void move_house(lg_thread *self, lg_class *cls)
+static LG_COLD void switch_word(lg_thread *self, lg_class *cls)
 {
     uint64_t words = (lg_load_relaxed_64(&cls->limit) + 63) / 64;
     uint64_t word = lg_thread_id(self) % words;
     if (lg_bitmap_word(&cls->pools[LG_DIRTY_POOL], word) != 0)
-        lg_exchange_settle(self, cls, word);
+        lg_exchange_set_home_word(self, cls, word);
 }
 
 LG_FLAT lg_region *lg_exchange_refill(lg_thread *self, lg_class *cls)
@@ -90,11 +90,11 @@ LG_FLAT lg_region *lg_exchange_refill(lg_thread *self, lg_class *cls)
     lg_transit_enter(self);
     uint64_t there = lg_load_relaxed_64(local->home_at);
     if (LG_UNLIKELY((local->home_left & ~there) != 0))
-        move_house(self, cls);
+        switch_word(self, cls);
     uint64_t mask = lg_bitmap_claim_at(local->home_at, many, &there);
     local->home_left = there & ~mask;
     if (LG_LIKELY(mask != 0)) {
-        uint64_t kept = keep(self, cls, (lg_batch){local->home, mask}, &lowest);
+        uint64_t kept = keep(self, cls, (lg_batch){local->home_word, mask}, &lowest);
         lg_pool_note(self, cls, LG_DIRTY_POOL, (uint64_t)0 - kept - 1);
         LG_PROBE2(refill, lg_class_size(cls), kept + 1);
         lg_exchange_taken(self, cls);
@@ -120,7 +120,7 @@ static void give(lg_thread *self, lg_class *cls, lg_batch batch, uint64_t count,
         return;
     }
     lg_pool_give_counted(self, cls, LG_DIRTY_POOL, batch, count);
-    if (self != NULL && batch.word == lg_local_of(self, cls)->home)
+    if (self != NULL && batch.word == lg_local_of(self, cls)->home_word)
         lg_local_of(self, cls)->home_left |= batch.mask;
 }
 

@@ -42,7 +42,7 @@ LG_INLINE unsigned lg_exchange_batch(lg_thread *self, lg_class *cls)
     lg_local *local = lg_local_of(self, cls);
     uint64_t capacity = lg_load_relaxed_64(&cls->cache_capacity);
     uint64_t freed = lg_load_relaxed_64(&lg_bin_of(self, cls)->hot.deallocations);
-    uint64_t size = lg_exchange_size(capacity, local->refilled_at, freed, local->takes_long);
+    uint64_t size = lg_exchange_size(capacity, local->refilled_at, freed, local->long_refill_run);
     return (unsigned)lg_min(1 + lg_min(size, lg_exchange_space(self, cls)), 64);
 }
 
@@ -51,7 +51,7 @@ LG_INLINE void lg_exchange_taken(lg_thread *self, lg_class *cls)
 {
     lg_local *local = lg_local_of(self, cls);
     uint64_t freed = lg_load_relaxed_64(&lg_bin_of(self, cls)->hot.deallocations);
-    local->takes_long = local->refilled_at == freed;
+    local->long_refill_run = local->refilled_at == freed;
     local->refilled_at = freed;
 }
 
@@ -64,9 +64,9 @@ LG_HIDDEN bool lg_exchange_pop(lg_deque *deque, uint64_t *out_item);
 LG_HIDDEN lg_region *lg_exchange_keep(lg_thread *self, lg_class *cls, lg_batch batch);
 
 /* From now on this thread claims from that word of the dirty pool first. */
-LG_HIDDEN void lg_exchange_settle(lg_thread *self, lg_class *cls, uint64_t word);
+LG_HIDDEN void lg_exchange_set_home_word(lg_thread *self, lg_class *cls, uint64_t word);
 
-/* Takes a dirty region for the caller, and more for its cache, from the word of the pool where this thread is at home:
+/* Takes a dirty region for the caller, and more for its cache, from the word of the pool that is this thread's home:
  * where it found some before, so that what it gave and takes again is in its processor's caches. NULL: nothing is there. */
 LG_HIDDEN lg_region *lg_exchange_refill(lg_thread *self, lg_class *cls);
 

@@ -34,7 +34,7 @@ static bool take_dirty(lg_thread *self, lg_class *cls, unsigned many, bool scan,
     if (batch.mask == 0)
         return false;
     if (self != NULL)
-        lg_exchange_settle(self, cls, batch.word);
+        lg_exchange_set_home_word(self, cls, batch.word);
     LG_PROBE2(refill, lg_class_size(cls), lg_batch_count(batch));
     *out_region = lg_exchange_keep(self, cls, batch);
     return true;
@@ -171,7 +171,7 @@ static void give_back_unused(lg_thread *self, lg_class *cls)
     }
 }
 
-/* The whole search, but for the own cache and the home. *out_no_room: the limit was in the way. */
+/* The whole search, but for the own cache and the home word. *out_no_room: the limit was in the way. */
 static lgalloc_status search(lg_thread *self, lg_class *cls, size_t bytes, lg_region **out_region, int *out_error,
                              bool *out_no_room)
 {
@@ -307,11 +307,11 @@ LG_INLINE uint64_t overflow(lg_thread *self, lg_class *cls)
     uint64_t taken = lg_load_relaxed_64(&bin->hot.allocations);
     uint64_t capacity = lg_load_relaxed_64(&cls->cache_capacity);
     /* All but what may stay, which is nothing where it is of no use; a smaller configuration may have come meanwhile. */
-    uint64_t stay = capacity - lg_exchange_size(capacity, local->overflowed_at, taken, local->gives_long);
+    uint64_t stay = capacity - lg_exchange_size(capacity, local->overflowed_at, taken, local->long_overflow_run);
     if (LG_UNLIKELY(lg_thread_only_frees(self, cls)))
         stay = 0;
     uint64_t cached = lg_deque_count(&bin->deque);
-    local->gives_long = local->overflowed_at == taken;
+    local->long_overflow_run = local->overflowed_at == taken;
     local->overflowed_at = taken;
     return cached > stay ? cached - stay : 0;
 }
@@ -319,13 +319,9 @@ LG_INLINE uint64_t overflow(lg_thread *self, lg_class *cls)
 /* The same as a push, but that it finds out whether there is more room than is known. */
 LG_INLINE bool push(lg_thread *self, lg_class *cls, lg_region *region)
 {
-    lg_bin *bin = lg_bin_of(self, cls);
-    lg_steal_history *history = &lg_local_of(self, cls)->steal_history;
-    if (lg_load_relaxed_64(&history->taken) != lg_load_relaxed_64(&bin->hot.allocations))
-        lg_store_relaxed_64(&history->count, 0);
-    uint64_t most = lg_thread_only_frees(self, cls) ? LG_ONLY_FREES_KEEPS : LG_DEQUE_ITEMS;
-    return lg_deque_make_room(&bin->deque, &cls->cache_capacity, most) &&
-           lg_deque_push(&bin->deque, (uintptr_t)region);
+    lg_deque *deque = &lg_bin_of(self, cls)->deque;
+    return lg_deque_make_room(deque, &cls->cache_capacity, lg_thread_may_keep(self, cls)) &&
+           lg_deque_push(deque, (uintptr_t)region);
 }
 
 void lg_cache_give(lg_thread *self, lg_class *cls, lg_region *region)

@@ -5,6 +5,7 @@
 #include "../base/atomic.h"
 #include "class.h"
 #include "counters.h"
+#include "deque.h"
 #include "descriptor.h"
 #include "thread.h"
 
@@ -27,6 +28,15 @@ LG_HIDDEN uint64_t lg_threads_steal(const lg_thread *self, lg_class *cls, uint64
 LG_INLINE bool lg_thread_only_frees(lg_thread *thread, lg_class *cls)
 {
     return lg_load_relaxed_64(&lg_local_of(thread, cls)->steal_history.count) >= LG_ONLY_FREES;
+}
+
+/* By the owner, before it caches what it has freed: how many regions may be in the cache then. */
+LG_INLINE uint64_t lg_thread_may_keep(lg_thread *self, lg_class *cls)
+{
+    lg_steal_history *history = &lg_local_of(self, cls)->steal_history;
+    if (lg_load_relaxed_64(&history->taken) != lg_load_relaxed_64(&lg_bin_of(self, cls)->hot.allocations))
+        lg_store_relaxed_64(&history->count, 0);
+    return lg_thread_only_frees(self, cls) ? LG_ONLY_FREES_KEEPS : LG_DEQUE_ITEMS;
 }
 
 /* By a thief. A guess: two of them at the same time may count for one. */

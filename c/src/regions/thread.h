@@ -64,13 +64,13 @@ typedef struct lg_steal_history {
 typedef struct LG_CACHE_ALIGNED lg_local {
     /* The owner's: its dealings with the pools. */
     lg_a64 pooled[LG_POOLS]; /* its share of the pools' counts, modulo 2^64; anybody reads it; see pool.h */
-    uint64_t home;          /* the word of the dirty bitmap that it claims from first, */
+    uint64_t home_word;     /* the word of the dirty bitmap that it claims from first, */
     lg_a64 *home_at;        /* where that is (NULL: it has none yet), */
     uint64_t home_left;     /* and what it left there; see lg_exchange_refill() */
     uint64_t refilled_at;   /* deallocations at its last refill, */
     uint64_t overflowed_at; /* and allocations at its last overflow */
-    bool takes_long;        /* its last run of refills, and of overflows, was a long one; see lg_exchange_size() */
-    bool gives_long;
+    bool long_refill_run;   /* its last run of refills, and of overflows, was a long one; see lg_exchange_size() */
+    bool long_overflow_run;
     lg_rare_counters rare;  /* anybody reads it */
     uint64_t active_at;     /* allocations and deallocations when it last looked beyond the pools, for whatever class */
     /* Others write here too. */
