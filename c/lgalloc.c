@@ -73,10 +73,12 @@
 #include "src/chunks/chunk_fork.c"
 
 /* flow: how free regions move between caches and pools, and lose their memory there. */
-/* door: reclaim.h evict.h worker.h exchange.h thread_cache.h */
+/* door: reclaim.h io.h evict.h worker.h exchange.h thread_cache.h */
 #include "src/flow/reclaim.c"
+#include "src/flow/io.h"
 #include "src/flow/evict.c"
 #include "src/flow/background.c"
+#include "src/flow/io.c"
 #include "src/flow/worker.c"
 #include "src/flow/exchange.c"
 #include "src/flow/thread_cache.c"

@@ -897,6 +897,17 @@ void lgalloc_config_reserve_blocks(lgalloc_config *config, bool reserve_blocks);
 void lgalloc_config_arena_bytes(lgalloc_config *config, size_t bytes);
 
 /*
+ * Threads, lgalloc-io-0 and so on, that read and write sealed regions before somebody has to wait for that: they keep a share
+ * of limit_bytes free by evicting, load what lgalloc_prefetch() names, and give unused disk back. They are there while
+ * there is a directory to spill to. At most 8; default: 1. Without one everybody evicts and loads for himself, and
+ * lgalloc_prefetch() does nothing to an evicted region. They are scheduled as the worker is.
+ */
+void lgalloc_config_spill_threads(lgalloc_config *config, size_t threads);
+
+/* The share of limit_bytes, in percent, that these threads keep free; at most 50; 0: none. Default: 5. */
+void lgalloc_config_spill_free_percent(lgalloc_config *config, size_t percent);
+
+/*
  * Ticks of the worker after which a chunk (32 MiB, or one region where that is more) without a region in use is given
  * back to the system; 0: only
  * purges do that. Default: 16.
@@ -908,7 +919,7 @@ void lgalloc_config_release_ticks(lgalloc_config *config, size_t ticks);
  * LGALLOC_BACKING, LGALLOC_INTERVAL_NS, LGALLOC_BATCH, LGALLOC_CLEAR_BYTES, LGALLOC_RELEASE_TICKS,
  * LGALLOC_EAGER_RETURN, LGALLOC_GROWTH_DAMPENER, LGALLOC_LOCAL_BUFFER_BYTES, LGALLOC_LIMIT_BYTES,
  * LGALLOC_IDLE_BYTES, LGALLOC_HUGE_PAGES, LGALLOC_CORE_DUMP, LGALLOC_RESERVE_BLOCKS, LGALLOC_ARENA_BYTES, LGALLOC_SPILL,
- * LGALLOC_SPILL_BYTES and LGALLOC_STATS.
+ * LGALLOC_SPILL_BYTES, LGALLOC_SPILL_THREADS, LGALLOC_SPILL_FREE_PERCENT and LGALLOC_STATS.
  *
  * - Bytes: a whole number, alone or with K, M, G or T; KiB, KB, kib, kb and k mean the same as K, and all
  *   are powers of 1024. Or `unlimited`.

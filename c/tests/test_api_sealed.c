@@ -15,6 +15,7 @@ static bool spill(size_t limit, size_t disk)
 {
     lgalloc_config *config = test_config();
     assert_int_equal(lgalloc_config_with_spill(config, test_dir(), disk), LGALLOC_STATUS_OK);
+    lgalloc_config_spill_free_percent(config, 0); /* nobody evicts before there is need */
     lgalloc_config_limit_bytes(config, limit);
     lgalloc_config_local_buffer_bytes(config, PIECE);
     lgalloc_status status = lgalloc_set_config(config);

@@ -20,6 +20,7 @@ static bool spill(const char *path)
 {
     lgalloc_config *config = test_config();
     TEST_REQUIRE(lgalloc_config_with_spill(config, path, 0) == LGALLOC_STATUS_OK);
+    lgalloc_config_spill_free_percent(config, 0);
     lgalloc_status status = lgalloc_set_config(config);
     lgalloc_config_free(config);
     return status == LGALLOC_STATUS_OK;

@@ -14,6 +14,7 @@ static int setup(void **state)
     (void)unit_setup_anonymous(state);
     lgalloc_config *config = test_config();
     assert_int_equal(lgalloc_config_with_spill(config, test_dir(), 0), LGALLOC_STATUS_OK);
+    lgalloc_config_spill_threads(config, 0);
     lgalloc_config_local_buffer_bytes(config, PIECE);
     lgalloc_status status = lgalloc_set_config(config);
     lgalloc_config_free(config);

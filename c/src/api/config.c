@@ -8,6 +8,7 @@
 #include "../base/parse.h"
 #include "../base/process.h"
 #include "../chunks/backing.h"
+#include "../flow/io.h"
 #include "../flow/worker.h"
 #include "../regions/arena.h"
 #include "../regions/thread.h"
@@ -261,6 +262,16 @@ LG_API void lgalloc_config_arena_bytes(lgalloc_config *config, size_t bytes)
     set_option(config, LG_OPTION_arena_bytes, bytes);
 }
 
+LG_API void lgalloc_config_spill_threads(lgalloc_config *config, size_t threads)
+{
+    set_option(config, LG_OPTION_spill_threads, threads);
+}
+
+LG_API void lgalloc_config_spill_free_percent(lgalloc_config *config, size_t percent)
+{
+    set_option(config, LG_OPTION_spill_free_percent, percent);
+}
+
 /* ---- variables */
 
 /* Whether the text is the pattern, whose last character may be a *. */
@@ -384,6 +395,37 @@ static lgalloc_status refuse_arena(const lgalloc_config *config)
     return LGALLOC_STATUS_INVALID_ARGUMENT;
 }
 
+/* As it will be when the set is in force. */
+static uint64_t value_of(const lgalloc_config *config, enum lg_option_id id)
+{
+    return (config->set >> id & 1) != 0 ? config->value[id] : lg_load_relaxed_64(&lg_options[id]);
+}
+
+static lgalloc_status thread_refused(const lgalloc_config *config, enum lg_option_id id, int error)
+{
+    char digits[32] = "";
+    lg_text value = {.buffer = digits, .capacity = sizeof(digits) - 1};
+    lg_put_value(&value, lg_option_infos[id].kind, value_of(config, id));
+    return refused_by_system(config, lg_option_infos[id].name, digits,
+                             id == LG_OPTION_interval_ns ? "the worker's thread can't be started" : "a thread can't be started", error);
+}
+
+/* Starts and stops threads; those of before go on where one can't be had. */
+static lgalloc_status configure_threads(const lgalloc_config *config)
+{
+    const char *spill = config->name[LG_NAME_spill];
+    bool spills = spill != NULL ? spill[0] != 0 : lg_spill_on();
+    int error = lg_io_configure(spills ? value_of(config, LG_OPTION_spill_threads) : 0);
+    if (error != 0)
+        return thread_refused(config, LG_OPTION_spill_threads, error);
+    if ((config->set >> LG_OPTION_interval_ns & 1) != 0)
+        error = lg_worker_configure(config->value[LG_OPTION_interval_ns]);
+    if (error == 0)
+        return LGALLOC_STATUS_OK;
+    (void)lg_io_configure(lg_spill_on() ? LG_OPTION(spill_threads) : 0);
+    return thread_refused(config, LG_OPTION_interval_ns, error);
+}
+
 /* What can fail, before anything is applied. Under the config lock. */
 static lgalloc_status check(const lgalloc_config *config, char *copies[LG_NAME_COUNT])
 {
@@ -410,15 +452,7 @@ static lgalloc_status check(const lgalloc_config *config, char *copies[LG_NAME_C
         if (error != 0)
             return refused_by_system(config, "spill", spill, what, error);
     }
-    if ((config->set >> LG_OPTION_interval_ns & 1) != 0) {
-        char digits[32] = "";
-        lg_text interval = {.buffer = digits, .capacity = sizeof(digits) - 1};
-        lg_put_value(&interval, LG_KIND_TIME, config->value[LG_OPTION_interval_ns]);
-        int error = lg_worker_configure(config->value[LG_OPTION_interval_ns]);
-        if (error != 0)
-            return refused_by_system(config, "interval_ns", digits, "the worker's thread can't be started", error);
-    }
-    return LGALLOC_STATUS_OK;
+    return configure_threads(config);
 }
 
 LG_API lgalloc_status lgalloc_set_config(const lgalloc_config *config)
@@ -443,6 +477,7 @@ LG_API lgalloc_status lgalloc_set_config(const lgalloc_config *config)
         /* The option is in force already: chunks that are mapped from now on follow it by themselves. */
         if (LG_OPTION(core_dump) != core_dump && lg_ready())
             lg_backing_set_core_dump(LG_OPTION(core_dump) != 0);
+        lg_io_follow_options();
         nothing_refused(config);
     }
     lg_lock_release(&lg_config_lock);

@@ -37,6 +37,7 @@
 #include "../chunks/chunk.h"
 #include "../chunks/release.h"
 #include "../flow/evict.h"
+#include "../flow/io.h"
 #include "../flow/worker.h"
 #include "../regions/arena.h"
 #include "../regions/class.h"
@@ -59,6 +60,7 @@ static lg_lock *lock_of(unsigned rank)
     case LG_RANK_INIT: return &lg_init_lock;
     case LG_RANK_CONFIG: return &lg_config_lock;
     case LG_RANK_WORKER: return &lg_worker_lock;
+    case LG_RANK_IO: return &lg_io_lock;
     case LG_RANK_SPILL: return &lg_spill_lock;
     case LG_RANK_PATH: return &lg_path_lock;
     case LG_RANK_METADATA: return &lg_metadata_lock;
@@ -131,6 +133,7 @@ static void drain(lg_class *cls)
 static void go_on(void)
 {
     lg_worker_forked();
+    lg_io_forked();
     lg_spill_forked();
     lg_transit_forked();
     lg_seal_forked();
@@ -162,11 +165,13 @@ static void start_over(void)
     lg_lock_init(&lg_init_lock, LG_RANK_INIT);
     lg_lock_init(&lg_config_lock, LG_RANK_CONFIG);
     lg_lock_init(&lg_worker_lock, LG_RANK_WORKER);
+    lg_lock_init(&lg_io_lock, LG_RANK_IO);
     lg_lock_init(&lg_path_lock, LG_RANK_PATH);
     lg_lock_init(&lg_metadata_lock, LG_RANK_METADATA);
     lg_spill_abandon();
     lg_transit_abandon();
     lg_worker_forked();
+    lg_io_forked();
     lg_threads_abandon();
     lg_pools_abandon();
     lg_seal_abandon();

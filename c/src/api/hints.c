@@ -3,10 +3,9 @@
 #include "../base/os.h"
 #include "../chunks/backing.h"
 #include "../chunks/chunk.h"
-#include "../flow/evict.h"
+#include "../flow/io.h"
 #include "../regions/class.h"
 #include "../regions/seal.h"
-#include "../regions/thread.h"
 #include "handle.h"
 
 /* A part of a region in use. */
@@ -48,7 +47,7 @@ static bool hint_sealed(enum lg_system_call advice, lgalloc_handle handle)
     if (!lg_sealed_find(handle, &cls, &index))
         return false;
     if (advice == LG_SYS_ADVISE_PREFETCH)
-        lg_load_ahead(lg_thread_here(), cls, index);
+        lg_io_prefetch(cls, index);
     else
         lg_seal_cool(cls, index);
     return true;

@@ -13,10 +13,11 @@ enum lg_rank {
     LG_RANK_INIT = 0,    /* making the reservation */
     LG_RANK_CONFIG = 1,  /* applying a configuration, starting and stopping the worker */
     LG_RANK_WORKER = 2,  /* the worker's orders and its condition variable */
-    LG_RANK_QUIESCE = 3,    /* transit.c: quiescing all movers */
-    LG_RANK_ARENA = 4,   /* chunks: what they are, backing them, changing their class */
-    LG_RANK_SPILL = 5,   /* spill.c: which places are taken, and in which files */
-    LG_RANK_PATH = 6,    /* the configured directory's name */
+    LG_RANK_IO = 3,      /* flow/io.c: what the threads for sealed regions are to do */
+    LG_RANK_QUIESCE = 4, /* transit.c: quiescing all movers */
+    LG_RANK_ARENA = 5,   /* chunks: what they are, backing them, changing their class */
+    LG_RANK_SPILL = 6,   /* spill.c: which places are taken, and in which files */
+    LG_RANK_PATH = 7,    /* the configured directory's name */
     LG_RANK_METADATA,    /* which pages of the metadata are writable */
     LG_RANK_SEAL,        /* those who wait for a sealed region's input or output */
     LG_RANK_COUNT

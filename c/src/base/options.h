@@ -31,7 +31,9 @@
     X(huge_pages, SWITCH, 1, "HUGE_PAGES")                                                                   \
     X(core_dump, SWITCH, 0, "CORE_DUMP")                                                                     \
     X(reserve_blocks, SWITCH, 0, "RESERVE_BLOCKS")                                                           \
-    X(arena_bytes, ARENA, 0, "ARENA_BYTES")
+    X(arena_bytes, ARENA, 0, "ARENA_BYTES")                                                                  \
+    X(spill_threads, THREADS, 1, "SPILL_THREADS")                                                            \
+    X(spill_free_percent, PERCENT, 5, "SPILL_FREE_PERCENT")
 
 /* X(name, variable, what is allowed): options that are texts, shorter than PATH_MAX, and none at first. */
 #define LG_NAMES(X)                                                                                          \

@@ -102,6 +102,8 @@ bool lg_parse(enum lg_kind kind, const char *text, uint64_t *out_value)
     switch (kind) {
     case LG_KIND_SWITCH: return read_switch(text, out_value);
     case LG_KIND_COUNT: return read_count(text, out_value);
+    case LG_KIND_THREADS:
+    case LG_KIND_PERCENT: return read_count(text, out_value) && lg_value_fits(kind, *out_value);
     case LG_KIND_BYTES: return read_bytes(text, out_value);
     case LG_KIND_ARENA: return read_bytes(text, out_value) && lg_value_fits(kind, *out_value);
     case LG_KIND_TIME: return read_time(text, out_value);
@@ -114,6 +116,8 @@ bool lg_value_fits(enum lg_kind kind, uint64_t value)
 {
     if (kind == LG_KIND_ARENA)
         return value == 0 || ((value & (value - 1)) == 0 && value >= 32 * LG_MIB && value <= 4096 * LG_GIB);
+    if (kind == LG_KIND_THREADS || kind == LG_KIND_PERCENT)
+        return value <= (kind == LG_KIND_THREADS ? 8 : 50);
     return (kind != LG_KIND_SWITCH && kind != LG_KIND_BACKING) || value <= 1;
 }
 
@@ -122,6 +126,8 @@ const char *lg_allowed(enum lg_kind kind)
     switch (kind) {
     case LG_KIND_SWITCH: return "1, true, on or yes, or 0, false, off or no";
     case LG_KIND_COUNT: return "a whole number below 2^64";
+    case LG_KIND_THREADS: return "a whole number up to 8";
+    case LG_KIND_PERCENT: return "a whole number up to 50";
     case LG_KIND_BYTES:
         return "bytes, a whole number below 2^64, alone or with K, M, G or T (KiB and KB mean the same: 1024), or "
                "unlimited";
@@ -137,7 +143,9 @@ void lg_put_value(lg_text *text, enum lg_kind kind, uint64_t value)
 {
     switch (kind) {
     case LG_KIND_SWITCH: lg_put(text, value != 0 ? "true" : "false"); return;
-    case LG_KIND_COUNT: lg_put_number(text, value); return;
+    case LG_KIND_COUNT:
+    case LG_KIND_THREADS:
+    case LG_KIND_PERCENT: lg_put_number(text, value); return;
     case LG_KIND_BYTES:
     case LG_KIND_ARENA: lg_put_bytes(text, value); return;
     case LG_KIND_TIME: lg_put_time(text, value); return;

@@ -8,6 +8,8 @@ enum lg_kind {
     LG_KIND_SWITCH,  /* 0 or 1 */
     LG_KIND_COUNT,   /* a number */
     LG_KIND_BYTES,   /* the largest number means unlimited */
+    LG_KIND_THREADS, /* a number of threads */
+    LG_KIND_PERCENT, /* a share, at most half */
     LG_KIND_ARENA,   /* bytes of address space: 0, or a power of two that an arena may have */
     LG_KIND_TIME,    /* nanoseconds */
     LG_KIND_BACKING  /* lgalloc_backing */

@@ -68,6 +68,13 @@ void lg_background_wait(lg_background *self, const struct timespec *deadline)
     lg_lock_wait(self->lock, &self->orders, deadline != NULL ? deadline : &never);
 }
 
+bool lg_background_is_due(const struct timespec *time)
+{
+    struct timespec now;
+    lg_os_monotonic_after(0, &now);
+    return now.tv_sec > time->tv_sec || (now.tv_sec == time->tv_sec && now.tv_nsec >= time->tv_nsec);
+}
+
 void lg_background_start_again(lg_background *self)
 {
     lg_lock_acquire(self->lock);

@@ -33,6 +33,9 @@ LG_HIDDEN void lg_background_wake(lg_background *self);
 /* For `run`: waits until it is woken, or until a time on CLOCK_MONOTONIC; NULL: until it is woken. It may return early. */
 LG_HIDDEN void lg_background_wait(lg_background *self, const struct timespec *deadline);
 
+/* Whether a time on CLOCK_MONOTONIC has come. */
+LG_HIDDEN bool lg_background_is_due(const struct timespec *time);
+
 LG_HIDDEN LG_COLD void lg_background_start_again(lg_background *self);
 /* Starts it again in the child of a fork, if it ran in the parent. If that fails, the next call tries again. */
 LG_INLINE void lg_background_wake_after_fork(lg_background *self)

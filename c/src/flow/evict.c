@@ -14,6 +14,7 @@
 #include "../regions/transit.h"
 #include "../store/place.h"
 #include "../store/spill.h"
+#include "io.h"
 #include "reclaim.h"
 
 lg_a64 lg_evictions;
@@ -50,7 +51,7 @@ void lg_evict_forked(void)
 static void give_up_place(lg_region *region)
 {
     if (lg_spill_release(&region->place))
-        (void)lg_spill_trim(false);
+        lg_io_trim(); /* freeing doesn't wait for the disk; without a thread the next eviction does it */
 }
 
 /* A guarded region becomes a clean one. Where the guard can't be taken away it stays, evicted and freed, until somebody comes
@@ -137,7 +138,9 @@ static int write_out(lg_region *region, const void *address)
     error = lg_spill_write(&place, address);
     if (error == 0)
         region->place = place;
-    else if (lg_spill_release(&place))
+    else
+        (void)lg_spill_release(&place);
+    if (!lg_io_is_there())
         (void)lg_spill_trim(false);
     return error;
 }

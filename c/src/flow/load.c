@@ -9,6 +9,7 @@
 #include "../regions/thread.h"
 #include "../store/spill.h"
 #include "evict.h"
+#include "io.h"
 #include "thread_cache.h"
 
 lg_a64 lg_loads;
@@ -64,6 +65,7 @@ lgalloc_status lg_load(lg_thread *self, lg_class *cls, uint64_t index, uint64_t 
         lg_evict_ends();
     else
         lg_seal_end();
+    lg_io_look();
     *out_error = error;
     return error == 0 ? LGALLOC_STATUS_OK : error == ECANCELED ? LGALLOC_STATUS_INVALID_ARGUMENT : LGALLOC_STATUS_IO;
 }

@@ -21,6 +21,7 @@
 #include "../regions/transit.h"
 #include "evict.h"
 #include "exchange.h"
+#include "io.h"
 #include "reclaim.h"
 
 lg_a64 lg_limit_failures;
@@ -279,6 +280,7 @@ lgalloc_status lg_cache_refill(lg_thread *self, lg_class *cls, size_t bytes, lg_
     lg_transit_enter(self);
     lgalloc_status status = search(self, cls, bytes, out_region, out_error, &no_room);
     lg_transit_leave(self);
+    lg_io_look();
     respect_idle_bytes(self, cls); /* other classes' caches may have been given back */
     if (LG_LIKELY(status == LGALLOC_STATUS_OK))
         return status;

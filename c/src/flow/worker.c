@@ -63,13 +63,10 @@ static void run_worker(lg_background *self)
     uint64_t seen = generation;
     lg_os_monotonic_after(interval, &next);
     while (!self->stopping) {
-        struct timespec now;
-        lg_os_monotonic_after(0, &now);
-        bool due = now.tv_sec > next.tv_sec || (now.tv_sec == next.tv_sec && now.tv_nsec >= next.tv_nsec);
         if (seen != generation) {
             seen = generation;
             lg_os_monotonic_after(interval, &next);
-        } else if (due) {
+        } else if (lg_background_is_due(&next)) {
             lg_lock_release(&lg_worker_lock);
             /* Without a record: the worker has no use for a cache of its own. */
             lg_worker_tick(NULL);

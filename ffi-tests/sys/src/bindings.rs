@@ -348,6 +348,12 @@ extern "C" {
     pub fn lgalloc_config_arena_bytes(config: *mut lgalloc_config, bytes: usize);
 }
 extern "C" {
+    pub fn lgalloc_config_spill_threads(config: *mut lgalloc_config, threads: usize);
+}
+extern "C" {
+    pub fn lgalloc_config_spill_free_percent(config: *mut lgalloc_config, percent: usize);
+}
+extern "C" {
     pub fn lgalloc_config_release_ticks(config: *mut lgalloc_config, ticks: usize);
 }
 extern "C" {
