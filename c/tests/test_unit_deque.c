@@ -33,14 +33,14 @@ static void fixture_start(struct fixture *fixture, uint64_t first, uint64_t capa
 static void set_capacity(struct fixture *fixture, uint64_t capacity)
 {
     lg_store_seq_cst_64(&fixture->capacity, capacity);
-    lg_store_seq_cst_64(&fixture->deque.room, 0);
+    lg_store_seq_cst_64(&fixture->deque.space, 0);
 }
 
 /* As a thread does that frees a region. */
 static bool push(struct fixture *fixture, uint64_t item)
 {
     return lg_deque_push(&fixture->deque, item) ||
-           (lg_deque_make_room(&fixture->deque, &fixture->capacity, LG_DEQUE_ITEMS) &&
+           (lg_deque_make_space(&fixture->deque, &fixture->capacity, LG_DEQUE_ITEMS) &&
             lg_deque_push(&fixture->deque, item));
 }
 
@@ -86,9 +86,9 @@ static void random_operations(uint64_t first, uint64_t capacity, size_t operatio
         /* For a while it fills, then it empties. */
         unsigned kind = (unsigned)(r >> 8) % 16;
         if (kind < (i / 3000 % 2 == 0 ? 11u : 4u)) {
-            bool room = high - low < lg_load_relaxed_64(&fixture.capacity);
-            assert_int_equal(push(&fixture, r), room);
-            if (room) {
+            bool space = high - low < lg_load_relaxed_64(&fixture.capacity);
+            assert_int_equal(push(&fixture, r), space);
+            if (space) {
                 items[high++] = r;
             }
         } else if (kind < 12) {

@@ -31,7 +31,7 @@ static void push(unsigned n)
     for (; n != 0; n--) {
         written[pushed] = xp_last_store();
         if (lg_deque_push(&deque, pushed) ||
-            (lg_deque_make_room(&deque, &capacity, LG_DEQUE_ITEMS) && lg_deque_push(&deque, pushed)))
+            (lg_deque_make_space(&deque, &capacity, LG_DEQUE_ITEMS) && lg_deque_push(&deque, pushed)))
             pushed++;
     }
 }

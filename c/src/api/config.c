@@ -467,7 +467,7 @@ LG_API lgalloc_status lgalloc_set_config(const lgalloc_config *config)
     if (status == LGALLOC_STATUS_OK) {
         for (unsigned id = 0; id < LG_NAME_COUNT; id++)
             if (copies[id] != NULL)
-                free(lg_config_set_name((enum lg_name_id)id, copies[id]));
+                free(lg_option_set_text((enum lg_name_id)id, copies[id]));
         for (unsigned id = 0; id < LG_OPTION_COUNT; id++)
             if ((config->set >> id & 1) != 0)
                 lg_store_relaxed_64(&lg_options[id], config->value[id]);

@@ -31,7 +31,7 @@ static struct {
     lg_a32 is_there; /* whether there is a text; written under the lock, for who only asks that */
 } names[LG_NAME_COUNT];
 
-uint32_t lg_config_name(enum lg_name_id id, char *buffer)
+uint32_t lg_option_text(enum lg_name_id id, char *buffer)
 {
     lg_lock_acquire(&lg_path_lock);
     uint32_t number = names[id].text != NULL ? names[id].number : 0;
@@ -41,12 +41,12 @@ uint32_t lg_config_name(enum lg_name_id id, char *buffer)
     return number;
 }
 
-bool lg_config_has_name(enum lg_name_id id)
+bool lg_option_has_text(enum lg_name_id id)
 {
     return lg_load_relaxed_32(&names[id].is_there) != 0;
 }
 
-char *lg_config_set_name(enum lg_name_id id, char *text)
+char *lg_option_set_text(enum lg_name_id id, char *text)
 {
     lg_lock_acquire(&lg_path_lock);
     char *old = text;

@@ -85,20 +85,20 @@ extern LG_HIDDEN lg_a64 lg_options[LG_OPTION_COUNT];
 
 /* Copies a text in force into `buffer` of PATH_MAX bytes. Returns a number that changes when the text changes; 0 where
  * none is configured. */
-LG_HIDDEN uint32_t lg_config_name(enum lg_name_id id, char *buffer);
+LG_HIDDEN uint32_t lg_option_text(enum lg_name_id id, char *buffer);
 
 /* Whether one is configured, without a lock. */
-LG_HIDDEN bool lg_config_has_name(enum lg_name_id id);
+LG_HIDDEN bool lg_option_has_text(enum lg_name_id id);
 
 /* The configured directory's name. */
-LG_INLINE uint32_t lg_config_path(char *buffer)
+LG_INLINE uint32_t lg_option_path(char *buffer)
 {
-    return lg_config_name(LG_NAME_path, buffer);
+    return lg_option_text(LG_NAME_path, buffer);
 }
 
 /* Puts a text in force, which is shorter than PATH_MAX and the caller's from malloc; an empty one: none. Returns the one that the caller is to
  * free instead: the last one, or this one if it was in force already; NULL: none. */
-LG_HIDDEN LG_MUST_USE char *lg_config_set_name(enum lg_name_id id, char *text);
+LG_HIDDEN LG_MUST_USE char *lg_option_set_text(enum lg_name_id id, char *text);
 
 extern LG_HIDDEN lg_lock lg_config_lock; /* one lgalloc_set_config() at a time; for fork.c too */
 extern LG_HIDDEN lg_lock lg_path_lock;   /* of the texts; for fork.c */

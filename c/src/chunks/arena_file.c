@@ -15,7 +15,7 @@ int lg_arena_file_open(uint64_t chunk, uint32_t *out_number)
 {
     uint32_t which = (uint32_t)(chunk >> (LG_FILE_STEP_LOG2 - LG_CHUNK_LOG2)) % LG_FILES_PER_DIRECTORY;
     char path[PATH_MAX];
-    uint32_t name = lg_config_path(path);
+    uint32_t name = lg_option_path(path);
     if (name == 0)
         return ENOENT;
     uint32_t unused = LG_FILES_MAX;

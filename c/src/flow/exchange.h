@@ -29,7 +29,7 @@ LG_INLINE uint64_t lg_exchange_space(lg_thread *self, lg_class *cls)
     uint64_t capacity = lg_load_relaxed_64(&cls->cache_capacity);
     const lg_deque *deque = &lg_bin_of(self, cls)->deque;
     /* Acquire: thieves have read the slots below top. Partner: the release of top in lg_deque_take(). Also below a lock
-     * this counts what the thief has yet to take off: it may still read those. As in lg_deque_make_room(), only C11's text
+     * this counts what the thief has yet to take off: it may still read those. As in lg_deque_make_space(), only C11's text
      * needs the acquire. */
     uint64_t top = lg_load_acquire_64(&deque->top) & ~LG_TOP_LOCKED;
     uint64_t held = lg_load_relaxed_64(&deque->bottom) - top;

@@ -322,7 +322,7 @@ LG_INLINE uint64_t overflow(lg_thread *self, lg_class *cls)
 LG_INLINE bool push(lg_thread *self, lg_class *cls, lg_region *region)
 {
     lg_deque *deque = &lg_bin_of(self, cls)->deque;
-    return lg_deque_make_room(deque, &cls->cache_capacity, lg_thread_may_keep(self, cls)) &&
+    return lg_deque_make_space(deque, &cls->cache_capacity, lg_thread_may_keep(self, cls)) &&
            lg_deque_push(deque, (uintptr_t)region);
 }
 

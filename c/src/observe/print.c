@@ -46,7 +46,7 @@ __attribute__((destructor)) static void print_at_exit(void)
 {
     char name[PATH_MAX];
     (void)lg_ready(); /* a child that hasn't noticed may find the locks taken */
-    if (lg_config_name(LG_NAME_stats, name) == 0)
+    if (lg_option_text(LG_NAME_stats, name) == 0)
         return;
     int fd = STDERR_FILENO;
     bool is_file = strcmp(name, LG_STATS_STDERR) != 0;

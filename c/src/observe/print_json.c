@@ -48,7 +48,7 @@ static void json_options(lg_text *out)
     }
     for (unsigned id = 0; id < LG_NAME_COUNT; id++) {
         json_key(out, lg_name_infos[id].name, false);
-        if (lg_config_name((enum lg_name_id)id, name) != 0)
+        if (lg_option_text((enum lg_name_id)id, name) != 0)
             lg_put_quoted(out, name);
         else
             lg_put(out, "null");

@@ -78,7 +78,7 @@ static void prometheus_info(lg_text *out)
         lg_put(out, "\"");
     }
     for (unsigned id = 0; id < LG_NAME_COUNT; id++) {
-        if (lg_config_name((enum lg_name_id)id, name) == 0)
+        if (lg_option_text((enum lg_name_id)id, name) == 0)
             continue;
         lg_put(out, ",");
         lg_put(out, lg_name_infos[id].name);

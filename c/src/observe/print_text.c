@@ -196,7 +196,7 @@ static void text_options(lg_text *out)
     for (unsigned id = 0; id < LG_NAME_COUNT; id++) {
         lg_put(out, lg_name_infos[id].name);
         lg_put_until(out, 20);
-        lg_put(out, lg_config_name((enum lg_name_id)id, name) != 0 ? name : "none");
+        lg_put(out, lg_option_text((enum lg_name_id)id, name) != 0 ? name : "none");
         lg_put(out, "\n");
     }
 }

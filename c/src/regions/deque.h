@@ -38,8 +38,8 @@ typedef struct lg_deque {
     lg_a64 bottom; /* written by the owner alone */
     /* The owner may push while bottom is below this: top, as it was some time ago, plus the capacity. So a push
      * looks neither at top nor at the capacity. Written by the owner, and set to 0 by whoever changes the
-     * capacity; see lg_deque_make_room(). */
-    lg_a64 room;
+     * capacity; see lg_deque_make_space(). */
+    lg_a64 space;
     lg_a64 *ring; /* const once set: LG_DEQUE_ITEMS slots */
 } lg_deque;
 
@@ -54,12 +54,12 @@ LG_INLINE uint64_t lg_deque_count(const lg_deque *deque)
     return count > 0 ? (uint64_t)count : 0;
 }
 
-/* Owner only. False, and nothing done, if there is no room, as far as it is known. */
+/* Owner only. False, and nothing done, if there is no space, as far as it is known. */
 LG_INLINE bool lg_deque_push(lg_deque *deque, uint64_t item)
 {
     uint64_t bottom = lg_load_relaxed_64(&deque->bottom);
     /* An old top makes the deque look fuller than it is, never emptier, so no item is overwritten. */
-    if (LG_UNLIKELY(bottom >= lg_load_relaxed_64(&deque->room)))
+    if (LG_UNLIKELY(bottom >= lg_load_relaxed_64(&deque->space)))
         return false;
     lg_store_relaxed_64(&deque->ring[bottom % LG_DEQUE_ITEMS], item);
     /* Release: a thief that sees the new bottom sees the item, the region's state and what its last user
@@ -68,24 +68,24 @@ LG_INLINE bool lg_deque_push(lg_deque *deque, uint64_t item)
     return true;
 }
 
-/* Owner only. Finds out whether there is room for one more, below `most` and `capacity` (at most LG_DEQUE_ITEMS), which
- * is written by another thread, who stores it and then 0 into room. Both do so in sequential consistency: either the
+/* Owner only. Finds out whether there is space for one more, below `most` and `capacity` (at most LG_DEQUE_ITEMS), which
+ * is written by another thread, who stores it and then 0 into space. Both do so in sequential consistency: either the
  * capacity read after the store here is the new one, or the 0 comes after this store and stays. Otherwise a
  * cache could stay at an old size for good. */
-LG_INLINE bool lg_deque_make_room(lg_deque *deque, const lg_a64 *capacity, uint64_t most)
+LG_INLINE bool lg_deque_make_space(lg_deque *deque, const lg_a64 *capacity, uint64_t most)
 {
     uint64_t items = lg_load_relaxed_64(capacity); /* a guess, which is checked below */
     for (;;) {
         /* Acquire: thieves have read the slots below top. Partner: the release of top in lg_deque_take(). No model and no
-         * machine writes to a slot before it knows that there is room; C11's text would let it. */
+         * machine writes to a slot before it knows that there is space; C11's text would let it. */
         uint64_t top = lg_load_acquire_64(&deque->top) & ~LG_TOP_LOCKED;
-        uint64_t room = top + lg_min(items, most);
-        if (lg_load_relaxed_64(&deque->room) == room) /* as mostly: full, and nothing was stolen */
-            return lg_load_relaxed_64(&deque->bottom) < room;
-        lg_store_seq_cst_64(&deque->room, room);
+        uint64_t space = top + lg_min(items, most);
+        if (lg_load_relaxed_64(&deque->space) == space) /* as mostly: full, and nothing was stolen */
+            return lg_load_relaxed_64(&deque->bottom) < space;
+        lg_store_seq_cst_64(&deque->space, space);
         uint64_t now = lg_load_seq_cst_64(capacity);
         if (now == items)
-            return lg_load_relaxed_64(&deque->bottom) < room;
+            return lg_load_relaxed_64(&deque->bottom) < space;
         items = now;
     }
 }
@@ -116,7 +116,7 @@ LG_INLINE lg_a64 *lg_deque_slot(lg_deque *deque, uint64_t index)
     return &deque->ring[index % LG_DEQUE_ITEMS];
 }
 
-/* Owner only. Publishes `n` items that were written to the slots from bottom on; there is room for them. */
+/* Owner only. Publishes `n` items that were written to the slots from bottom on; there is space for them. */
 LG_INLINE void lg_deque_push_run(lg_deque *deque, uint64_t n)
 {
     lg_store_release_64(&deque->bottom, lg_load_relaxed_64(&deque->bottom) + n); /* as in lg_deque_push() */
@@ -163,7 +163,7 @@ LG_INLINE uint64_t lg_deque_take(lg_deque *deque, uint64_t top, uint64_t most, b
         n = most;
     for (uint64_t i = 0; i < n; i++)
         out_items[i] = lg_load_relaxed_64(&deque->ring[(top + i) % LG_DEQUE_ITEMS]);
-    /* Release: the slots were read. Partner: the acquire of top in lg_deque_make_room(). Without it the owner
+    /* Release: the slots were read. Partner: the acquire of top in lg_deque_make_space(). Without it the owner
      * could overwrite a slot that is still to be read. */
     lg_store_release_64(&deque->top, top + n);
     return n;

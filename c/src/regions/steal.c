@@ -41,7 +41,7 @@ uint64_t lg_threads_steal(const lg_thread *self, lg_class *cls, uint64_t most, u
             lg_thread_note_steal(thread, cls);
             all[victims] = lg_thread_only_frees(thread, cls);
             if (all[victims])
-                lg_store_relaxed_64(&deque->room, 0); /* its next free looks what is said of it, or the one after */
+                lg_store_relaxed_64(&deque->space, 0); /* its next free looks what is said of it, or the one after */
             uint64_t there = lg_deque_count(deque);
             hope += all[victims++] ? there : (there + 1) / 2;
         }

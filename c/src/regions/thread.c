@@ -175,7 +175,7 @@ void lg_threads_abandon(void)
     LG_EACH_THREAD(thread) {
         LG_EACH_CLASS(cls) {
             lg_store_relaxed_64(&lg_bin_of(thread, cls)->deque.top, LG_TOP_LOCKED);
-            lg_store_relaxed_64(&lg_bin_of(thread, cls)->deque.room, 0);
+            lg_store_relaxed_64(&lg_bin_of(thread, cls)->deque.space, 0);
         }
         forget_homes(thread);
     }
@@ -241,10 +241,10 @@ void lg_threads_set_capacity(uint64_t local_buffer_bytes)
 {
     for (lg_class *cls = lg_classes; cls < lg_classes + LG_CLASS_COUNT; cls++) /* also before the arena is there */
         lg_store_seq_cst_64(&cls->cache_capacity, lg_min(lg_class_regions(cls, local_buffer_bytes), LG_DEQUE_ITEMS));
-    /* Owners look again: see lg_deque_make_room(). In sequential consistency, since a record that is announced after
+    /* Owners look again: see lg_deque_make_space(). In sequential consistency, since a record that is announced after
      * this look must find the new capacity. */
     uint32_t count = (uint32_t)lg_load_seq_cst_64(&high_id);
     for (uint32_t id = 0; id < count; id++)
         LG_EACH_CLASS(cls)
-            lg_store_seq_cst_64(&lg_bin_of(lg_thread_at(id), cls)->deque.room, 0);
+            lg_store_seq_cst_64(&lg_bin_of(lg_thread_at(id), cls)->deque.space, 0);
 }

@@ -36,7 +36,7 @@ _Static_assert(sizeof(lg_bin) == (size_t)2 * LG_CACHE_LINE,
 extern LG_HIDDEN lg_region lg_no_region;
 
 /* One for each length's leading zero bits, whatever a caller says the length is: those that are no size class are
- * empty and have no room, and their `len` matches nothing. So the hot path need not check for them. Length 0 comes to
+ * empty and have no space, and their `len` matches nothing. So the hot path need not check for them. Length 0 comes to
  * one of the last two, whose `len` therefore isn't 0. */
 #define LG_BINS 66
 #define LG_LAST_BINS_LEN 2

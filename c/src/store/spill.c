@@ -58,7 +58,7 @@ uint64_t lg_spill_bytes(void)
 
 bool lg_spill_on(void)
 {
-    return lg_config_has_name(LG_NAME_spill);
+    return lg_option_has_text(LG_NAME_spill);
 }
 
 /* ---- files */
@@ -131,7 +131,7 @@ static bool is_current(const spill_file *file, uint32_t path)
 static int current_file(spill_file **out)
 {
     char directory[PATH_MAX];
-    uint32_t path = lg_config_name(LG_NAME_spill, directory);
+    uint32_t path = lg_option_text(LG_NAME_spill, directory);
     if (path == 0)
         return ENOENT;
     spill_file *unused = NULL;
@@ -326,7 +326,7 @@ static uint64_t trim_file_to(spill_file *file, uint64_t most)
 uint64_t lg_spill_trim(bool all)
 {
     char unused[PATH_MAX];
-    uint32_t path = lg_config_name(LG_NAME_spill, unused);
+    uint32_t path = lg_option_text(LG_NAME_spill, unused);
     uint64_t done = 0;
     lg_lock_acquire(&lg_spill_lock);
     for (uint32_t i = 0; i < SPILL_FILES; i++) {
