@@ -1,3 +1,4 @@
+/* ctest-labels: novalgrind */
 /* Sealed regions: what is final, may be evicted, and comes back, below a bound that is less than the data. */
 
 #include "support.h"

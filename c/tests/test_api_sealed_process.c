@@ -1,3 +1,4 @@
+/* ctest-labels: novalgrind */
 /* Sealed regions: misuse, faults, and children of a fork. */
 
 #define _GNU_SOURCE
