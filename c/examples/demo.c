@@ -3,12 +3,15 @@
  * on malloc, by the same code and with the same requests.
  *
  *     demo [FILE] [--threads N] [--repeat N] [--backing file|anonymous] [--path DIR] [--limit BYTES]
+ *
+ * With a limit that is less than what that takes, another sort: of sealed regions, on lgalloc alone (demo/larger.h).
  */
 #define _GNU_SOURCE 1
 
 #include "demo/allocator.h"
 #include "demo/bytes.h"
 #include "demo/input.h"
+#include "demo/larger.h"
 #include "demo/picture.h"
 #include "demo/plan.h"
 #include "demo/process.h"
@@ -33,7 +36,8 @@ enum { EXIT_MISUSE = 2, MAX_THREADS = 256, MAX_REPEAT = 1000, DEFAULT_REPEAT = 5
 struct settings {
     const char *file; /* NULL: one is found */
     unsigned threads;
-    unsigned repeat;
+    unsigned repeat; /* 0: as many as are usual */
+    bool on_files;   /* which was asked for */
     lgalloc_backing backing;
     const char *path;
     size_t limit; /* 0: none was asked for */
@@ -285,11 +289,12 @@ static void usage(void)
          "  FILE       a regular file; default: the C compiler, or another large file of a toolchain\n"
          "  --threads  sorting threads, half as many read and merge; default: the processors, 2 at least\n"
          "  --repeat   rounds: the first, in which all memory is new, is shown apart from the median of the others;\n"
-         "             default: 5\n"
+         "             default: 5, or 1 where the limit is small\n"
          "  --backing  where lgalloc's memory comes from; default: file\n"
          "  --path     directory for lgalloc's files; default: TMPDIR, or /var/tmp\n"
          "  --limit    the most that lgalloc may hold, in use or free: 1.5G, 512 MiB, ...; default: none, or what\n"
-         "             there is room for");
+         "             there is room for. Where it is less than the sort takes, the words are in sealed regions, which\n"
+         "             are evicted to a file in that directory, and there is no malloc beside");
 }
 
 static struct settings parse(int argc, char **argv)
@@ -304,7 +309,6 @@ static struct settings parse(int argc, char **argv)
     const char *temporary = getenv("TMPDIR");
     struct settings settings = {
         .threads = processors < 2 ? 2 : processors > MAX_THREADS ? MAX_THREADS : (unsigned)processors,
-        .repeat = DEFAULT_REPEAT,
         .backing = LGALLOC_BACKING_FILE,
         .path = temporary != NULL && *temporary != '\0' ? temporary : "/var/tmp",
     };
@@ -323,8 +327,8 @@ static struct settings parse(int argc, char **argv)
         case 'b':
             if (strcmp(optarg, "file") != 0 && strcmp(optarg, "anonymous") != 0)
                 die("--backing '%s': file or anonymous is wanted", optarg);
-            settings.backing =
-                strcmp(optarg, "file") == 0 ? LGALLOC_BACKING_FILE : LGALLOC_BACKING_ANONYMOUS;
+            settings.on_files = strcmp(optarg, "file") == 0;
+            settings.backing = settings.on_files ? LGALLOC_BACKING_FILE : LGALLOC_BACKING_ANONYMOUS;
             break;
         case 'h': usage(); exit(EXIT_SUCCESS);
         default: exit(EXIT_MISUSE);
@@ -444,15 +448,38 @@ static void prepare(struct run *run, const struct settings *settings, const stru
     }
 }
 
+/* The limit is less than the sort has in regions, and nobody wants files to be behind them. */
+static int larger_than_memory(const struct settings *settings, const struct input *input)
+{
+    const struct larger larger = {settings->threads, settings->repeat != 0 ? settings->repeat : 1, settings->path,
+                                  settings->limit};
+    char *problem = NULL;
+    bool wrong = false;
+
+    if (larger_demo(&larger, input, &problem, &wrong))
+        return EXIT_SUCCESS;
+    fflush(stdout);
+    fprintf(stderr, "demo: %s\n", problem != NULL ? problem : strerror(ENOMEM));
+    free(problem);
+    return wrong ? EXIT_FAILURE : EXIT_MISUSE;
+}
+
 int main(int argc, char **argv)
 {
-    const struct settings settings = parse(argc, argv);
+    struct settings settings = parse(argc, argv);
     struct input input;
     struct run run = {.fingerprint = 0};
     char *problem = NULL;
 
     if (!input_open(settings.file, &input, &problem))
         die("%s", problem != NULL ? problem : strerror(ENOMEM));
+    if (settings.limit != 0 && !settings.on_files && settings.limit < plan_regions(input.count * sizeof(uint64_t))) {
+        const int status = larger_than_memory(&settings, &input);
+        input_close(&input);
+        return status;
+    }
+    if (settings.repeat == 0)
+        settings.repeat = DEFAULT_REPEAT;
     prepare(&run, &settings, &input);
     const struct footprint start = measure_footprint();
     all_rounds(&run);

@@ -108,6 +108,13 @@ bool plan_make(size_t bytes, unsigned threads, lgalloc_backing backing, const ch
     return true;
 }
 
+size_t plan_regions(size_t bytes)
+{
+    struct load load;
+
+    return measure_load(bytes, &load) ? load.regions : SIZE_MAX;
+}
+
 void plan_print(const struct plan *plan)
 {
     printf("needs    %s of memory at least; %s are %s\n", bytes_text(plan->memory).text,

@@ -27,6 +27,9 @@ struct plan {
 bool plan_make(size_t bytes, unsigned threads, lgalloc_backing backing, const char *path, size_t limit,
                struct plan *out_plan, char **out_problem);
 
+/* What the sort of so many bytes has in regions at most; SIZE_MAX: more than there are addresses. */
+size_t plan_regions(size_t bytes);
+
 void plan_print(const struct plan *plan);
 
 #endif

@@ -8,20 +8,25 @@
 #include <time.h>
 #include <unistd.h>
 
+/* The number behind a name at the beginning of a line; 0: there is none. */
+static size_t number_of(const char *path, const char *name)
+{
+    FILE *file = fopen(path, "re");
+    char line[256];
+    size_t number = 0;
+
+    while (file != NULL && fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, name, strlen(name)) == 0 && sscanf(line + strlen(name), "%zu", &number) == 1)
+            break;
+    if (file != NULL)
+        fclose(file);
+    return number;
+}
+
 /* Exact: the kernel walks the page tables. */
 static size_t resident_by_walk(void)
 {
-    FILE *file = fopen("/proc/self/smaps_rollup", "re");
-    char line[256];
-    size_t kilobytes = 0;
-
-    if (file == NULL)
-        return 0;
-    while (fgets(line, sizeof line, file) != NULL)
-        if (sscanf(line, "Rss: %zu kB", &kilobytes) == 1)
-            break;
-    fclose(file);
-    return kilobytes * 1024;
+    return number_of("/proc/self/smaps_rollup", "Rss:") * 1024;
 }
 
 /* Older kernels have no such file; this one may lag behind by some pages per processor. */
@@ -43,6 +48,17 @@ size_t process_resident_bytes(void)
     const size_t bytes = resident_by_walk();
 
     return bytes != 0 ? bytes : resident_by_counter();
+}
+
+size_t process_most_resident_bytes(void)
+{
+    return number_of("/proc/self/status", "VmHWM:") * 1024;
+}
+
+void process_io(struct process_io *out_io)
+{
+    out_io->read = number_of("/proc/self/io", "read_bytes:");
+    out_io->written = number_of("/proc/self/io", "write_bytes:");
 }
 
 void process_machine(char *text, size_t size)

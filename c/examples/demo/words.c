@@ -52,26 +52,42 @@ void words_sort(uint64_t *from, uint64_t *to, size_t count)
     }
 }
 
-void words_merge(const uint64_t *a, size_t a_count, const uint64_t *b, size_t b_count, uint64_t *to)
+static size_t copy_some(const uint64_t **from, const uint64_t *end, uint64_t *to, size_t most)
 {
-    const uint64_t *const a_end = a + a_count;
-    const uint64_t *const b_end = b + b_count;
+    const size_t left = (size_t)(end - *from);
+    const size_t count = left < most ? left : most;
 
-    while (a < a_end && b < b_end) {
+    if (count > 0)
+        memcpy(to, *from, count * sizeof *to);
+    *from += count;
+    return count;
+}
+
+size_t words_merge_some(const uint64_t **a_at, const uint64_t *a_end, const uint64_t **b_at, const uint64_t *b_end,
+                        uint64_t *to, size_t most)
+{
+    const uint64_t *a = *a_at;
+    const uint64_t *b = *b_at;
+    size_t count = 0;
+
+    while (a < a_end && b < b_end && count < most) {
         /* No branch on the words: on real data it would be mispredicted every other time. */
         const uint64_t x = *a;
         const uint64_t y = *b;
         const bool take_b = y < x;
-        *to++ = take_b ? y : x;
+        to[count++] = take_b ? y : x;
         a += !take_b;
         b += take_b;
     }
-    if (a < a_end) {
-        memcpy(to, a, (size_t)(a_end - a) * sizeof *to);
-        to += a_end - a;
-    }
-    if (b < b_end)
-        memcpy(to, b, (size_t)(b_end - b) * sizeof *to);
+    *a_at = a;
+    *b_at = b;
+    count += copy_some(a_at, a_end, to + count, most - count);
+    return count + copy_some(b_at, b_end, to + count, most - count);
+}
+
+void words_merge(const uint64_t *a, size_t a_count, const uint64_t *b, size_t b_count, uint64_t *to)
+{
+    words_merge_some(&a, a + a_count, &b, b + b_count, to, a_count + b_count);
 }
 
 uint64_t words_fingerprint(const uint64_t *words, size_t count)

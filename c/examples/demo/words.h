@@ -14,6 +14,11 @@ void words_sort(uint64_t *from, uint64_t *to, size_t count);
 /* Merges two sorted runs into `to`, which overlaps neither. */
 void words_merge(const uint64_t *a, size_t a_count, const uint64_t *b, size_t b_count, uint64_t *to);
 
+/* The same until so many words are in `to`, or both runs are at their ends; returns how many. The runs begin where they are
+ * left. */
+size_t words_merge_some(const uint64_t **a_at, const uint64_t *a_end, const uint64_t **b_at, const uint64_t *b_end,
+                        uint64_t *to, size_t most);
+
 /* A sum over the words that does not depend on their order. */
 uint64_t words_fingerprint(const uint64_t *words, size_t count);
 

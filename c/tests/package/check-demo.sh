@@ -83,10 +83,12 @@ refuses "a directory that is not there" "$work/input" --backing file --path "$wo
 refuses "a file as the directory" "$work/input" --backing file --path "$work/empty"
 refuses "an unknown option" --no-such-option
 refuses "no number" "$work/input" --threads many
-# A number that isn't there, or isn't one; then less than the sort has in use, which is 4 times 12 MiB at most.
-for limit in 12parsecs -5M 0 1e9 0x10 . 1.2.3 "" M 1MM 1iB 99999999T 47.9M 1K; do
+# A number that isn't there, or isn't one; then less than any sort has in use.
+for limit in 12parsecs -5M 0 1e9 0x10 . 1.2.3 "" M 1MM 1iB 99999999T 15.9M 1K; do
   refuses "--limit '$limit'" "$work/input" --limit "$limit"
 done
+# Less than a sort in memory has in use, which is 4 times 12 MiB at most.
+refuses "a small limit on files" "$work/input" --limit 47.9M --backing file --path "$work"
 for limit in 50331648 48M "48 MiB" 49152kb 0.05gib; do
   works "--limit '$limit'" "$work/input" --repeat 2 --backing anonymous --limit "$limit"
   said "that it is a limit" '^limit +(48|51.2) MiB for lgalloc, as asked for'
@@ -99,6 +101,43 @@ for limit in 50331648 48M "48 MiB" 49152kb 0.05gib; do
     failed=$((failed + 1))
   fi
 done
+
+# Sealed regions, evicted to disk: one run, several, and more than are merged at a time.
+head -c $((64 * 1024 * 1024 - 3)) /dev/urandom >"$work/larger"
+head -c $((24 * 1024 * 1024)) < <(yes "the same words again and again") >"$work/same"
+head -c $((20 * 1024 * 1024)) /dev/zero | tr '\0' '\377' >"$work/greatest"
+where=()
+for directory in "$work" /var/tmp; do
+  case $(stat -f -c %T "$directory") in
+    tmpfs | ramfs) ;;
+    *)
+      where=(--path "$directory")
+      break
+      ;;
+  esac
+done
+if ((${#where[@]} > 0)); then
+  sealed() { # WHAT PASSES ARGUMENT...
+    works "sealed regions: $1" "${@:3}" "${where[@]}"
+    said "… passes" "passes: $2\$"
+    said "… the result" '^result   sorted, and the words of the input$'
+    said "… memory" '^memory .* within the limit, 2 percent, '
+    said "… without a failure" '^regions .* loaded, 0 failures$'
+  }
+  sealed "few at a time" 2 "$work/larger" --limit 16M
+  said "… written" '^1 .* s +1[0-9.]* MiB +[0-9.]+ MiB'
+  sealed "many at a time, by four threads" 1 "$work/larger" --limit 64M --threads 4
+  sealed "one run" 0 "$work/input" --limit 47.9M --threads 1
+  sealed "two rounds" 1 "$work/input" --limit 16M --repeat 2
+  sealed "the same words" 2 "$work/same" --limit 16M --threads 3
+  sealed "the greatest word" 2 "$work/greatest" --limit 16M
+else
+  echo "left out: there is no directory on disk to evict to"
+fi
+if [[ $(stat -f -c %T /dev/shm 2>/dev/null) == tmpfs && -w /dev/shm ]]; then
+  refuses "to evict memory to memory" "$work/input" --limit 16M --path /dev/shm
+fi
+rm "$work/larger" "$work/same" "$work/greatest"
 
 # What doesn't fit, by each who may say so.
 truncate -s 8T "$work/huge" 2>/dev/null || truncate -s 1T "$work/huge"
