@@ -51,9 +51,10 @@ LG_INLINE lg_taken lg_slow_allocate(size_t capacity, size_t elem_size, size_t el
     size_t bytes, below = elem_align - 1;
     if (LG_UNLIKELY((elem_align & below) != 0) || LG_UNLIKELY(__builtin_mul_overflow(capacity, elem_size, &bytes)))
         return lg_slow_refuse(LGALLOC_STATUS_INVALID_ARGUMENT, capacity * elem_size, 0); /* it may be what overflowed */
+    /* Who has a record has seen the arena made. Anybody else may be here while another thread makes it. */
     lg_thread *self = lg_self();
-    lg_class *cls = lg_class_for(bytes);
-    bool usual = below < bytes && self != NULL && cls != NULL && lg_hot_usual();
+    lg_class *cls = self != NULL ? lg_class_for(bytes) : NULL;
+    bool usual = below < bytes && cls != NULL && lg_hot_usual();
     /* Mostly nothing is unusual but that the own cache is empty, and the dirty pool has what is needed. */
     lg_region *region = LG_LIKELY(usual) ? lg_exchange_refill(self, cls) : NULL;
     return LG_LIKELY(region != NULL) ? lg_slow_use(self, cls, region, zeroed)
