@@ -853,8 +853,11 @@ lgalloc_status lgalloc_config_with_spill(lgalloc_config *config, const char *pat
 
 /*
  * Hard bound on the bytes in use, without what is evicted, plus those free but dirty; 0, the default: none. Before an
- * allocation is refused, what is dirty is cleared, and sealed regions are evicted. A bound below what is in use refuses new
- * memory and takes none away, but for sealed regions.
+ * allocation is refused, what is dirty is cleared, and sealed regions are evicted.
+ *
+ * Where there is more when the bound is set, lgalloc_set_config() does the same before it returns, in other threads' caches
+ * too. If even then there is more, because it is in use or can't be cleared, new memory is refused until there is room,
+ * and none is taken away. The sum doesn't grow meanwhile; what is freed may be handed out again.
  */
 void lgalloc_config_limit_bytes(lgalloc_config *config, size_t bytes);
 

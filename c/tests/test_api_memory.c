@@ -238,6 +238,50 @@ static void limit_cleans_other_caches(void **state)
     test_assert_equations();
 }
 
+/* What is dirty goes at once, wherever it is: the own cache, another thread's, the pools. */
+static void limit_that_is_lowered(void **state)
+{
+    (void)state;
+    struct test_actor actor;
+    test_actor_start(&actor);
+    size_t count = 8;
+    test_actor_call(&actor, churn_in_actor, &count);
+    lgalloc_handle handles[8];
+    test_take_all(handles, 8, MIB);
+    test_free_all(handles, 8);
+    test_churn(8, 4 * MIB);
+    lgalloc_thread_flush();
+    test_churn(4, 512 * KIB);
+    lgalloc_handle kept[4];
+    test_take_all(kept, 4, 256 * KIB);
+    assert_true(test_global().dirty_bytes >= 32 * MIB);
+    test_set_limit(20 * MIB);
+    assert_int_equal(test_global().in_use_bytes, MIB);
+    assert_true(test_global().dirty_bytes <= 19 * MIB);
+    assert_true(test_global().dirty_bytes > 0); /* no more than it takes */
+    test_set_limit(MIB);
+    assert_int_equal(test_global().dirty_bytes, 0);
+    assert_int_equal(test_class(2 * MIB).thread_regions, 0);
+    assert_int_equal(test_class(512 * KIB).thread_regions, 0);
+    /* Below what is in use: what is freed goes round, and the sum stays. */
+    test_set_limit(512 * KIB);
+    assert_int_equal(test_global().in_use_bytes, MIB);
+    lgalloc_handle more;
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(lgalloc_allocate(256 * KIB, 1, 1, NULL, NULL, &more), LGALLOC_STATUS_OUT_OF_MEMORY);
+        lgalloc_deallocate(kept[i]);
+        kept[i] = test_take(256 * KIB);
+        lgalloc_global_stats global = test_global();
+        assert_int_equal(global.in_use_bytes + global.dirty_bytes, MIB);
+    }
+    test_free_all(kept, 4);
+    test_set_limit(MIB / 2);
+    assert_int_equal(test_global().dirty_bytes, MIB / 2);
+    test_set_limit(0);
+    test_actor_stop(&actor);
+    test_assert_equations();
+}
+
 struct race {
     pthread_barrier_t start;
     size_t bytes;
@@ -395,6 +439,7 @@ int main(void)
         TEST_BOTH(limit_is_exact),
         TEST_BOTH(charge_stays_while_regions_circulate),
         TEST_BOTH(limit_cleans_other_caches),
+        TEST_BOTH(limit_that_is_lowered),
         TEST_BOTH(threads_race_for_the_last_region),
         TEST_BOTH(zeroed_regions_are_zero),
         TEST_BOTH(zeroed_clean_regions_cost_nothing),

@@ -8,9 +8,12 @@
 #include "../base/parse.h"
 #include "../base/process.h"
 #include "../chunks/backing.h"
+#include "../flow/evict.h"
 #include "../flow/io.h"
+#include "../flow/reclaim.h"
 #include "../flow/worker.h"
 #include "../regions/arena.h"
+#include "../regions/pool.h"
 #include "../regions/thread.h"
 #include "../store/spill.h"
 
@@ -455,6 +458,18 @@ static lgalloc_status check(const lgalloc_config *config, char *copies[LG_NAME_C
     return configure_threads(config);
 }
 
+/* A limit below what is in use or dirty holds at once, as far as it can: the hot path, which hands out again what is dirty,
+ * doesn't ask. */
+static void respect_limit(void)
+{
+    if (!lg_ready() || lg_charged_beyond_limit() == 0)
+        return;
+    lg_thread *self = lg_thread_known();
+    lg_reclaim_excess(self);
+    bool below = lg_charged_beyond_limit() == 0 || lg_make_room(self, 0);
+    (void)below; /* what is in use stays */
+}
+
 LG_API lgalloc_status lgalloc_set_config(const lgalloc_config *config)
 {
     if (config == NULL)
@@ -481,8 +496,9 @@ LG_API lgalloc_status lgalloc_set_config(const lgalloc_config *config)
         nothing_refused(config);
     }
     lg_lock_release(&lg_config_lock);
-    if (status != LGALLOC_STATUS_OK)
-        for (unsigned id = 0; id < LG_NAME_COUNT; id++)
-            free(copies[id]);
+    if (status == LGALLOC_STATUS_OK)
+        respect_limit();
+    for (unsigned id = 0; id < LG_NAME_COUNT && status != LGALLOC_STATUS_OK; id++)
+        free(copies[id]);
     return status;
 }

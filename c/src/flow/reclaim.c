@@ -231,6 +231,21 @@ bool lg_reclaim_room(lg_thread *self, uint64_t bytes)
     return lg_charge(bytes);
 }
 
+void lg_reclaim_excess(lg_thread *self)
+{
+    for (unsigned pass = 0; pass < 2; pass++) {
+        for (lg_class *cls = lg_classes + lg_layout_.classes; cls-- != lg_classes;) {
+            if (lg_charged_beyond_limit() == 0)
+                return;
+            if (pass == 1)
+                lg_reclaim_caches(self, cls);
+            uint64_t excess = lg_charged_beyond_limit();
+            if (excess != 0)
+                (void)lg_reclaim_dirty(self, cls, UINT64_MAX, lg_class_round_up(cls, excess), false);
+        }
+    }
+}
+
 uint64_t lg_reclaim_all(lg_thread *self)
 {
     uint64_t total = 0;

@@ -33,6 +33,9 @@ LG_HIDDEN void lg_reclaim_idle_chunks(lg_thread *self, lg_class *cls, uint64_t t
 /* Charges `bytes`, clearing as much as it takes: pools first, then caches. False: there is no room. */
 LG_HIDDEN LG_MUST_USE bool lg_reclaim_room(lg_thread *self, uint64_t bytes);
 
+/* After limit_bytes was lowered: clears as much as is above it, pools first, then caches. */
+LG_HIDDEN void lg_reclaim_excess(lg_thread *self);
+
 /* Everything: lgalloc_purge(). */
 LG_HIDDEN uint64_t lg_reclaim_all(lg_thread *self);
 

@@ -30,6 +30,13 @@ bool lg_charge_possible(uint64_t bytes)
     return limit == 0 || bytes <= limit;
 }
 
+uint64_t lg_charged_beyond_limit(void)
+{
+    uint64_t limit = LG_OPTION(limit_bytes);
+    uint64_t now = lg_load_relaxed_64(&charged_bytes);
+    return limit != 0 && now > limit ? now - limit : 0;
+}
+
 void lg_discharge(uint64_t bytes)
 {
     uint64_t before = lg_sub_relaxed_64(&charged_bytes, bytes);

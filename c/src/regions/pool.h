@@ -22,6 +22,8 @@
 /* Charges the bytes, unless that would exceed limit_bytes. */
 LG_HIDDEN LG_MUST_USE bool lg_charge(uint64_t bytes);
 LG_HIDDEN void lg_discharge(uint64_t bytes);
+/* By how much the charge is above limit_bytes. */
+LG_HIDDEN uint64_t lg_charged_beyond_limit(void);
 /* Whether so much could ever be charged. */
 LG_HIDDEN bool lg_charge_possible(uint64_t bytes);
 LG_HIDDEN uint64_t lg_charged(void);
