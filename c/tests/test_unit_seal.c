@@ -6,6 +6,7 @@
 #include "internal.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #define PIECE (2 * MIB)
 
@@ -15,6 +16,7 @@ static int setup(void **state)
     lgalloc_config *config = test_config();
     assert_int_equal(lgalloc_config_with_spill(config, test_dir(), 0), LGALLOC_STATUS_OK);
     lgalloc_config_spill_threads(config, 0);
+    lgalloc_config_spill_free_percent(config, 0); /* nobody evicts before there is need */
     lgalloc_config_local_buffer_bytes(config, PIECE);
     lgalloc_status status = lgalloc_set_config(config);
     lgalloc_config_free(config);
@@ -239,6 +241,17 @@ static void cannot_be_written(void **state)
     lgalloc_deallocate(handle);
 }
 
+/* Whether it can be read: a fault is EFAULT in a system call. */
+static bool is_accessible(const void *address)
+{
+    int pipes[2];
+    TEST_REQUIRE(pipe(pipes) == 0);
+    bool written = write(pipes[1], address, 1) == 1;
+    close(pipes[0]);
+    close(pipes[1]);
+    return written;
+}
+
 static void cannot_be_read(void **state)
 {
     (void)state;
@@ -252,6 +265,8 @@ static void cannot_be_read(void **state)
         assert_int_equal(errno, EIO);
         assert_int_equal(midst.times, 1);
         assert_false(lgalloc_is_resident(handle));
+        assert_false(is_accessible(handle.ptr));
+        assert_false(is_accessible((char *)handle.ptr + handle.len - 1));
         assert_int_equal(test_global().spill_failures, failures + 1);
         assert_int_equal(test_global().loads, loads);
         unit_assert_sound(true);
