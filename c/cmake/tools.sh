@@ -93,6 +93,8 @@ has_python() {
 os.stat(sysconfig.get_paths()["include"] + "/Python.h")' >/dev/null 2>&1
 }
 
+imports() { python3 -c "import $1" 2>/dev/null || /usr/bin/python3 -c "import $1" 2>/dev/null; }
+
 # missing TOOL...: the Debian packages to install for those that are not there.
 missing() {
   local tool
@@ -131,7 +133,8 @@ missing() {
       groff) command -v groff >/dev/null || echo groff-base ;;
       sdt) compiles c "$(release_compiler)" -include sys/sdt.h || echo systemtap-sdt-dev ;;
       redis-cli) command -v redis-cli >/dev/null || echo redis-tools ;; # its server by another name, and no service
-      numpy) python3 -c 'import numpy' 2>/dev/null || /usr/bin/python3 -c 'import numpy' 2>/dev/null || echo python3-numpy ;;
+      numpy | cffi) imports "$tool" || echo "python3-$tool" ;;
+      libclang) imports clang.cindex || echo python3-clang ;;
       gnuplot) command -v gnuplot >/dev/null || echo gnuplot-nox ;;
       cargo) find_cargo >/dev/null || echo cargo rustc ;;
       *.so*) PATH=$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null | grep -F "${tool#*:}" >/dev/null || echo "${tool%%:*}" ;;

@@ -1,7 +1,7 @@
 # Manual pages from the comments of include/lgalloc.h: lgalloc(3), one for each of its sections, and for each function
 # and type one that leads there.
 #   awk -v dir=DIRECTORY -f man.awk include/lgalloc.h
-# What it reads is the header's style: the first comment is the introduction; a comment "---- TITLE" begins a section;
+# What it reads is the header's style: comments are for Doxygen, with no command but @file; the first one is the introduction; a comment "---- TITLE" begins a section;
 # a comment stands before what it documents; "name: text" and "- text" begin the entries of lists; what is indented by
 # four is code.
 
@@ -142,14 +142,15 @@ function end_comment(    i) {
 
 function add_comment_line(line) {
     sub(/^ ?\* ?/, "", line)
-    if (line == "" && comment_count == 0)
+    if ((line == "" && comment_count == 0) || line == "@file")
         return
     comment[++comment_count] = line
 }
 
 # A declaration of a function is done; those that follow without a comment share that of the first.
 function end_function(text,    name, i, lines) {
-    gsub(/LGALLOC_[A-Z_]+(\([^()]*\))? */, "", text)
+    gsub(/LGALLOC_[A-Z0-9_]+(\([^()]*\))? */, "", text) # attributes
+    sub(/^\n/, "", text)
     gsub(/ +;/, ";", text)
     for (i = split(escape_code(text), lines, "\n"); i > 0; i--)
         name = "\\fB" lines[i] "\\fR\n" name

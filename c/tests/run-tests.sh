@@ -257,6 +257,7 @@ likes_of() {
   case $1 in
     preload) echo sqlite3 zstd redis-cli numpy "${mallocs[@]}" ;; # programs that use memory; it does with those that are there
     adapters) echo liburing python3-dev ;;
+    header) echo cffi libclang ;;
     crates) echo musl-gcc aarch64-linux-gnu-gcc ;;
   esac
 }

@@ -232,7 +232,7 @@ static void mallocs_what_is_cached_twice(void *arg)
 {
     void *ptr = cache_twice().ptr;
     TEST_REQUIRE(lgalloc_malloc(MIB) == ptr);
-    (void)lgalloc_malloc(MIB);
+    TEST_REQUIRE(lgalloc_malloc(MIB) != NULL);
 }
 
 static void makes_regions_of_what_is_cached_twice(void *arg)

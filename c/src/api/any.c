@@ -86,6 +86,13 @@ LG_API void *lgalloc_any_aligned(size_t align, size_t size)
     return heap_instead(size, before) ? heap_aligned(align, size) : NULL;
 }
 
+/* GCC, which sees realloc() in one caller and not that the address has been looked at, takes the block for the heap's. */
+static void region_free(void *ptr)
+{
+    LG_OPAQUE(ptr);
+    lgalloc_free(ptr);
+}
+
 /* A region's block becomes one of the heap. */
 static void *to_heap(void *ptr, size_t size, size_t usable)
 {
@@ -93,7 +100,7 @@ static void *to_heap(void *ptr, size_t size, size_t usable)
     if (moved == NULL)
         return NULL;
     memcpy(moved, ptr, lg_min(size, usable));
-    lgalloc_free(ptr);
+    region_free(ptr);
     return moved;
 }
 
@@ -137,7 +144,7 @@ LG_API void *lgalloc_any_realloc(void *ptr, size_t size)
 LG_API void lgalloc_any_free(void *ptr)
 {
     if (lg_owns(ptr))
-        lgalloc_free(ptr);
+        region_free(ptr);
     else
         lg_heap_free(ptr);
 }

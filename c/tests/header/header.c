@@ -21,6 +21,13 @@ HOLDS(global_stats_have_19_words, sizeof(lgalloc_global_stats) == 7 * sizeof(siz
 HOLDS(file_stats_have_three_words, sizeof(lgalloc_file_stats) == 3 * sizeof(size_t));
 HOLDS(map_stats_have_four_words, sizeof(lgalloc_map_stats) == 4 * sizeof(size_t));
 
+#if defined(__cplusplus) && __cplusplus >= 201103L
+static_assert(noexcept(lgalloc_free(nullptr)) && noexcept(lgalloc_config_new()), "C++ needs no cleanup around calls");
+#endif
+#ifdef LGALLOC_NOTHROW
+#error "the header leaves its attributes' names behind"
+#endif
+
 /* What #if can see of it. */
 #if LGALLOC_VERSION < 0x000100 || LGALLOC_SIZE_CLASS_COUNT != 21
 #error "the constants are not for the preprocessor"

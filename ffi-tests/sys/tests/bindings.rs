@@ -9,6 +9,7 @@ use std::process::Command;
 /// so that bindgen needs no guess.
 const ARGUMENTS: &[&str] = &[
     "--no-layout-tests",
+    "--no-doc-comments",
     "--with-derive-default",
     "--no-default=lgalloc_region|lgalloc_handle|lgalloc_config",
     "--no-copy=lgalloc_region|lgalloc_config",
