@@ -4,6 +4,7 @@
 # - of other folders only what is in their doors, which c/lgalloc.c names;
 # - the header of every name that it has, itself or by the header of its own room: not by chance, by somebody else's;
 # - nothing that it has no name of.
+# And what a folder's headers declare is defined there, so that nobody calls upwards.
 #   check-alone.sh CC...
 set -euo pipefail
 c=$(cd "$(dirname "$0")/../.." && pwd)

@@ -102,6 +102,10 @@ while read -r file; do
   is "c/README.md names $file" is_file "$file"
 done < <(grep -oE '\b[a-z_]+\.[ch]\b' "$root/c/README.md" |
   grep -vxE 'lgalloc\.[ch]|sdt\.h|program\.c|test_\.c' | sort -u)
+while read -r file; do
+  room=$(basename "${file%.*}")
+  is "c/README.md lacks $room" grep -qE "\\b$room\\.[ch]\\b" "$root/c/README.md"
+done < <(find "$root/c/src" -name '*.[ch]')
 while read -r name; do
   is "c/README.md names $name" grep -qrw -- "$name" "$root/c/src"
 done < <(grep -oE '\b(lg|LG)_[A-Za-z0-9_]+' "$root/c/README.md" | sort -u)

@@ -84,7 +84,13 @@ phase == "whole" && /^# [0-9]+ "/ {
 phase == "whole" && !ours { next }
 phase == "whole" && /^#define / { sub(/\(.*/, "", $2); if (file ~ /h$/) declare($2, file); next }
 phase == "whole" && /^#/ { next }
-phase == "whole" { names($0, file) }
+phase == "whole" {
+  if (file ~ /c$/ && /^[a-z][a-z0-9_ *]*[ *]lg_[a-z0-9_]+\(/ && !/;$/) {
+    match($0, /lg_[a-z0-9_]+\(/)
+    defined_in[substr($0, RSTART, RLENGTH - 1)] = file
+  }
+  names($0, file)
+}
 
 # The header of a .c file's room: x.h for x.c and for x_more.c.
 function own_header(file,    name) {
@@ -131,6 +137,11 @@ END {
     own = own_header(file)
     if (!((file, from) in includes) && from != own && !((own, from) in includes))
       fail(file " has " part[2] " of " from ", which it doesn't include" )
+  }
+  for (name in defined_in) {
+    checks++
+    if (folder(declared_in[name]) != folder(defined_in[name]))
+      fail(name " is declared in " declared_in[name] " and defined in " defined_in[name])
   }
   for (i = 1; i <= includes_count; i++) {
     split(included[i], part, SUBSEP)
