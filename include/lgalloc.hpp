@@ -469,7 +469,7 @@ void swap(region<T> &a, region<T> &b) noexcept
 
 /*
  * The allocator for containers: from 64 KiB on regions, below operator new. All of them are equal. It throws
- * lgalloc::error where a region is not to be had, and std::bad_array_new_length where the size overflows.
+ * lgalloc::error if there is no region, and std::bad_array_new_length where the size overflows.
  */
 template <class T>
 class allocator {

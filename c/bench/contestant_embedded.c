@@ -1,5 +1,5 @@
 /*
- * This library once more, compiled into the program, as whoever embeds c/lgalloc.c has it: what a call through a shared
+ * This library once more, compiled into the program, as those have it that embed c/lgalloc.c: what a call through a shared
  * library takes falls away. Here its functions have other names (CMakeLists.txt sees to that), so that both are there.
  */
 #include "bench.h"

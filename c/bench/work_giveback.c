@@ -141,7 +141,7 @@ static uint64_t traced_calls(const struct workload *workload, const struct conte
     return calls;
 }
 
-/* Counted in one process and timed in another: whoever is traced is slow. */
+/* Counted in one process and timed in another, since tracing makes a process slow. */
 void run_clear_steps(const struct workload *workload, const struct contestant *contestant, struct sample *out)
 {
     const double gibs = (double)settings.touch_bytes / (double)GIB;

@@ -365,7 +365,7 @@ static void one_round(struct run *run, unsigned round)
     struct sort_result result;
 
     for (unsigned turn = 0; turn < WAYS; turn++) {
-        /* Whoever comes second finds warmer caches: they take turns. */
+        /* The second one finds warmer caches, so they take turns. */
         const int way = (int)((round + turn) % WAYS);
         progress.turn = WAYS * round + turn;
         snprintf(progress.title, sizeof progress.title, "round %u of %u, %s", round + 1, rounds,

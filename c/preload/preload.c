@@ -5,7 +5,7 @@
  *
  * The library is in here a second time, with the same options from the same variables, read once when this is loaded. Some
  * defaults differ: it is enabled; less of what is free is kept; and memory is anonymous, which a fork inherits as any
- * other. Files are for who asks for
+ * other. Files are for programs that ask for
  * them (LGALLOC_BACKING=file and LGALLOC_PATH): they are lost to the child of a fork, so that a program whose children
  * go on with what they inherited faults there.
  *

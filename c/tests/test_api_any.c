@@ -204,7 +204,7 @@ static void size_zero_frees(void **state)
     assert_int_equal(test_global().in_use_bytes, 0);
 }
 
-/* Where no region is to be had the heap takes over, and what was a region moves there. */
+/* If there is no region the heap takes over, and a block that was a region moves there. */
 static void to_the_heap_while_disabled(void **state)
 {
     (void)state;

@@ -135,7 +135,7 @@ static void resize(struct scene *scene)
     lgalloc_free(words);
 }
 
-/* A region of the region API: mapped, or from the heap where mapped memory is not to be had. */
+/* A region of the region API: mapped, or from the heap if there is no mapped memory. */
 static void region(struct scene *scene)
 {
     lgalloc_region one;

@@ -96,7 +96,7 @@ static void with_refusals(void *arg)
     lgalloc_handle handle;
     lgalloc_status status = lgalloc_allocate(64 * KIB, 1, 1, NULL, NULL, &handle);
     if (refusal->bytes == 0) {
-        /* Nothing was to be had at all: nothing works, nothing breaks, and it is tried again. */
+        /* Every reservation was refused: nothing works, nothing breaks, and the next call tries again. */
         TEST_REQUIRE(status == LGALLOC_STATUS_OUT_OF_MEMORY && handle.len == 0);
         TEST_REQUIRE(!lg_ready() && lgalloc_purge() == 0);
         TEST_REQUIRE(test_global().reserved_address_bytes == 0);

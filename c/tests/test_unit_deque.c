@@ -29,7 +29,7 @@ static void fixture_start(struct fixture *fixture, uint64_t first, uint64_t capa
     fixture->fence = true;
 }
 
-/* As whoever changes the configuration does. */
+/* As a change of the configuration does. */
 static void set_capacity(struct fixture *fixture, uint64_t capacity)
 {
     lg_store_seq_cst_64(&fixture->capacity, capacity);

@@ -197,7 +197,7 @@ static void patient_after_failures(void **state)
     assert_int_equal(lg_load_relaxed_64(&lg_clear_failures), failures + tries);
     unit_assert_sound(false);
 
-    /* Whoever needs the memory doesn't wait. */
+    /* A thread that needs the memory doesn't wait. */
     unit_fault_arm(UNIT_CALL_BIT(call), 0, 1, EIO);
     assert_int_equal(reclaim(c, UINT64_MAX, UINT64_MAX), 0);
     assert_int_equal(unit_fault_hits(UNIT_CALL_BIT(call)), 1);

@@ -132,7 +132,7 @@ static void pinned_while_written(void **state)
     assert_true(test_marked(handle, 1));
     lgalloc_unpin(handle);
     unit_assert_sound(true);
-    /* What was written needn't be written again. */
+    /* What was written is not written again. */
     at(LG_SYS_WRITE, nothing, handle, EIO);
     assert_int_equal(lgalloc_evict(handle), LGALLOC_STATUS_OK);
     assert_int_equal(midst.times, 0);

@@ -56,7 +56,7 @@ static void idle_threads_are_drained(void **state)
         assert_int_equal(unit_cached(busy_record, c), kept);
         unit_assert_sound(false);
     }
-    /* Whoever rests is idle from the next tick on; whoever works again caches again. */
+    /* A thread that rests is idle from the next tick on; one that works again caches again. */
     test_actor_call(&idle, caches_some, NULL);
     tick();
     assert_int_not_equal(unit_cached(idle_record, c), 0);

@@ -165,7 +165,7 @@ static void within_the_limit(void)
     if (limit.rlim_max < 8 * MIB) {
         world_skip("this process may not lock even 8 MiB");
     }
-    /* Room for two chunks of the arena; where not even one may be locked, nothing is to be had, and that is said. */
+    /* Room for two chunks of the arena; if not even one may be locked, allocating fails and says so. */
     size_t most = limit.rlim_max < 80 * MIB ? limit.rlim_max : 80 * MIB;
     limit.rlim_cur = limit.rlim_max = most;
     TEST_REQUIRE(setrlimit(RLIMIT_MEMLOCK, &limit) == 0);

@@ -1,4 +1,4 @@
-/* The worker's own scheduling, whoever starts it: a thread that is pinned to one processor, or of a real-time policy. */
+/* The worker's own scheduling, also if the thread that starts it is pinned to one processor, or of a real-time policy. */
 
 #define _GNU_SOURCE
 

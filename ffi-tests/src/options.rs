@@ -424,7 +424,7 @@ impl Config {
     fn read_environment(&self) -> Result<bool, AllocError> {
         // SAFETY: takes and changes nothing.
         if unsafe { getauxval(AT_SECURE) } != 0 {
-            // A program that has more rights than its user doesn't let him say which files are written.
+            // In a program that has more rights than its user, the user must not say which files are written.
             return Ok(false);
         }
         let mut chosen = false;

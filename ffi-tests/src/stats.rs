@@ -117,7 +117,7 @@ plain_copy! {
         advise_failures: u64,
         /// Allocations that the limit refused.
         limit_failures: u64,
-        /// Regions that came from the heap since mapped memory was not to be had.
+        /// Regions that came from the heap since there was no mapped memory.
         heap_fallbacks: u64,
         /// Bytes of the sealed regions in memory, a part of those in use.
         sealed_bytes: usize,

@@ -1,4 +1,4 @@
-# Real programs with work that takes memory, for who runs them under one malloc or another: the test that compares their
+# Real programs with work that takes memory, for scripts that run them under several mallocs: the test that compares their
 # results, and the benchmark that compares their time and memory. To be sourced.
 #
 #   program_names      one a line

@@ -48,7 +48,7 @@ public:
                 count(new_size - old_size, new_size > old_size);
                 return arrow::Status::OK();
             }
-            count(new_size - old_size, false); // where no region was to be had; it is copied once more
+            count(new_size - old_size, false); // if there was no region; it is copied once more
             old_size = new_size;
         }
         uint8_t *copy = nullptr;

@@ -85,7 +85,7 @@ LG_INLINE lgalloc_status hot_allocate(size_t capacity, size_t elem_size, size_t 
     if (zeroed && !clean && LG_UNLIKELY(lg_slow_zero(region, handle.ptr, handle.len) != LGALLOC_STATUS_OK))
         return set_nothing(LGALLOC_STATUS_IO, elem_align, out_ptr, out_capacity, out_handle);
     *out_handle = handle;
-    /* One condition, and no jump, for who has enough in the handle. */
+    /* One condition, and no jump, for callers that have enough in the handle. */
     if (LG_UNLIKELY(((uintptr_t)out_ptr | (uintptr_t)out_capacity) != 0))
         set_others(handle, elem_size, out_ptr, out_capacity);
     return LGALLOC_STATUS_OK;

@@ -17,7 +17,7 @@
 #define LG_ANY_FROM LG_SMALLEST_REGION
 #endif
 
-/* Whether the heap serves a request that no region was to be had for; if not, errno says why. `before` is what errno was
+/* Whether the heap serves a request for which there was no region; if not, errno says why. `before` is what errno was
  * before. */
 static LG_COLD bool heap_instead(size_t size, int before)
 {

@@ -35,7 +35,7 @@ _Static_assert(LG_OPTION_COUNT <= 64, "a bit for each option");
 
 /* ---- what is refused */
 
-/* The set is const for who applies it; what it says of itself is not. */
+/* The set is const for those that apply it; its error message is not. */
 static lg_text error_text(const lgalloc_config *config)
 {
     memset(config->error, 0, ERROR_BYTES);
@@ -353,7 +353,7 @@ LG_API lgalloc_status lgalloc_config_from_env(lgalloc_config *config)
     lgalloc_config read = {.error = config->error};
     lgalloc_status status = LGALLOC_STATUS_OK;
     size_t count = 0;
-    /* A program that has more rights than its user doesn't let him say which files are written. */
+    /* In a program that has more rights than its user, the user must not say which files are written. */
     while (environ != NULL && getauxval(AT_SECURE) == 0 && environ[count] != NULL)
         count++;
     /* From the last on: of two with the same name the first counts, as for getenv(). */

@@ -11,7 +11,7 @@ LG_HIDDEN int lg_heap_aligned(size_t align, size_t size, void **out);
 /* Frees, and leaves `errno` as it is; older C libraries may change it. */
 LG_HIDDEN void lg_heap_free(void *ptr);
 
-/* Requests of a region's size that the heap served, since no region was to be had. */
+/* Requests of a region's size that the heap served, since there was no region. */
 extern LG_HIDDEN lg_a64 lg_heap_fallbacks;
 
 #endif

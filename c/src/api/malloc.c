@@ -1,5 +1,5 @@
 /*
- * malloc, calloc, free and free_sized: regions for who needs neither a handle nor a status. Hot as allocate.c is, in the
+ * malloc, calloc, free and free_sized: regions by address, without a handle and a status. Hot as allocate.c is, in the
  * same way: what isn't usual leaves through a function that is out of line, and starts over from the arguments.
  */
 #include "../base/atomic.h"

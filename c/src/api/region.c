@@ -119,7 +119,7 @@ LG_API lgalloc_status lgalloc_region_new_auto(size_t capacity, size_t elem_size,
     if (status == LGALLOC_STATUS_OK || status == LGALLOC_STATUS_INVALID_ARGUMENT || limited)
         return status;
     errno = before;
-    /* A size that has no class belongs on the heap; anything else is memory that was not to be had. */
+    /* A size that has no class belongs on the heap; any other status says that there is no region. */
     if (status != LGALLOC_STATUS_INVALID_SIZE_CLASS)
         lg_add_relaxed_64(&lg_heap_fallbacks, 1);
     return lgalloc_region_new_heap(capacity, elem_size, elem_align, out_region);

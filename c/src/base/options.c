@@ -28,7 +28,7 @@ lg_lock lg_path_lock = LG_LOCK_INIT(LG_RANK_PATH);
 static struct {
     char *text;
     uint32_t number;
-    lg_a32 is_there; /* whether there is a text; written under the lock, for who only asks that */
+    lg_a32 is_there; /* whether there is a text; written under the lock, for readers that only ask that */
 } names[LG_NAME_COUNT];
 
 uint32_t lg_option_text(enum lg_name_id id, char *buffer)

@@ -126,7 +126,7 @@ LG_HIDDEN int lg_os_core_dump(void *addr, size_t len, bool included);
 /* ---- advice */
 
 LG_HIDDEN int lg_os_advise(enum lg_system_call advice, void *addr, size_t len);
-/* In children of a fork the pages will be zero, whoever forks them. Private anonymous memory only. */
+/* In children of a fork the pages will be zero, whichever way they were forked. Private anonymous memory only. */
 LG_HIDDEN int lg_os_wipe_on_fork(void *addr, size_t len);
 LG_HIDDEN int lg_os_no_huge_pages(void *addr, size_t len);
 /* A name that /proc/self/maps shows for anonymous memory; `name` must be static. */

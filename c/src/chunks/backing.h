@@ -36,14 +36,14 @@ LG_HIDDEN void lg_backing_moved(uint64_t from, uint64_t to, uint64_t len, bool a
 /* Whether what is mapped goes into core files; what is to come asks the option. Takes the arena's lock. */
 LG_HIDDEN void lg_backing_set_core_dump(bool included);
 
-/* These are for whoever has the regions in question. Offsets and lengths are bytes in the arena, whole pages. */
+/* The caller must hold the regions in question. Offsets and lengths are bytes in the arena, whole pages. */
 
 LG_INLINE enum lg_area_kind lg_backing_kind(uint64_t offset)
 {
     return lg_chunk_kind(lg_chunk_word(offset >> LG_CHUNK_LOG2));
 }
 
-/* Physical memory and disk blocks go away; it reads as zero then. In steps, so that faults elsewhere in the file needn't
+/* Physical memory and disk blocks go away; it reads as zero then. In steps, so that faults elsewhere in the file don't
  * wait long. Returns 0 or an errno; part may be done. */
 LG_HIDDEN int lg_backing_clear(uint64_t offset, uint64_t len);
 

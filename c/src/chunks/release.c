@@ -80,7 +80,7 @@ bool lg_chunks_release(lg_class *cls, uint64_t first, uint64_t count, uint64_t *
 
 /* ---- which */
 
-/* Of which a call may give back at once, so that others needn't wait long for the lock. */
+/* Of which a call may give back at once, so that others don't wait long for the lock. */
 #define MOST_AT_ONCE (LG_GIB >> LG_CHUNK_LOG2)
 
 static bool belongs(lg_class *cls, uint64_t chunk)

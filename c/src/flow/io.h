@@ -29,7 +29,7 @@ LG_HIDDEN void lg_io_trim(void);
 /* Charged bytes from which on less is free than is to be; UINT64_MAX: there is no such share. */
 extern LG_HIDDEN lg_a64 lg_io_mark;
 LG_HIDDEN LG_COLD void lg_io_make_room(void);
-/* For whoever has charged something: has room made, if less is left than is to be. */
+/* After something was charged: has room made, if less is left than is to be. */
 LG_INLINE void lg_io_look(void)
 {
     if (LG_UNLIKELY(lg_charged() > lg_load_relaxed_64(&lg_io_mark)))

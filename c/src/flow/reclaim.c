@@ -124,7 +124,7 @@ uint64_t lg_reclaim_dirty(lg_thread *self, lg_class *cls, uint64_t most_regions,
     uint64_t total = 0;
     uint64_t offset = 0;
     lg_area area;
-    /* That a pool looks empty while somebody gives to it doesn't mean that it is: who can come again needn't look. */
+    /* A pool may look empty while another thread gives to it. A caller that looks again later can take that for empty. */
     if (patient && lg_pool_is_empty(cls, LG_DIRTY_POOL))
         return 0;
     while (most_regions != 0 && most_bytes != 0 && lg_area_next(cls, offset, &area)) {

@@ -286,7 +286,7 @@ lgalloc_status lg_cache_refill(lg_thread *self, lg_class *cls, size_t bytes, lg_
         return status;
     bool possible = lg_charge_possible(lg_class_size(cls));
     if (no_room && possible && lg_make_room(self, lg_class_size(cls))) {
-        /* The room is charged for; whoever was faster with it can't have taken it. */
+        /* The room is charged for, so no faster thread can have taken it. */
         lg_transit_enter(self);
         status = take_locked(self, cls, bytes, 1, lg_class_size(cls), out_region, out_error, &no_room);
         lg_transit_leave(self);

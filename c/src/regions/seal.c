@@ -273,7 +273,7 @@ static void wait_locked(void)
 void lg_seal_wait(const lg_region *region, unsigned kind)
 {
     lg_lock_acquire(&lg_seal_lock);
-    /* Whoever publishes the region takes the lock after that: either this look finds what he has published, or he finds this
+    /* A thread that publishes the region takes the lock after that: either this look finds it published, or it finds this
      * thread waiting. */
     if (lg_seal_kind(lg_load_relaxed_64(&region->word)) == kind)
         wait_locked();

@@ -32,7 +32,7 @@ typedef struct LG_CACHE_ALIGNED lg_bin {
 _Static_assert(sizeof(lg_bin) == (size_t)2 * LG_CACHE_LINE,
                "a hot pair touches top, the owner's line, a ring slot and the descriptor");
 
-/* In no address's place. */
+/* A value that is no address. */
 extern LG_HIDDEN lg_region lg_no_region;
 
 /* One for each length's leading zero bits, whatever a caller says the length is: those that are no size class are
@@ -128,7 +128,7 @@ LG_INLINE lg_thread *lg_self(void)
  * more thread-specific keys no thread gets a record. */
 LG_HIDDEN void lg_threads_init(void (*at_exit)(void *record));
 
-/* Takes a record for the calling thread if there is one to be had; NULL otherwise. */
+/* Takes a record for the calling thread; NULL if there is none. */
 LG_HIDDEN lg_thread *lg_thread_attach(void);
 
 /* For the beginning of a slow path, after lg_ready(): the calling thread's record or NULL, also where the record that it

@@ -44,7 +44,7 @@ lg_lock lg_spill_lock = LG_LOCK_INIT(LG_RANK_SPILL);
 static spill_file spill_files[SPILL_FILES];
 static uint32_t last_number;
 static uint64_t all_units; /* that have blocks, of all files */
-static lg_a64 spill_bytes; /* the same in bytes; for who only looks */
+static lg_a64 spill_bytes; /* the same in bytes, for readers without the lock */
 
 static void count_units(void)
 {

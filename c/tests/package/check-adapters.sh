@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The adapters among the examples: each is compiled against the other side, if that is to be had, and tried beside what that
+# The adapters among the examples: each is compiled against the other side, if that can be had, and tried beside what that
 # has by itself.
 #   check-adapters.sh BUILD-DIRECTORY ROUNDS
 set -euo pipefail

@@ -213,7 +213,7 @@ impl<T> Region<T> {
     }
 
     /// A region in mapped memory from 64 KiB to 64 GiB, else on the heap; on the heap also where mapped
-    /// memory is not to be had. [`Region::try_new_auto`] returns an error where this one panics.
+    /// memory can't be had. [`Region::try_new_auto`] returns an error where this one panics.
     ///
     /// ```
     /// use lgalloc_c::{Backing, Options, Region};

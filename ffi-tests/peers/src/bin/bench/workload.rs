@@ -143,7 +143,7 @@ pub fn run(workload: &Workload, effort: &Effort, name: &str, measure: fn(&Worklo
     if workload.kind != Kind::FirstTouch {
         return measure(workload, effort);
     }
-    // The originals never give areas back, so that fresh memory is to be had once per process.
+    // The originals never give areas back, so a process gets fresh memory only once.
     let out = Command::new(std::env::current_exe().expect("the bench has a path"))
         .args([CHILD, name, &workload.bytes.to_string(), &workload.threads.to_string()])
         .arg(&effort.path)
