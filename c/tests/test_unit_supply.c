@@ -363,7 +363,9 @@ static void tails_are_given_back(void **state)
     unit_fault_watch();
     assert_true(change(64 * MIB, 39 * MIB, true, &hand, &first, &count));
     assert_true(clearing_calls() != 0);
-    assert_int_equal(lg_load_relaxed_32(&lg_region_at(unit_class(64 * MIB), first)->has_blocks), 0);
+    uint32_t known = lg_load_relaxed_32(&lg_region_at(unit_class(64 * MIB), first)->has_blocks);
+    assert_int_equal(known & LG_BLOCKS_RESERVED, 0);
+    assert_int_equal(known >> LG_HELD_SHIFT, 20); /* huge pages */
     lgalloc_handle handle = test_take(64 * MIB);
     for (size_t i = 0; i < MANY; i++) {
         assert_true(test_marked(small[i], i));
@@ -401,6 +403,73 @@ static void tails_stay(void **state)
     test_apply(config);
     assert_true(change(16 * MIB, 9 * MIB, true, &hand, &first, &count));
     assert_int_equal(clearing_calls(), 0);
+    unit_assert_sound(false);
+}
+
+/* Takes a region of 64 MiB for so many bytes; how many calls give memory back. */
+static unsigned long calls_to_take(size_t bytes, lgalloc_handle *handle)
+{
+    unit_fault_watch();
+    *handle = test_take(bytes);
+    assert_int_equal(handle->len, 64 * MIB);
+    return clearing_calls();
+}
+
+/* What a large region held behind the bytes that it is asked for now goes, and once. */
+static void recycled_tails_are_given_back(void **state)
+{
+    lgalloc_handle handle;
+    start();
+    assert_int_equal(calls_to_take(64 * MIB, &handle), 0);
+    memset(handle.ptr, 0x5a, 64 * MIB);
+    lgalloc_deallocate(handle);
+    assert_int_equal(calls_to_take(64 * MIB - 1, &handle), 0);
+    lgalloc_deallocate(handle);
+    assert_int_equal(calls_to_take(49 * MIB, &handle), 0); /* the tail is too small */
+    lgalloc_deallocate(handle);
+    assert_true(calls_to_take(39 * MIB, &handle) != 0);
+    assert_true(test_filled(handle.ptr, 40 * MIB, 0x5a));
+    assert_true(test_filled((char *)handle.ptr + 40 * MIB, 24 * MIB, 0));
+    lgalloc_deallocate(handle);
+    assert_int_equal(calls_to_take(39 * MIB, &handle), 0);
+    lgalloc_deallocate(handle);
+    assert_true(calls_to_take(33 * MIB, &handle) != 0);
+    lgalloc_deallocate(handle);
+    assert_int_equal(calls_to_take(47 * MIB, &handle), 0); /* more than it holds */
+    memset(handle.ptr, 0x5a, 47 * MIB);
+    lgalloc_deallocate(handle);
+    assert_true(calls_to_take(33 * MIB, &handle) != 0);
+    assert_true(test_filled((char *)handle.ptr + 34 * MIB, 30 * MIB, 0));
+    lgalloc_deallocate(handle);
+    unit_assert_sound(false);
+}
+
+/* ---------------------------------------------------------------- what idles while memory grows */
+
+/* Memory that is taken cold is made up for by what is idle and can't change its class, but for a chunk. */
+static void growth_is_made_up_for(void **state)
+{
+    enum { CHUNKS = 2 };
+    lgalloc_handle small[CHUNKS * MANY], kept[CHUNKS], large[2];
+    uint64_t limit = (uint64_t)LG_CHUNK / (2 * MIB);
+    start();
+    test_take_all(small, CHUNKS * MANY, 2 * MIB);
+    for (size_t i = 0; i < CHUNKS; i++) { /* one of each chunk stays */
+        kept[i] = small[i * MANY];
+        small[i * MANY] = (lgalloc_handle){NULL, 0};
+    }
+    test_free_all(small, CHUNKS * MANY);
+    lgalloc_thread_flush();
+    assert_int_equal(unit_dirty(unit_class(2 * MIB)), CHUNKS * (MANY - 1));
+    large[0] = test_take(16 * MIB);
+    assert_int_equal(unit_dirty(unit_class(2 * MIB)), limit);
+    unit_assert_sound(false);
+    unit_fault_watch();
+    large[1] = test_take(64 * MIB);
+    assert_int_equal(clearing_calls(), 0);
+    assert_int_equal(unit_dirty(unit_class(2 * MIB)), limit);
+    test_free_all(large, TEST_COUNT(large));
+    test_free_all(kept, TEST_COUNT(kept));
     unit_assert_sound(false);
 }
 
@@ -469,6 +538,8 @@ int main(void)
         UNIT_BOTH(large_regions_are_cut),
         UNIT_BOTH(tails_are_given_back),
         UNIT_BOTH(tails_stay),
+        UNIT_BOTH(recycled_tails_are_given_back),
+        UNIT_BOTH(growth_is_made_up_for),
         UNIT_BOTH(unused_caches_are_given_back),
         UNIT_BOTH(no_cache_is_in_the_way),
     };

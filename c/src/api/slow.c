@@ -128,7 +128,7 @@ lg_taken lg_slow_search(size_t bytes, size_t elem_align, bool zeroed, bool looke
     int error = 0;
     /* The reservation may be too small for regions of this size. */
     status = cls != NULL ? find_region(self, cls, bytes, looked, &region, &error) : LGALLOC_STATUS_OUT_OF_MEMORY;
-    return LG_LIKELY(status == LGALLOC_STATUS_OK) ? lg_slow_use(self, cls, region, zeroed)
+    return LG_LIKELY(status == LGALLOC_STATUS_OK) ? lg_slow_use(self, cls, region, bytes, zeroed)
                                                   : lg_slow_refuse(status, bytes, error);
 }
 

@@ -6,6 +6,7 @@
 #define LG_SLOW_H
 
 #include "../base/hot_flags.h"
+#include "../chunks/tail.h"
 #include "../flow/exchange.h"
 #include "../regions/arena.h"
 #include "../regions/class.h"
@@ -31,12 +32,13 @@ LG_HIDDEN LG_WARM lgalloc_status lg_slow_zero(lg_region *region, void *ptr, size
  * its home word have nothing. */
 LG_HIDDEN LG_WARM lg_taken lg_slow_search(size_t bytes, size_t elem_align, bool zeroed, bool looked);
 
-/* A free region of the calling thread's becomes one in use. */
-LG_INLINE lg_taken lg_slow_use(lg_thread *self, lg_class *cls, lg_region *region, bool zeroed)
+/* A free region of the calling thread's becomes one in use, for so many bytes. */
+LG_INLINE lg_taken lg_slow_use(lg_thread *self, lg_class *cls, lg_region *region, size_t bytes, bool zeroed)
 {
     size_t len = lg_class_size(cls);
     bool clean;
     void *ptr;
+    lg_tail_recycle(cls, region, bytes);
     LG_COUNT_HOT(self, cls, allocations, 1);
     if (LG_UNLIKELY(!lg_hot_use(region, &len, &ptr, &clean)))
         return (lg_taken){NULL, lg_die_handed_out_twice(region)};
@@ -57,7 +59,7 @@ LG_INLINE lg_taken lg_slow_allocate(size_t capacity, size_t elem_size, size_t el
     bool usual = below < bytes && cls != NULL && lg_hot_usual();
     /* Mostly nothing is unusual but that the own cache is empty, and the dirty pool has what is needed. */
     lg_region *region = LG_LIKELY(usual) ? lg_exchange_refill(self, cls) : NULL;
-    return LG_LIKELY(region != NULL) ? lg_slow_use(self, cls, region, zeroed)
+    return LG_LIKELY(region != NULL) ? lg_slow_use(self, cls, region, bytes, zeroed)
                                      : lg_slow_search(bytes, elem_align, zeroed, usual);
 }
 

@@ -14,6 +14,7 @@
 #include "../regions/size_class.h"
 #include "backing.h"
 #include "chunk.h"
+#include "tail.h"
 
 #define LARGEST_MAPPING (1 * LG_GIB)
 
@@ -132,12 +133,12 @@ static void look_at(lg_class *cls, uint64_t chunk, contents *out)
     }
 }
 
-static void set_region(lg_class *cls, uint64_t index, bool dirty, bool blocks)
+static void set_region(lg_class *cls, uint64_t index, bool dirty, uint32_t known)
 {
     lg_region *region = lg_region_at(cls, index);
     void *address = lg_region_address(cls, index);
     lg_store_relaxed_64(&region->state, dirty ? lg_state_dirty(address) : LG_CLEAN);
-    lg_store_relaxed_32(&region->has_blocks, blocks ? LG_BLOCKS_RESERVED : 0);
+    lg_store_relaxed_32(&region->has_blocks, known);
     lg_poison(address, lg_class_size(cls));
 }
 
@@ -201,7 +202,7 @@ void lg_supply_found(lg_class *cls, uint64_t first_chunk, uint64_t count, bool d
     uint64_t end = first + (lg_regions_in(cls, count));
     if (dirty || LG_ASAN) /* descriptors of no region say clean */
         for (uint64_t i = first; i < end; i++)
-            set_region(cls, i, dirty, false);
+            set_region(cls, i, dirty, 0);
     lg_chunks_set_class(first_chunk, count, cls);
 }
 
@@ -427,32 +428,6 @@ static bool take_out(part p, uint64_t first, uint64_t end, bool *out_blocks)
     return dirty;
 }
 
-/*
- * A class whose regions were asked for with less than they have keeps their ends cold. A chunk that changes its class comes
- * with memory everywhere: what lies behind the bytes asked for would be resident for nothing, more of it with each change.
- * So it is given back. Seven phases of blocks of 5 to 257 MiB, a little more than half of their regions, 260 MiB live in
- * each, held 490 MiB without this. Not for small regions, where it takes a system call for little; nor where blocks are
- * to be there. Returns whether it was done: the region has its blocks no more.
- */
-#define TRIM_FROM LG_HUGE_PAGE
-
-/* What of a region stays as it is, in bytes. */
-static uint64_t kept_bytes(lg_class *cls, size_t bytes)
-{
-    uint64_t size = lg_class_size(cls);
-    uint64_t kept = (bytes + LG_HUGE_PAGE - 1) & ~(LG_HUGE_PAGE - 1);
-    return size <= TRIM_FROM || LG_OPTION(reserve_blocks) != 0 || kept > size - size / 8 ? size : kept;
-}
-
-static bool trim(uint64_t offset, uint64_t len)
-{
-    if (len == 0)
-        return false;
-    if (lg_backing_clear(offset, len) != 0)
-        lg_add_relaxed_64(&lg_clear_failures, 1);
-    return true;
-}
-
 /* Chunks that were chosen for what they hold may have been cleared meanwhile: what is clean takes a charge. */
 static bool is_paid(lg_class *cls, uint64_t before, uint64_t hand)
 {
@@ -485,13 +460,14 @@ static bool change_chunk(lg_class *cls, size_t bytes, uint64_t chunk, uint64_t *
     populate(cls, chunk, 1);
     uint64_t units = units_of(cls);
     uint64_t first = lg_chunk_first_region(cls, chunk);
-    uint64_t kept = lg_min(kept_bytes(cls, bytes) >> LG_CLASS_MIN, units);
+    uint64_t kept = lg_min(lg_tail_begin(cls, bytes) >> LG_CLASS_MIN, units);
     for (uint64_t i = 0; i < lg_chunk_regions(cls); i++) {
-        bool blocks_there = all(of.blocks, i * units, units);
-        if (any(of.dirty, i * units + kept, units - kept))
-            blocks_there = !trim((chunk << LG_CHUNK_LOG2) + ((i * units + kept) << LG_CLASS_MIN), (units - kept) << LG_CLASS_MIN) &&
-                           blocks_there;
-        set_region(cls, first + i, any(of.dirty, i * units, units), blocks_there);
+        uint64_t tail = i * units + kept, tail_units = units - kept;
+        uint32_t known = all(of.blocks, i * units, units) ? LG_BLOCKS_RESERVED : 0;
+        if (any(of.dirty, tail, tail_units) &&
+            lg_tail_give_back((chunk << LG_CHUNK_LOG2) + (tail << LG_CLASS_MIN), tail_units << LG_CLASS_MIN))
+            known = lg_tail_note(cls, kept << LG_CLASS_MIN);
+        set_region(cls, first + i, any(of.dirty, i * units, units), known);
     }
     lg_chunks_set_class(chunk, 1, cls);
     lg_backing_advise(chunk, 1, lg_class_size(cls) >= LG_HUGE_PAGE);
@@ -541,10 +517,11 @@ static bool change_run(lg_class *cls, size_t bytes, const choice *run, uint64_t 
     }
     if (!one_mapping)
         lg_chunks_set_mapping(first, end - first, lg_chunks_new_mapping());
-    uint64_t kept = kept_bytes(cls, bytes);
-    if (dirty && trim((first << LG_CHUNK_LOG2) + kept, lg_class_size(cls) - kept))
-        blocks = false;
-    set_region(cls, lg_chunk_first_region(cls, first), dirty, blocks);
+    uint64_t kept = lg_tail_begin(cls, bytes);
+    uint32_t known = blocks ? LG_BLOCKS_RESERVED : 0;
+    if (dirty && lg_tail_give_back((first << LG_CHUNK_LOG2) + kept, lg_class_size(cls) - kept))
+        known = lg_tail_note(cls, kept);
+    set_region(cls, lg_chunk_first_region(cls, first), dirty, known);
     lg_chunks_set_class(first, end - first, cls);
     lg_backing_advise(first, end - first, true);
     return true;

@@ -246,6 +246,35 @@ void lg_reclaim_excess(lg_thread *self)
     }
 }
 
+/*
+ * Memory is taken cold where no chunk is free that could change its class. As much may lie idle then, in chunks where some
+ * regions are in use, or in runs that aren't aligned; and what it adds to what is resident stays until the worker or a purge
+ * comes. So growth pays for itself. What may be idle all the same, since it will be asked for again, is a sixteenth of the
+ * rest, and a chunk; and who takes a little needn't clear all of it. Smallest regions first, since the memory of larger
+ * ones is more likely to change its class soon.
+ *
+ * A GiB in use in blocks of 64 KiB to 64 MiB at random, 2,000 exchanges, without and with the tails of tail.c: 1.85 and
+ * 1.63 times as much is resident at most without this. Where an eighth may be idle 1.76 and 1.57, a sixteenth 1.61 and 1.48,
+ * nothing 1.65 and 1.48. Where no more is cleared than was taken 1.56 with tails, four times as much 1.47, eight times 1.45,
+ * without a bound the same. It happens 15 to 30 times in a run, and clears a GiB: 5 ms of anonymous memory, 250 ms of files.
+ */
+#define IDLE_SHARE 16
+#define IDLE_LEAST LG_CHUNK
+#define MOST_TIMES 8
+
+void lg_reclaim_grown(lg_thread *self, lg_class *cls, uint64_t grown)
+{
+    uint64_t charged = lg_charged();
+    if (charged <= IDLE_LEAST)
+        return;
+    uint64_t idle = lg_pool_dirty_bytes();
+    uint64_t may = lg_max((charged - lg_min(idle, charged)) / IDLE_SHARE, IDLE_LEAST);
+    uint64_t left = idle > may ? lg_min(idle - may, MOST_TIMES * grown) : 0;
+    for (lg_class *other = lg_classes; other != lg_classes + lg_layout_.classes && lg_class_size(other) <= left; other++)
+        if (other != cls)
+            left -= lg_min(left, lg_reclaim_dirty(self, other, UINT64_MAX, left, true));
+}
+
 uint64_t lg_reclaim_all(lg_thread *self)
 {
     uint64_t total = 0;

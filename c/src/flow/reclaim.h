@@ -36,6 +36,9 @@ LG_HIDDEN LG_MUST_USE bool lg_reclaim_room(lg_thread *self, uint64_t bytes);
 /* After limit_bytes was lowered: clears as much as is above it, pools first, then caches. */
 LG_HIDDEN void lg_reclaim_excess(lg_thread *self);
 
+/* So many bytes for a class have been taken cold: as much of what is idle elsewhere, and is more than may be, is cleared. */
+LG_HIDDEN void lg_reclaim_grown(lg_thread *self, lg_class *cls, uint64_t grown);
+
 /* Everything: lgalloc_purge(). */
 LG_HIDDEN uint64_t lg_reclaim_all(lg_thread *self);
 

@@ -274,6 +274,15 @@ static void respect_idle_bytes(lg_thread *self, lg_class *cls)
         (void)lg_reclaim_dirty(self, cls, UINT64_MAX, lg_class_round_up(cls, dirty - bound), false);
 }
 
+/* A region that is clean is new memory, and so is what the own cache got together with it. */
+static void make_up(lg_thread *self, lg_class *cls, const lg_region *region)
+{
+    if (lg_load_relaxed_64(&region->state) != LG_CLEAN)
+        return;
+    uint64_t others = self != NULL ? lg_deque_count(&lg_bin_of(self, cls)->deque) : 0;
+    lg_reclaim_grown(self, cls, lg_class_bytes(cls, 1 + others));
+}
+
 lgalloc_status lg_cache_refill(lg_thread *self, lg_class *cls, size_t bytes, lg_region **out_region, int *out_error)
 {
     bool no_room;
@@ -282,8 +291,10 @@ lgalloc_status lg_cache_refill(lg_thread *self, lg_class *cls, size_t bytes, lg_
     lg_transit_leave(self);
     lg_io_look();
     respect_idle_bytes(self, cls); /* other classes' caches may have been given back */
-    if (LG_LIKELY(status == LGALLOC_STATUS_OK))
+    if (LG_LIKELY(status == LGALLOC_STATUS_OK)) {
+        make_up(self, cls, *out_region);
         return status;
+    }
     bool possible = lg_charge_possible(lg_class_size(cls));
     if (no_room && possible && lg_make_room(self, lg_class_size(cls))) {
         /* The room is charged for, so no faster thread can have taken it. */
