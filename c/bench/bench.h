@@ -45,6 +45,11 @@ enum contestant_id {
     ZERO_ANON,
     ZERO_ANON_MEMSET,
     ZERO_ANON_DISCARD,
+    LGALLOC_SEALED,
+    PAGED,
+    PAGED_128K,
+    PAGED_OUT,
+    READ_BY_HAND,
     PEER_FIRST,
     PEER_LAST = PEER_FIRST + MAX_PEERS - 1,
     CONTESTANTS
@@ -81,6 +86,7 @@ void floor_release(void *ptr, size_t size);
 extern const struct contestant malloc_contestants[5];
 extern const struct contestant hand_contestants[6];
 extern const struct contestant zero_contestants[6];
+extern const struct contestant paging_contestants[5]; /* names alone */
 
 /* `NAME=FILE`: a contestant in a shared library, see contestant_peer.c. False: the text is not like that. */
 bool peer_add(const char *text);
@@ -166,6 +172,11 @@ void run_phases(const struct workload *, const struct contestant *, struct sampl
 void run_class_walk(const struct workload *, const struct contestant *, struct sample *);
 void run_mix(const struct workload *, const struct contestant *, struct sample *);
 void run_class_change(const struct workload *, const struct contestant *, struct sample *);
+void run_pins_random(const struct workload *, const struct contestant *, struct sample *);
+void run_pins_in_order(const struct workload *, const struct contestant *, struct sample *);
+void run_spill(const struct workload *, const struct contestant *, struct sample *);
+void run_spill_not(const struct workload *, const struct contestant *, struct sample *);
+void run_pin_resident(const struct workload *, const struct contestant *, struct sample *);
 void run_sort(const struct workload *, const struct contestant *, struct sample *);
 
 /* Bucket of a latency in nanoseconds in a sample's series, and the least latency of a bucket. */

@@ -7,6 +7,8 @@ const struct contestant *contestant_get(unsigned id)
 {
     if (id >= PEER_FIRST)
         return peer_get(id - PEER_FIRST);
+    if (id >= LGALLOC_SEALED)
+        return &paging_contestants[id - LGALLOC_SEALED];
     if (id >= ZERO_FILE)
         return &zero_contestants[id - ZERO_FILE];
     if (id >= MMAP)

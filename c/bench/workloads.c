@@ -5,6 +5,7 @@
 
 #define SET_ANONYMOUS SET(LGALLOC_ANONYMOUS)
 #define SET_FILE SET(LGALLOC_FILE)
+#define SET_SEALED SET(LGALLOC_SEALED)
 #define SET_ZERO_FILE (SET(ZERO_FILE) | SET(ZERO_FILE_MEMSET) | SET(ZERO_FILE_DISCARD))
 #define SET_ZERO (SET_ZERO_FILE | SET(ZERO_ANON) | SET(ZERO_ANON_MEMSET) | SET(ZERO_ANON_DISCARD))
 
@@ -439,6 +440,52 @@ const struct workload workloads[] = {
      .threads = 2,
      .max_rounds = 7,
      .bounds = {{SET_LGALLOC, 0, AGAINST_BEST_MALLOC, 0, 1.05}}},
+    {.name = "pins-random",
+     .title = "data of four times the memory: pieces of 2 MiB pinned and read, in no order",
+     .unit = "ms and ms of processors per GiB; ms per piece: median, 99 percent, worst",
+     .value_names = {"per GiB", "CPU per GiB", "50", "99", "100"},
+     .contestants = SET_SEALED | SET(PAGED) | SET(PAGED_128K) | SET(PAGED_OUT) | SET(READ_BY_HAND),
+     .run = run_pins_random,
+     .size = 2 * MIB,
+     .max_rounds = 3,
+     .bounds = {{SET_SEALED, 0, AGAINST_CONTESTANT, PAGED, 0.2},
+                {SET_SEALED, 0, AGAINST_CONTESTANT, PAGED_128K, 0.5},
+                {SET_SEALED, 1, ABSOLUTE, 0, 250}}},
+    {.name = "pins-in-order",
+     .title = "the same from begin to end, two pieces ahead",
+     .unit = "ms and ms of processors per GiB; ms per piece: median, 99 percent, worst",
+     .value_names = {"per GiB", "CPU per GiB", "50", "99", "100"},
+     .contestants = SET_SEALED | SET(PAGED) | SET(READ_BY_HAND),
+     .run = run_pins_in_order,
+     .size = 2 * MIB,
+     .max_rounds = 3,
+     .bounds = {{SET_SEALED, 0, AGAINST_CONTESTANT, PAGED, 1}, {SET_SEALED, 0, AGAINST_CONTESTANT, READ_BY_HAND, 1}}},
+    {.name = "spill",
+     .title = "data of four times the memory written and sealed, in pieces of 2 MiB",
+     .unit = "ms and ms of processors per GiB; ms per piece: median, 99 percent, worst; resident by the memory",
+     .value_names = {"per GiB", "CPU per GiB", "50", "99", "100", "resident"},
+     .contestants = SET_SEALED | SET(PAGED),
+     .run = run_spill,
+     .size = 2 * MIB,
+     .max_rounds = 3,
+     .bounds = {{SET_SEALED, 4, AGAINST_CONTESTANT, PAGED, 0.1}, {SET_SEALED, 5, ABSOLUTE, 0, 1.02}}},
+    {.name = "spill-not",
+     .title = "the same, each freed before memory is short",
+     .unit = "MiB written, and of disk",
+     .value_names = {"written", "disk"},
+     .contestants = SET_SEALED,
+     .run = run_spill_not,
+     .size = 2 * MIB,
+     .max_rounds = 1,
+     .bounds = {{SET_SEALED, 0, ABSOLUTE, 0, 0}}},
+    {.name = "pin-resident",
+     .title = "a region of 2 MiB that is in memory pinned and unpinned: by 1 thread; by 64 threads, each its own",
+     .unit = "ns of a processor per pair",
+     .value_names = {"1", "64"},
+     .contestants = SET_SEALED,
+     .run = run_pin_resident,
+     .size = 2 * MIB,
+     .bounds = {{SET_SEALED, 0, ABSOLUTE, 0, 8}, {SET_SEALED, 1, AGAINST_SELF, 0, 1.1}}},
 };
 
 const size_t workload_count = sizeof workloads / sizeof *workloads;
