@@ -35,6 +35,9 @@
 
 #![warn(missing_docs, unsafe_op_in_unsafe_fn)]
 
+#[macro_use]
+mod setters;
+
 mod allocator;
 mod config;
 mod error;

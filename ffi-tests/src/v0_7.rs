@@ -62,61 +62,7 @@ pub struct LgAlloc {
 }
 
 impl LgAlloc {
-    /// A configuration that changes nothing.
-    ///
-    /// ```
-    /// # use lgalloc_c::v0_7::LgAlloc;
-    /// assert_eq!(LgAlloc::new(), LgAlloc::default());
-    /// ```
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Switches the allocator on.
-    ///
-    /// ```
-    /// # use lgalloc_c::v0_7::LgAlloc;
-    /// assert_eq!(LgAlloc::new().enable().enabled, Some(true));
-    /// ```
-    pub fn enable(&mut self) -> &mut Self {
-        self.enabled = Some(true);
-        self
-    }
-
-    /// Switches it off: allocating fails, freeing goes on.
-    ///
-    /// ```
-    /// # use lgalloc_c::v0_7::LgAlloc;
-    /// assert_eq!(LgAlloc::new().disable().enabled, Some(false));
-    /// ```
-    pub fn disable(&mut self) -> &mut Self {
-        self.enabled = Some(false);
-        self
-    }
-
-    /// Starts or changes the background worker.
-    ///
-    /// ```
-    /// # use lgalloc_c::v0_7::{BackgroundWorkerConfig, LgAlloc};
-    /// let worker = BackgroundWorkerConfig::default();
-    /// assert_eq!(LgAlloc::new().with_background_config(worker.clone()).background_config, Some(worker));
-    /// ```
-    pub fn with_background_config(&mut self, config: BackgroundWorkerConfig) -> &mut Self {
-        self.background_config = Some(config);
-        self
-    }
-
-    /// Whether regions that leave a thread's cache are cleared at once.
-    ///
-    /// ```
-    /// # use lgalloc_c::v0_7::LgAlloc;
-    /// assert_eq!(LgAlloc::new().eager_return(true).eager_return, Some(true));
-    /// ```
-    pub fn eager_return(&mut self, eager_return: bool) -> &mut Self {
-        self.eager_return = Some(eager_return);
-        self
-    }
+    setters!("v0_7");
 
     /// Areas grow by a factor of `1 + 1 / (growth_dampener + 1)`.
     ///
@@ -128,28 +74,12 @@ impl LgAlloc {
         self.growth_dampener = Some(growth_dampener);
         self
     }
-
-    /// What a thread's cache may hold per size class, in bytes.
-    ///
-    /// ```
-    /// # use lgalloc_c::v0_7::LgAlloc;
-    /// assert_eq!(LgAlloc::new().local_buffer_bytes(8 << 20).local_buffer_bytes, Some(8 << 20));
-    /// ```
-    pub fn local_buffer_bytes(&mut self, local_buffer_bytes: usize) -> &mut Self {
-        self.local_buffer_bytes = Some(local_buffer_bytes);
-        self
-    }
 }
 
 impl From<&LgAlloc> for Options {
     fn from(config: &LgAlloc) -> Options {
-        let mut options = Options::new();
-        options.enabled = config.enabled;
-        options.eager_return = config.eager_return;
+        let mut options = config.common_options();
         options.growth_dampener = config.growth_dampener;
-        options.local_buffer_bytes = config.local_buffer_bytes;
-        options.background =
-            config.background_config.as_ref().map(|worker| (worker.interval, 0, worker.clear_bytes));
         options
     }
 }

@@ -1,0 +1,84 @@
+//! What `LgAlloc` of versions 0.6 and 0.7 has in common.
+
+/// `setters!("v0_6")` in the `impl` of that version's `LgAlloc`, for the fields that both versions have.
+macro_rules! setters {
+    ($version:literal) => {
+        /// A configuration that changes nothing.
+        ///
+        /// ```
+        #[doc = concat!("# use lgalloc_c::", $version, "::LgAlloc;")]
+        /// assert_eq!(LgAlloc::new(), LgAlloc::default());
+        /// ```
+        #[must_use]
+        pub fn new() -> Self {
+            Self::default()
+        }
+
+        /// Switches the allocator on.
+        ///
+        /// ```
+        #[doc = concat!("# use lgalloc_c::", $version, "::LgAlloc;")]
+        /// assert_eq!(LgAlloc::new().enable().enabled, Some(true));
+        /// ```
+        pub fn enable(&mut self) -> &mut Self {
+            self.enabled = Some(true);
+            self
+        }
+
+        /// Switches it off: allocating fails, freeing goes on.
+        ///
+        /// ```
+        #[doc = concat!("# use lgalloc_c::", $version, "::LgAlloc;")]
+        /// assert_eq!(LgAlloc::new().disable().enabled, Some(false));
+        /// ```
+        pub fn disable(&mut self) -> &mut Self {
+            self.enabled = Some(false);
+            self
+        }
+
+        /// Starts or changes the background worker.
+        ///
+        /// ```
+        #[doc = concat!("# use lgalloc_c::", $version, "::{BackgroundWorkerConfig, LgAlloc};")]
+        /// let worker = BackgroundWorkerConfig::default();
+        /// assert_eq!(LgAlloc::new().with_background_config(worker.clone()).background_config, Some(worker));
+        /// ```
+        pub fn with_background_config(&mut self, config: BackgroundWorkerConfig) -> &mut Self {
+            self.background_config = Some(config);
+            self
+        }
+
+        /// Whether regions that leave a thread's cache are cleared at once.
+        ///
+        /// ```
+        #[doc = concat!("# use lgalloc_c::", $version, "::LgAlloc;")]
+        /// assert_eq!(LgAlloc::new().eager_return(true).eager_return, Some(true));
+        /// ```
+        pub fn eager_return(&mut self, eager_return: bool) -> &mut Self {
+            self.eager_return = Some(eager_return);
+            self
+        }
+
+        /// What a thread's cache may hold per size class, in bytes.
+        ///
+        /// ```
+        #[doc = concat!("# use lgalloc_c::", $version, "::LgAlloc;")]
+        /// assert_eq!(LgAlloc::new().local_buffer_bytes(8 << 20).local_buffer_bytes, Some(8 << 20));
+        /// ```
+        pub fn local_buffer_bytes(&mut self, local_buffer_bytes: usize) -> &mut Self {
+            self.local_buffer_bytes = Some(local_buffer_bytes);
+            self
+        }
+
+        /// The options that these fields are.
+        fn common_options(&self) -> Options {
+            let mut options = Options::new();
+            options.enabled = self.enabled;
+            options.eager_return = self.eager_return;
+            options.local_buffer_bytes = self.local_buffer_bytes;
+            options.background =
+                self.background_config.as_ref().map(|worker| (worker.interval, 0, worker.clear_bytes));
+            options
+        }
+    };
+}
