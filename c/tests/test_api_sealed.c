@@ -1,6 +1,8 @@
 /* ctest-labels: novalgrind */
 /* Sealed regions: what is final, may be evicted, and comes back, below a bound that is less than the data. */
 
+#define _GNU_SOURCE
+
 #include "support.h"
 
 #include <errno.h>
@@ -367,6 +369,13 @@ static void touching(void **state)
     lgalloc_deallocate(after);
 }
 
+static bool is_in_memory(void *address)
+{
+    unsigned char page = 0;
+    assert_int_equal(mincore(address, 1, &page), 0);
+    return (page & 1) != 0;
+}
+
 /* Locked memory gets no guard pages, nor does any on a kernel before Linux 6.13: it is inaccessible all the same. */
 static void locked(void **state)
 {
@@ -392,7 +401,11 @@ static void locked(void **state)
         }
     }
     void *address = handle.ptr;
+    bool out = !lgalloc_is_resident(handle);
     lgalloc_deallocate(handle);
+    for (size_t offset = 0; out && offset < PIECE; offset += 64 * KIB) {
+        assert_false(is_in_memory((char *)address + offset)); /* it is free, and counts as holding none */
+    }
     handle = test_take(PIECE);
     assert_ptr_equal(handle.ptr, address);
     memset(handle.ptr, 1, handle.len);

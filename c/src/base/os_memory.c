@@ -380,9 +380,9 @@ int lg_os_unguard(void *addr, size_t len)
     error = LG_OS_CALL(mprotect(addr, len, PROT_READ | PROT_WRITE) == 0);
     if (error != 0)
         return error;
-    /* Guards leave small entries behind, which keep huge pages away: dropped, they come at the next touch. Only a matter of
-     * speed. */
-    (void)advise_all(addr, len, MADV_DONTNEED);
+    /* Guards leave small entries behind, which keep huge pages away: dropped, they come at the next touch. And what is
+     * locked was brought in just now. It is only a matter of speed, and of memory. */
+    (void)drop_pages(addr, len);
     return 0;
 }
 
