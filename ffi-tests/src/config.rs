@@ -24,6 +24,12 @@ pub struct BackgroundWorkerConfig {
     pub batch: usize,
 }
 
+impl BackgroundWorkerConfig {
+    fn bounds(&self) -> (Duration, usize, usize) {
+        (self.interval, self.batch, 0)
+    }
+}
+
 /// What is to be configured; `None` leaves a setting as it is.
 ///
 /// ```
@@ -42,70 +48,14 @@ pub struct LgAlloc {
 }
 
 impl LgAlloc {
-    /// A configuration that changes nothing.
-    ///
-    /// ```
-    /// # use lgalloc_c::LgAlloc;
-    /// assert_eq!(LgAlloc::new(), LgAlloc::default());
-    /// ```
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Switches the allocator on.
-    ///
-    /// ```
-    /// # use lgalloc_c::LgAlloc;
-    /// assert_eq!(LgAlloc::new().enable().enabled, Some(true));
-    /// ```
-    pub fn enable(&mut self) -> &mut Self {
-        self.enabled = Some(true);
-        self
-    }
-
-    /// Switches it off: allocating fails, freeing goes on.
-    ///
-    /// ```
-    /// # use lgalloc_c::LgAlloc;
-    /// assert_eq!(LgAlloc::new().disable().enabled, Some(false));
-    /// ```
-    pub fn disable(&mut self) -> &mut Self {
-        self.enabled = Some(false);
-        self
-    }
-
-    /// Starts or changes the background worker.
-    ///
-    /// ```
-    /// # use lgalloc_c::{BackgroundWorkerConfig, LgAlloc};
-    /// let worker = BackgroundWorkerConfig::default();
-    /// assert_eq!(LgAlloc::new().with_background_config(worker.clone()).background_config, Some(worker));
-    /// ```
-    pub fn with_background_config(&mut self, config: BackgroundWorkerConfig) -> &mut Self {
-        self.background_config = Some(config);
-        self
-    }
-
-    /// Sets the directory for the files of new areas; existing regions stay where they are.
-    ///
-    /// ```
-    /// # use lgalloc_c::LgAlloc;
-    /// assert!(LgAlloc::new().with_path("/var/tmp".into()).path.is_some());
-    /// ```
-    pub fn with_path(&mut self, path: PathBuf) -> &mut Self {
-        self.path = Some(path);
-        self
-    }
+    setters!(all "lgalloc_c");
+    setters!(path "lgalloc_c");
 }
 
 impl From<&LgAlloc> for Options {
     fn from(config: &LgAlloc) -> Options {
-        let mut options = Options::new();
-        options.enabled = config.enabled;
+        let mut options = config.common_options();
         options.path = config.path.clone();
-        options.background =
-            config.background_config.as_ref().map(|worker| (worker.interval, worker.batch, 0));
         options
     }
 }

@@ -1,12 +1,13 @@
-//! What `LgAlloc` of versions 0.6 and 0.7 has in common.
+//! What `LgAlloc` has in common in its versions.
 
-/// `setters!("v0_6")` in the `impl` of that version's `LgAlloc`, for the fields that both versions have.
+/// In the `impl` of a version's `LgAlloc`, for the fields that it has, with the path of its module:
+/// `setters!(all "lgalloc_c")`, `setters!(path "lgalloc_c")`, `setters!(caches "lgalloc_c::v0_6")`.
 macro_rules! setters {
-    ($version:literal) => {
+    (all $version:literal) => {
         /// A configuration that changes nothing.
         ///
         /// ```
-        #[doc = concat!("# use lgalloc_c::", $version, "::LgAlloc;")]
+        #[doc = concat!("# use ", $version, "::LgAlloc;")]
         /// assert_eq!(LgAlloc::new(), LgAlloc::default());
         /// ```
         #[must_use]
@@ -17,7 +18,7 @@ macro_rules! setters {
         /// Switches the allocator on.
         ///
         /// ```
-        #[doc = concat!("# use lgalloc_c::", $version, "::LgAlloc;")]
+        #[doc = concat!("# use ", $version, "::LgAlloc;")]
         /// assert_eq!(LgAlloc::new().enable().enabled, Some(true));
         /// ```
         pub fn enable(&mut self) -> &mut Self {
@@ -28,7 +29,7 @@ macro_rules! setters {
         /// Switches it off: allocating fails, freeing goes on.
         ///
         /// ```
-        #[doc = concat!("# use lgalloc_c::", $version, "::LgAlloc;")]
+        #[doc = concat!("# use ", $version, "::LgAlloc;")]
         /// assert_eq!(LgAlloc::new().disable().enabled, Some(false));
         /// ```
         pub fn disable(&mut self) -> &mut Self {
@@ -39,7 +40,7 @@ macro_rules! setters {
         /// Starts or changes the background worker.
         ///
         /// ```
-        #[doc = concat!("# use lgalloc_c::", $version, "::{BackgroundWorkerConfig, LgAlloc};")]
+        #[doc = concat!("# use ", $version, "::{BackgroundWorkerConfig, LgAlloc};")]
         /// let worker = BackgroundWorkerConfig::default();
         /// assert_eq!(LgAlloc::new().with_background_config(worker.clone()).background_config, Some(worker));
         /// ```
@@ -48,10 +49,33 @@ macro_rules! setters {
             self
         }
 
+        /// The options that all versions have.
+        fn common_options(&self) -> Options {
+            let mut options = Options::new();
+            options.enabled = self.enabled;
+            options.background = self.background_config.as_ref().map(BackgroundWorkerConfig::bounds);
+            options
+        }
+    };
+
+    (path $version:literal) => {
+        /// Sets the directory for the files of new areas; existing regions stay where they are.
+        ///
+        /// ```
+        #[doc = concat!("# use ", $version, "::LgAlloc;")]
+        /// assert!(LgAlloc::new().with_path("/var/tmp".into()).path.is_some());
+        /// ```
+        pub fn with_path(&mut self, path: PathBuf) -> &mut Self {
+            self.path = Some(path);
+            self
+        }
+    };
+
+    (caches $version:literal) => {
         /// Whether regions that leave a thread's cache are cleared at once.
         ///
         /// ```
-        #[doc = concat!("# use lgalloc_c::", $version, "::LgAlloc;")]
+        #[doc = concat!("# use ", $version, "::LgAlloc;")]
         /// assert_eq!(LgAlloc::new().eager_return(true).eager_return, Some(true));
         /// ```
         pub fn eager_return(&mut self, eager_return: bool) -> &mut Self {
@@ -62,23 +86,12 @@ macro_rules! setters {
         /// What a thread's cache may hold per size class, in bytes.
         ///
         /// ```
-        #[doc = concat!("# use lgalloc_c::", $version, "::LgAlloc;")]
+        #[doc = concat!("# use ", $version, "::LgAlloc;")]
         /// assert_eq!(LgAlloc::new().local_buffer_bytes(8 << 20).local_buffer_bytes, Some(8 << 20));
         /// ```
         pub fn local_buffer_bytes(&mut self, local_buffer_bytes: usize) -> &mut Self {
             self.local_buffer_bytes = Some(local_buffer_bytes);
             self
-        }
-
-        /// The options that these fields are.
-        fn common_options(&self) -> Options {
-            let mut options = Options::new();
-            options.enabled = self.enabled;
-            options.eager_return = self.eager_return;
-            options.local_buffer_bytes = self.local_buffer_bytes;
-            options.background =
-                self.background_config.as_ref().map(|worker| (worker.interval, 0, worker.clear_bytes));
-            options
         }
     };
 }

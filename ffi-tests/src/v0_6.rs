@@ -59,18 +59,9 @@ pub struct LgAlloc {
 }
 
 impl LgAlloc {
-    setters!("v0_6");
-
-    /// Sets the directory for the files of new areas; existing regions stay where they are.
-    ///
-    /// ```
-    /// # use lgalloc_c::v0_6::LgAlloc;
-    /// assert!(LgAlloc::new().with_path("/var/tmp".into()).path.is_some());
-    /// ```
-    pub fn with_path(&mut self, path: PathBuf) -> &mut Self {
-        self.path = Some(path);
-        self
-    }
+    setters!(all "lgalloc_c::v0_6");
+    setters!(path "lgalloc_c::v0_6");
+    setters!(caches "lgalloc_c::v0_6");
 
     /// Files grow by a factor of `1 + 1 / (file_growth_dampener + 1)`.
     ///
@@ -87,6 +78,8 @@ impl LgAlloc {
 impl From<&LgAlloc> for Options {
     fn from(config: &LgAlloc) -> Options {
         let mut options = config.common_options();
+        options.eager_return = config.eager_return;
+        options.local_buffer_bytes = config.local_buffer_bytes;
         options.path = config.path.clone();
         options.growth_dampener = config.file_growth_dampener;
         options

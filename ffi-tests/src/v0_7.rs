@@ -40,6 +40,12 @@ pub struct BackgroundWorkerConfig {
     pub clear_bytes: usize,
 }
 
+impl BackgroundWorkerConfig {
+    pub(crate) fn bounds(&self) -> (Duration, usize, usize) {
+        (self.interval, 0, self.clear_bytes)
+    }
+}
+
 /// What is to be configured; `None` leaves a setting as it is.
 ///
 /// ```
@@ -62,7 +68,8 @@ pub struct LgAlloc {
 }
 
 impl LgAlloc {
-    setters!("v0_7");
+    setters!(all "lgalloc_c::v0_7");
+    setters!(caches "lgalloc_c::v0_7");
 
     /// Areas grow by a factor of `1 + 1 / (growth_dampener + 1)`.
     ///
@@ -79,6 +86,8 @@ impl LgAlloc {
 impl From<&LgAlloc> for Options {
     fn from(config: &LgAlloc) -> Options {
         let mut options = config.common_options();
+        options.eager_return = config.eager_return;
+        options.local_buffer_bytes = config.local_buffer_bytes;
         options.growth_dampener = config.growth_dampener;
         options
     }
