@@ -5,6 +5,10 @@
 
 #include "internal.h"
 
+#include <sched.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct refusal {
@@ -245,6 +249,67 @@ static void pointers_speak_for_themselves(void *arg)
     TEST_REQUIRE(!lg_handle_find((lgalloc_handle){(void *)UINTPTR_MAX, 64 * KIB}, &cls, &index));
 }
 
+/* ---------------------------------------------------------------- a fork in the middle */
+
+static atomic_bool in_the_middle;
+static atomic_bool may_go_on;
+
+static int stop_in_the_middle(enum lg_system_call call)
+{
+    if (call == LG_SYS_RESERVE) {
+        atomic_store(&in_the_middle, true);
+        while (!atomic_load(&may_go_on)) {
+            sched_yield();
+        }
+    }
+    return 0;
+}
+
+static void *takes_one(void *arg)
+{
+    lgalloc_deallocate(test_take(MIB));
+    return NULL;
+}
+
+/* The child of a raw system call has nobody who would release the lock of the thread that brings the allocator up. */
+static void forks_in_the_middle(void *arg)
+{
+    enable();
+    lg_os_fault = stop_in_the_middle;
+    pthread_t thread;
+    test_spawn(&thread, takes_one, NULL);
+    while (!atomic_load(&in_the_middle)) {
+        sched_yield();
+    }
+    pid_t child = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+    if (child == 0) {
+        alarm(TEST_HANG_SECONDS);
+        lg_os_fault = NULL;
+        lgalloc_handle handle = test_take(MIB);
+        test_mark(handle, 1);
+        TEST_REQUIRE(test_marked(handle, 1) && lg_hot_usual());
+        lgalloc_deallocate(handle);
+        lays_out();
+        unit_require_sound(false);
+        _exit(0);
+    }
+    TEST_REQUIRE(child > 0);
+    int status = -1;
+    TEST_REQUIRE(waitpid(child, &status, 0) == child && status == 0);
+    atomic_store(&may_go_on, true);
+    test_join(thread);
+    unit_fault_off();
+    lgalloc_deallocate(test_take(64 * KIB));
+    TEST_REQUIRE(lg_hot_usual());
+    unit_require_sound(false);
+}
+
+static void raw_fork_in_the_middle(void **state)
+{
+    TEST_SKIP_FORK_WITH_THREADS();
+    test_child_succeeds(forks_in_the_middle, NULL);
+}
+
 static void finding_a_region_by_address(void **state)
 {
     test_child_succeeds(pointers_speak_for_themselves, NULL);
@@ -257,6 +322,7 @@ int main(void)
         cmocka_unit_test(half_is_enough),
         cmocka_unit_test(halved_until_it_fits),
         cmocka_unit_test(refused_altogether),
+        cmocka_unit_test(raw_fork_in_the_middle),
         cmocka_unit_test(descriptors_come_as_needed),
         cmocka_unit_test(finding_a_region_by_address),
     };

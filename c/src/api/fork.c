@@ -139,8 +139,11 @@ static void go_on(void)
     lg_seal_forked();
     lg_evict_forked();
     undo(); /* the one thread that is left is the one that took the locks */
-    if (lg_load_relaxed_32(&lg_was_up) == 0)
+    lg_store_relaxed_32(&lg_this_process.begun, lg_load_relaxed_32(&lg_was_begun));
+    if (lg_load_relaxed_32(&lg_was_up) == 0) {
+        lg_hot_refresh();
         return;
+    }
     lg_process_init();
     lg_store_relaxed_32(&lg_this_process.up, 1);
     lg_barrier_init(); /* the registration is the process's, and this is another one */
@@ -183,6 +186,7 @@ static void start_over(void)
     lg_arena_abandon();
     lg_store_release_32(&lg_was_up, 0); /* Release: all of the above. Partner: the acquire in lg_ready() */
     lg_hot_refresh();
+    lg_store_release_32(&lg_this_process.begun, 1); /* Release: the same. Partner: the acquire in begin_here() */
 }
 
 bool lg_child_notices(void)
@@ -214,6 +218,7 @@ static void child(void)
         lg_store_relaxed_64(&lg_this_process.usual, 0);
         lg_store_relaxed_64(&lg_this_process.noticing, 0);
         lg_store_relaxed_32(&lg_this_process.up, 0);
+        lg_store_relaxed_32(&lg_this_process.begun, 0);
     }
 }
 

@@ -2,6 +2,7 @@
 
 #include "../base/atomic.h"
 #include "../base/barrier.h"
+#include "../base/hot_flags.h"
 #include "../base/lock.h"
 #include "../base/os.h"
 #include "../base/process.h"
@@ -12,8 +13,31 @@
 #include "../regions/thread.h"
 #include "fork.h"
 
+/*
+ * Before the first lock is taken. A child whose parent was forked by a raw system call, while another thread was about to
+ * bring the allocator up, finds locks that nobody will release, and half of what they protect: it starts over.
+ *
+ * Its words are wiped from here on. A thread says `begun` of its own process first, then that it was begun: so a child that
+ * finds the second and not the first is one.
+ */
+static void begin_here(void)
+{
+    /* Acquire: from 1, what the child's other thread has reset. Partner: the release in start_over(). */
+    if (lg_load_acquire_32(&lg_this_process.begun) != 0)
+        return;
+    lg_process_init();
+    /* Acquire: `begun`, if it is this process's. Partner: the release below. Without it a process might start over that is
+     * nobody's child. */
+    if (lg_load_acquire_32(&lg_was_begun) != 0 && lg_load_acquire_32(&lg_this_process.begun) == 0)
+        (void)lg_child_notices();
+    lg_store_relaxed_32(&lg_this_process.begun, 1);
+    lg_store_release_32(&lg_was_begun, 1); /* Release: `begun`. Partner: the acquire above */
+    lg_hot_refresh();                      /* it may have been wiped */
+}
+
 int lg_init(void)
 {
+    begin_here();
     lg_lock_acquire(&lg_init_lock);
     int error = 0;
     if (!lg_ready()) {
@@ -23,7 +47,6 @@ int lg_init(void)
             lg_chunks_init();
             lg_threads_init(lg_cache_at_exit);
             lg_barrier_init();
-            lg_process_init();
             if (lg_when_child_notices == NULL) /* a child that starts over has it, and another thread may read it */
                 lg_when_child_notices = lg_child_notices;
             /* Whoever has found `up` 0 before, and finds now that it was up, is not in the child of a fork. In a child this

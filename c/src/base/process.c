@@ -6,6 +6,7 @@ _Static_assert(sizeof(lg_process) == LG_PAGE_MAX, "the words have their pages to
 
 lg_process lg_this_process __attribute__((aligned(LG_PAGE_MAX)));
 lg_a32 lg_was_up;
+lg_a32 lg_was_begun;
 bool (*lg_when_child_notices)(void);
 lg_lock lg_init_lock = LG_LOCK_INIT(LG_RANK_INIT);
 

@@ -1,5 +1,5 @@
 /*
- * What belongs to this process alone. Two words lie on pages of their own that the kernel wipes in every child of a
+ * What belongs to this process alone. A few words lie on pages of their own that the kernel wipes in every child of a
  * fork, whoever made it and whether or not it ran the handlers of pthread_atfork. So a child finds zeros there: its
  * hot paths leave for the slow ones, and those notice, by lg_ready(), that what they would move, map, clear or free may
  * be shared with the parent; see fork.c. vfork and posix_spawn share the memory and wipe nothing.
@@ -24,7 +24,7 @@
 typedef struct lg_process {
     lg_a64 usual; /* 1: the hot path may be taken; written by lg_hot_set() and fork.c */
     lg_a32 up;    /* 1: the allocator is up; written by lg_init() and fork.c */
-    uint32_t unused;
+    lg_a32 begun; /* 1: a thread of this process has begun to bring it up; written by lg_init() and fork.c */
     lg_a64 noticing; /* in a child that ran no handlers: 1 while a thread makes it start over, then 2; see fork.c. 2 also in
                         a process that has come up by itself: it is no child */
     char rest[LG_PAGE_MAX - 24];
@@ -42,6 +42,9 @@ extern LG_HIDDEN lg_lock lg_init_lock; /* of bringing the allocator up; for fork
 
 /* 1 since the allocator came up, in this process or in one that it was forked from. */
 extern LG_HIDDEN lg_a32 lg_was_up;
+
+/* 1 since a thread has begun to bring it up, in this process or in one that it was forked from. */
+extern LG_HIDDEN lg_a32 lg_was_begun;
 
 /* Whether the allocator is up: until then there are no areas, caches or pools to look at. A child of a fork that ran no
  * handlers notices here what it is, so that every way to what may be shared begins with this. */

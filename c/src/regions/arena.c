@@ -118,9 +118,11 @@ unsigned lg_arenas_abandoned;
 
 void lg_arena_abandon(void)
 {
-    unsigned at = lg_arenas_abandoned++ % ABANDONED_MAX;
-    abandoned[at].start = lg_load_relaxed_64(&lg_arena_base);
-    abandoned[at].len = lg_layout_.arena_bytes;
+    if (lg_load_relaxed_64(&lg_arena_base) != 0) { /* else it was about to be made */
+        unsigned at = lg_arenas_abandoned++ % ABANDONED_MAX;
+        abandoned[at].start = lg_load_relaxed_64(&lg_arena_base);
+        abandoned[at].len = lg_layout_.arena_bytes;
+    }
     lg_store_relaxed_64(&lg_arena_base, 0);
     LG_EACH_CLASS(cls) { /* the capacity of caches is an option, and stays */
         cls->regions = NULL;
