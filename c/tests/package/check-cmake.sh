@@ -9,22 +9,8 @@ cc=${1%%:*} cxx=${1#*:}
 work=$(mktemp -d "${TMPDIR:-/tmp}/lgalloc cmake.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 cp -r "$here/cmake" "$work/user"
-count=0
-failed=0
-
-# try WHAT COMMAND...
-try() {
-  local what=$1
-  shift
-  count=$((count + 1))
-  if "$@" >"$work/log" 2>&1; then
-    echo "ok: $what"
-  else
-    echo "failed: $what"
-    cat "$work/log"
-    failed=$((failed + 1))
-  fi
-}
+# shellcheck source=c/tests/package/try.sh
+source "$(dirname "$0")/try.sh"
 
 # build DIRECTORY WAY C|CXX [ARGUMENT...]: the user's project.
 build() {

@@ -7,22 +7,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../../.." && pwd)
 work=$(mktemp -d "${TMPDIR:-/tmp}/lgalloc-deb-check.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-count=0
-failed=0
-
-# try WHAT COMMAND...
-try() {
-  local what=$1
-  shift
-  count=$((count + 1))
-  if "$@" >"$work/log" 2>&1; then
-    echo "ok: $what"
-  else
-    echo "failed: $what"
-    cat "$work/log"
-    failed=$((failed + 1))
-  fi
-}
+# shellcheck source=c/tests/package/try.sh
+source "$(dirname "$0")/try.sh"
 
 # CC and CFLAGS of the tests are nothing to the packages.
 try "packages, by lintian" env -u CC -u CFLAGS -u LDFLAGS -u DEBEMAIL "$root/c/packaging/deb.sh" "$work/packages"

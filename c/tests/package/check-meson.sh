@@ -10,22 +10,8 @@ trap 'rm -rf "$work"' EXIT
 user="$work/a user"
 cp -r "$here/meson" "$user"
 cp "$here/consumer.c" "$root/c/examples/containers.cpp" "$user"
-count=0
-failed=0
-
-# try WHAT COMMAND...
-try() {
-  local what=$1
-  shift
-  count=$((count + 1))
-  if "$@" >"$work/log" 2>&1; then
-    echo "ok: $what"
-  else
-    echo "failed: $what"
-    cat "$work/log"
-    failed=$((failed + 1))
-  fi
-}
+# shellcheck source=c/tests/package/try.sh
+source "$(dirname "$0")/try.sh"
 
 # build DIRECTORY ARGUMENT...: builds and runs the user's programs; Meson has nothing to warn of.
 build() {
