@@ -192,6 +192,9 @@ static void ten_times_the_memory(void **state)
     for (size_t i = 0; i < THREADS; i++) {
         test_join(threads[i]);
     }
+    lgalloc_config *config = test_config();
+    lgalloc_config_spill_threads(config, 0); /* what was in the background all the time has ended */
+    test_apply(config);
     unit_assert_sound(true);
     for (size_t i = 0; i < SLOTS; i++) {
         if (slots[i].handle.ptr != NULL) {
