@@ -538,6 +538,50 @@ static void all_or_none(void **state)
     test_free_all(handles, PIECES);
 }
 
+/* Two that together want more than there is: neither waits for the other, and of what one got before it was refused nothing
+ * stays pinned. */
+struct greedy {
+    lgalloc_handle *handles;
+    size_t pinned;
+};
+
+static void *pins_many(void *arg)
+{
+    struct greedy *greedy = arg;
+    for (size_t i = 0; i < test_scale(60, 10); i++) {
+        lgalloc_status status = lgalloc_pin_all(greedy->handles, 6);
+        TEST_REQUIRE(status == LGALLOC_STATUS_OK || status == LGALLOC_STATUS_OUT_OF_MEMORY);
+        for (size_t j = 0; status == LGALLOC_STATUS_OK && j < 6; j++) {
+            TEST_REQUIRE(lgalloc_is_resident(greedy->handles[j]));
+            lgalloc_unpin(greedy->handles[j]);
+        }
+        greedy->pinned += status == LGALLOC_STATUS_OK;
+    }
+    return NULL;
+}
+
+static void all_or_none_at_once(void **state)
+{
+    (void)state;
+    SPILL_OR_SKIP(BUDGET, 0);
+    lgalloc_handle handles[12];
+    for (size_t i = 0; i < TEST_COUNT(handles); i++) {
+        handles[i] = sealed(PIECE, i);
+    }
+    struct greedy both[] = {{handles, 0}, {handles + 6, 0}};
+    pthread_t threads[2];
+    test_spawn(&threads[0], pins_many, &both[0]);
+    test_spawn(&threads[1], pins_many, &both[1]);
+    test_join(threads[0]);
+    test_join(threads[1]);
+    assert_true(both[0].pinned + both[1].pinned > 0);
+    for (size_t i = 0; i < TEST_COUNT(handles); i++) {
+        assert_pinned_holds(handles[i], i);
+        assert_int_equal(lgalloc_evict(handles[i]), LGALLOC_STATUS_OK);
+    }
+    test_free_all(handles, TEST_COUNT(handles));
+}
+
 /* A second chance for what is used all the time; and what is cold goes before everything. */
 static void whose_turn_it_is(void **state)
 {
@@ -734,6 +778,7 @@ int main(void)
         SEALED_TEST(freed_in_time),
         SEALED_TEST(all_pinned),
         SEALED_TEST(all_or_none),
+        SEALED_TEST(all_or_none_at_once),
         SEALED_TEST(whose_turn_it_is),
         SEALED_TEST(prefetching),
         SEALED_TEST(full_disk),
