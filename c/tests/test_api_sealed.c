@@ -369,6 +369,45 @@ static void touching(void **state)
     lgalloc_deallocate(after);
 }
 
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102 /* Linux 6.13 */
+#endif
+
+static bool has_guards(void)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    void *probe = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(probe, MAP_FAILED);
+    bool has = madvise(probe, page, MADV_GUARD_INSTALL) == 0;
+    assert_int_equal(munmap(probe, page), 0);
+    return has;
+}
+
+/* A process may have 65,530 mappings: with guard pages what is evicted takes none. */
+static void mappings(void **state)
+{
+    (void)state;
+    SPILL_OR_SKIP(0, 0);
+    if (!has_guards()) {
+        TEST_SKIP("the kernel has no guard pages");
+    }
+    lgalloc_handle handles[16];
+    for (size_t i = 0; i < TEST_COUNT(handles); i++) {
+        handles[i] = sealed(PIECE, i);
+    }
+    size_t before = test_arena_mapping_count(handles[0].ptr);
+    for (size_t i = 0; i < TEST_COUNT(handles); i += 2) {
+        assert_int_equal(lgalloc_evict(handles[i]), LGALLOC_STATUS_OK);
+        assert_false(is_there(handles[i].ptr));
+    }
+    assert_int_equal(test_arena_mapping_count(handles[0].ptr), before);
+    for (size_t i = 0; i < TEST_COUNT(handles); i++) {
+        assert_pinned_holds(handles[i], i);
+    }
+    assert_int_equal(test_arena_mapping_count(handles[0].ptr), before);
+    test_free_all(handles, TEST_COUNT(handles));
+}
+
 static bool is_in_memory(void *address)
 {
     unsigned char page = 0;
@@ -773,6 +812,7 @@ int main(void)
         SEALED_TEST(reading_without_pins),
         SEALED_TEST(pinned_ones_stay),
         SEALED_TEST(touching),
+        SEALED_TEST(mappings),
         SEALED_TEST(locked),
         SEALED_TEST(more_than_the_limit),
         SEALED_TEST(freed_in_time),
