@@ -129,11 +129,21 @@ static void free_resident_twice(void *arg)
     lgalloc_deallocate(handle);
 }
 
-static void free_within(void *arg)
+static void free_just_before(void *arg)
 {
     (void)arg;
     lgalloc_handle handle = sealed(1);
-    lgalloc_free((char *)handle.ptr - 1);
+    handle.ptr = (char *)handle.ptr - 1;
+    lgalloc_deallocate(handle);
+}
+
+/* The addresses beside it, of which one has its state. */
+static void free_just_behind(void *arg)
+{
+    (void)arg;
+    lgalloc_handle handle = sealed(1);
+    handle.ptr = (char *)handle.ptr + 1;
+    lgalloc_deallocate(handle);
 }
 
 static void free_with_a_wrong_size(void *arg)
@@ -158,7 +168,8 @@ static void misuse(void **state)
         {unpin_what_is_foreign, "is not a sealed region"},
         {free_twice, "double free"},
         {free_resident_twice, "double free"},
-        {free_within, "invalid free"},
+        {free_just_before, "invalid free"},
+        {free_just_behind, "points inside"},
         {free_with_a_wrong_size, "invalid free: length"},
     };
     for (size_t i = 0; i < TEST_COUNT(cases); i++) {
