@@ -65,6 +65,7 @@ static void configure(size_t limit)
     lgalloc_config_enable(config);
     lgalloc_config_with_backing(config, LGALLOC_BACKING_ANONYMOUS);
     lgalloc_config_limit_bytes(config, limit);
+    lgalloc_config_spill_threads(config, AHEAD); /* a thread for each piece that is loaded ahead */
     if (lgalloc_config_with_spill(config, settings.path, 0) != LGALLOC_STATUS_OK ||
         lgalloc_set_config(config) != LGALLOC_STATUS_OK)
         give_up("%s", lgalloc_config_error(config));
@@ -99,6 +100,8 @@ static void make(struct data *data, unsigned id, size_t size)
         configure(budget());
         for (size_t i = 0; i < data->count; i++)
             data->handles[i] = new_piece(size, i);
+        for (size_t i = 0; i < data->count; i++) /* as the file's pages, which are all on disk */
+            check(lgalloc_evict(data->handles[i]), "lgalloc_evict");
         return;
     }
     const int fd = paging_file(data->count * size, true);
@@ -180,7 +183,7 @@ static void read_all(const struct workload *workload, const struct contestant *c
     uint64_t random = 88172645463325252u;
 
     make(&data, id_of(contestant), workload->size);
-    /* Whoever made it may have the end of it in memory: in order the beginning comes first, else so many warm up. */
+    /* Nothing of it is in memory. In no order some of it would be, so many pieces warm up. */
     for (size_t i = 0; !in_order && i < data.count / TIMES_THE_MEMORY; i++)
         read_piece(&data, next_random(&random) % data.count);
     const double processors = processor_seconds();
