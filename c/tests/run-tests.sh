@@ -54,9 +54,10 @@ count_cases() {
     END { print P + 0, F + 0, S + 0, n + 0 }' "$1"
 }
 
+# For as many variants as run at once.
 shm_has_room() {
   local free
-  [[ -w /dev/shm ]] && free=$(df --output=avail -k /dev/shm 2>/dev/null | tail -n 1) && ((free > 6 * 1024 * 1024))
+  [[ -w /dev/shm ]] && free=$(df --output=avail -k /dev/shm 2>/dev/null | tail -n 1) && ((free > lanes * 6 * 1024 * 1024))
 }
 
 step_variant() {
@@ -338,6 +339,7 @@ report_step() {
 
 # ---------------------------------------------------------------- all of them
 
+lanes=1 # so many steps run at once
 declare -A running=()
 # Whoever ends this ends what it started.
 end_running() {
@@ -349,10 +351,9 @@ end_running() {
 }
 trap end_running EXIT
 
-# run_steps LANES NAME...: so many at a time.
+# run_steps NAME...: `lanes` of them at a time.
 run_steps() {
-  local lanes=$1 name
-  shift
+  local name
   while (($# > 0 || ${#running[@]} > 0)); do
     if (($# > 0 && ${#running[@]} < lanes)); then
       start_step "$1"
@@ -371,7 +372,7 @@ run_steps() {
 }
 
 main() {
-  local step reason lanes
+  local step reason
   local -a chosen=("$@") wanted=() todo=()
   named=yes
   for step in "$@"; do
@@ -408,12 +409,13 @@ main() {
     jobs=$(((jobs + lanes - 1) / lanes))
     export CARGO_BUILD_JOBS=$jobs
   fi
-  ((lanes == 0)) || run_steps "$lanes" "${todo[@]}"
+  ((lanes == 0)) || run_steps "${todo[@]}"
   tested=()
   for step in "${todo[@]}"; do
     [[ $step != *-* ]] || tested+=("$step")
   done
-  ((${#tested[@]} == 0)) || run_steps 1 serial
+  lanes=1
+  ((${#tested[@]} == 0)) || run_steps serial
   echo "$total_passed passed, $total_failed failed"
   ((total_failed == 0))
 }
