@@ -16,8 +16,9 @@ typedef struct client {
     bool weak_too;     /* also with memory as C11 describes it */
 } client;
 
-extern const client clients_parts[], clients_whole[], clients_chunks[], clients_process[];
-extern const unsigned clients_parts_count, clients_whole_count, clients_chunks_count, clients_process_count;
+extern const client clients_parts[], clients_whole[], clients_chunks[], clients_process[], clients_sealed[];
+extern const unsigned clients_parts_count, clients_whole_count, clients_chunks_count, clients_process_count,
+    clients_sealed_count;
 
 /* Set before a client's setup: the run is one without membarrier. */
 extern bool client_fences;

@@ -316,7 +316,8 @@ void xp_unlock(uint32_t *word)
         trace_line("unlock", word, 0, false);
     }
     *word = 0;
-    note_progress();
+    /* No progress: what a waiting thread waits for is written by then, and two that take a lock to look at it would wake each
+     * other for ever. */
 }
 
 void xp_vanish_others(void)

@@ -157,6 +157,7 @@ int main(int argc, char **argv)
     run_all(clients_whole, clients_whole_count);
     run_all(clients_chunks, clients_chunks_count);
     run_all(clients_process, clients_process_count);
+    run_all(clients_sealed, clients_sealed_count);
     int status = 0;
     for (unsigned i = 0; i < options.name_count; i++)
         if (!options.found[i]) {

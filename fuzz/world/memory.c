@@ -145,6 +145,12 @@ void world_punched(int fd, uint64_t offset, uint64_t len)
     lose_blocks(fd, offset, offset + len);
 }
 
+bool world_is_owned(const void *addr, size_t len)
+{
+    uint8_t owner = world.owner[world_find(addr, len).first];
+    return owner != WORLD_NOBODY && owner != WORLD_LOST;
+}
+
 void world_forked(void)
 {
     world.forked = true;

@@ -64,6 +64,9 @@ world_span world_find(const void *addr, size_t len);
 unsigned world_chunk_of(world_span s);
 bool *world_holds(unsigned unit);
 
+/* Whether somebody has the region there. */
+bool world_is_owned(const void *addr, size_t len);
+
 /* Regions that have an owner, or are on their way from one to the library. */
 void world_note_busy(unsigned class_index, world_span s, bool more);
 

@@ -13,6 +13,7 @@
 
 #include "fault.h"
 #include "memory.h"
+#include "sealed.h"
 #include "system.h"
 
 #define FAULT(call)                          \
@@ -174,16 +175,14 @@ int lg_os_move(void *from, void *to, size_t len, bool *out_anew)
 int lg_os_guard(void *addr, size_t len)
 {
     FAULT(LG_SYS_GUARD);
-    (void)addr;
-    (void)len;
+    world_guarded(addr, len);
     return 0;
 }
 
 int lg_os_unguard(void *addr, size_t len)
 {
     FAULT(LG_SYS_UNGUARD);
-    (void)addr;
-    (void)len;
+    world_unguarded(addr, len);
     return 0;
 }
 

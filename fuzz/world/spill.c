@@ -3,12 +3,15 @@
  * beginning, which clients write there; what is on disk of it is that word. Others may go on in the middle of reading and
  * writing, which shows who changes or takes away what is being written, and who looks at what is being read.
  */
+#include "base/atomic.h"
 #include "base/lock.h"
+#include "base/options.h"
 #include "base/os.h"
 #include "store/place.h"
 #include "store/spill.h"
 
 #include "fault.h"
+#include "sealed.h"
 #include "system.h"
 
 enum { PLACES = 32 };
@@ -27,6 +30,7 @@ static bool spill_is_on;
 void world_spill(bool on)
 {
     spill_is_on = on;
+    lg_store_relaxed_64(&lg_options[LG_OPTION_spill_threads], 0); /* threads of the library's own can't be had here */
 }
 
 unsigned world_places(void)
@@ -72,14 +76,14 @@ int lg_spill_take(uint64_t used, lg_place *out)
 
 int lg_spill_write(lg_place *place, const void *from)
 {
-    const volatile uint64_t *word = from;
+    lg_a64 *word = (lg_a64 *)(uintptr_t)from;
     XP_CHECK(is_here(place) && places[place->at].taken && !places[place->at].written);
-    uint64_t begin = *word;
+    uint64_t begin = lg_load_relaxed_64(word);
     xp_point();
     int fault = world_fault(LG_SYS_WRITE);
     if (fault != 0)
         return fault;
-    if (*word != begin)
+    if (lg_load_relaxed_64(word) != begin)
         xp_fail("a region changes while it is written", NULL);
     places[place->at].word = begin;
     places[place->at].written = true;
@@ -99,15 +103,16 @@ static int read_place(const lg_place *place, uint64_t *out)
 
 int lg_spill_load(const lg_place *place, void *to)
 {
-    volatile uint64_t *word = to;
+    lg_a64 *word = to;
     uint64_t read = 0;
-    *word = HALF_READ;
+    lg_store_relaxed_64(word, HALF_READ);
     int error = read_place(place, &read);
     if (error != 0)
         return error;
-    if (*word != HALF_READ)
+    if (lg_load_relaxed_64(word) != HALF_READ)
         xp_fail("a region changes while it is loaded", NULL);
-    *word = read;
+    lg_store_relaxed_64(word, read);
+    world_loaded(to);
     return 0;
 }
 

@@ -1,4 +1,5 @@
 /* The first state of each execution. */
+#include "sealed.h"
 #include "world.h"
 
 #include <stdio.h>
@@ -130,10 +131,12 @@ void world_reset(void)
     world.file_count = 0;
     memset(&world.owned, 0, sizeof(world) - offsetof(__typeof__(world), owned));
     world_fault_plan = NULL;
+    world_forget_sealed();
 }
 
 void world_run(xp_program *program)
 {
+    world_tells_readers = program->memory == XP_WEAK;
     program->reset = world_reset;
     program->locals = __start_lg_locals;
     program->locals_size = (size_t)(__stop_lg_locals - __start_lg_locals);

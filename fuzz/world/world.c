@@ -1,5 +1,6 @@
 /* What clients do, and what must be true then: see world.h. */
 #include "world.h"
+#include "sealed.h"
 
 #include <string.h>
 
@@ -166,7 +167,7 @@ static lgalloc_handle take(unsigned class_index, lgalloc_status (*how)(unsigned,
         size_t bytes = 0;
         for (unsigned c = 0; c < WORLD_CLASSES; c++)
             bytes += world.owned[c] * world_size_of(c);
-        XP_CHECK(bytes <= world.limit && "limit_bytes is a hard bound");
+        XP_CHECK(bytes - world_guarded_bytes() <= world.limit && "limit_bytes is a hard bound");
     }
     return handle;
 }
