@@ -9,8 +9,6 @@
 #include <limits.h>
 #include <unistd.h>
 
-#define COUNT(array) (sizeof(array) / sizeof(*(array)))
-
 typedef struct cell {
     char characters[24];
     lg_text text;
@@ -120,56 +118,66 @@ static bool was_used(const lgalloc_size_class_stats *c)
 #define CLASS_EDGE 8
 #define NOW_STEP 12
 #define COUNT_STEP 15
+#define COLUMNS 8
 
-static void text_classes_now(lg_text *out, const lg_snapshot *s)
+/* A table of the size classes that were used: behind the class come columns that end `step` apart. */
+static void put_table(lg_text *out, const lg_snapshot *s, const char *title, unsigned step,
+                      const char *const columns[COLUMNS],
+                      void (*put_row)(lg_text *out, const lg_snapshot *s, unsigned class_index))
 {
-    static const char *const now[] = {"areas", "mapped", "resident", "on disk", "in use", "cached", "dirty", "clean"};
-    lg_put(out, "\nregions now; cached and dirty ones may hold memory, clean ones hold none\n");
+    lg_put(out, title);
     put_right(out, CLASS_EDGE, "class");
-    for (size_t i = 0; i < COUNT(now); i++)
-        put_right(out, CLASS_EDGE + NOW_STEP * (i + 1), now[i]);
+    for (unsigned i = 0; i < COLUMNS; i++)
+        put_right(out, CLASS_EDGE + step * (i + 1), columns[i]);
     for (unsigned c = 0; c < LG_CLASS_COUNT; c++) {
-        const lgalloc_size_class_stats *stats = &s->classes[c];
-        if (!was_used(stats))
+        if (!was_used(&s->classes[c]))
             continue;
         lg_put(out, "\n");
-        put_right_about(out, CLASS_EDGE, stats->size_class);
-        put_right_number(out, CLASS_EDGE + 1 * NOW_STEP, stats->areas);
-        put_right_about(out, CLASS_EDGE + 2 * NOW_STEP, stats->area_total_bytes);
-        put_right_figure(out, CLASS_EDGE + 3 * NOW_STEP, &s->resident, s->resident.of_class[c]);
-        put_right_figure(out, CLASS_EDGE + 4 * NOW_STEP, &s->disk, s->disk.of_class[c]);
-        put_right_number(out, CLASS_EDGE + 5 * NOW_STEP, stats->in_use_regions);
-        put_right_number(out, CLASS_EDGE + 6 * NOW_STEP, stats->thread_regions);
-        put_right_number(out, CLASS_EDGE + 7 * NOW_STEP, stats->global_regions);
-        put_right_number(out, CLASS_EDGE + 8 * NOW_STEP, stats->clean_regions);
+        put_right_about(out, CLASS_EDGE, s->classes[c].size_class);
+        put_row(out, s, c);
     }
     lg_put(out, "\n");
 }
 
+static void put_now(lg_text *out, const lg_snapshot *s, unsigned c)
+{
+    const lgalloc_size_class_stats *stats = &s->classes[c];
+    put_right_number(out, CLASS_EDGE + 1 * NOW_STEP, stats->areas);
+    put_right_about(out, CLASS_EDGE + 2 * NOW_STEP, stats->area_total_bytes);
+    put_right_figure(out, CLASS_EDGE + 3 * NOW_STEP, &s->resident, s->resident.of_class[c]);
+    put_right_figure(out, CLASS_EDGE + 4 * NOW_STEP, &s->disk, s->disk.of_class[c]);
+    put_right_number(out, CLASS_EDGE + 5 * NOW_STEP, stats->in_use_regions);
+    put_right_number(out, CLASS_EDGE + 6 * NOW_STEP, stats->thread_regions);
+    put_right_number(out, CLASS_EDGE + 7 * NOW_STEP, stats->global_regions);
+    put_right_number(out, CLASS_EDGE + 8 * NOW_STEP, stats->clean_regions);
+}
+
+static void text_classes_now(lg_text *out, const lg_snapshot *s)
+{
+    static const char *const columns[COLUMNS] = {"areas",  "mapped", "resident", "on disk",
+                                                 "in use", "cached", "dirty",    "clean"};
+    put_table(out, s, "\nregions now; cached and dirty ones may hold memory, clean ones hold none\n", NOW_STEP, columns,
+              put_now);
+}
+
+static void put_counts(lg_text *out, const lg_snapshot *s, unsigned c)
+{
+    const lgalloc_size_class_stats *stats = &s->classes[c];
+    put_right_number(out, CLASS_EDGE + 1 * COUNT_STEP, stats->allocations);
+    put_right_number(out, CLASS_EDGE + 2 * COUNT_STEP, stats->deallocations);
+    put_right_number(out, CLASS_EDGE + 3 * COUNT_STEP, stats->slow_path);
+    put_right_number(out, CLASS_EDGE + 4 * COUNT_STEP, stats->refill);
+    put_right_number(out, CLASS_EDGE + 5 * COUNT_STEP, stats->steals);
+    put_right_number(out, CLASS_EDGE + 6 * COUNT_STEP, stats->clear_eager_total);
+    put_right_number(out, CLASS_EDGE + 7 * COUNT_STEP, stats->clear_slow_total);
+    put_right_number(out, CLASS_EDGE + 8 * COUNT_STEP, stats->areas_released);
+}
+
 static void text_classes_counts(lg_text *out, const lg_snapshot *s)
 {
-    static const char *const counts[] = {"allocated", "freed",         "slow path",     "refills",
-                                         "stolen",    "cleared early", "cleared later", "areas released"};
-    lg_put(out, "\nregions since the process began\n");
-    put_right(out, CLASS_EDGE, "class");
-    for (size_t i = 0; i < COUNT(counts); i++)
-        put_right(out, CLASS_EDGE + COUNT_STEP * (i + 1), counts[i]);
-    for (unsigned c = 0; c < LG_CLASS_COUNT; c++) {
-        const lgalloc_size_class_stats *stats = &s->classes[c];
-        if (!was_used(stats))
-            continue;
-        lg_put(out, "\n");
-        put_right_about(out, CLASS_EDGE, stats->size_class);
-        put_right_number(out, CLASS_EDGE + 1 * COUNT_STEP, stats->allocations);
-        put_right_number(out, CLASS_EDGE + 2 * COUNT_STEP, stats->deallocations);
-        put_right_number(out, CLASS_EDGE + 3 * COUNT_STEP, stats->slow_path);
-        put_right_number(out, CLASS_EDGE + 4 * COUNT_STEP, stats->refill);
-        put_right_number(out, CLASS_EDGE + 5 * COUNT_STEP, stats->steals);
-        put_right_number(out, CLASS_EDGE + 6 * COUNT_STEP, stats->clear_eager_total);
-        put_right_number(out, CLASS_EDGE + 7 * COUNT_STEP, stats->clear_slow_total);
-        put_right_number(out, CLASS_EDGE + 8 * COUNT_STEP, stats->areas_released);
-    }
-    lg_put(out, "\n");
+    static const char *const columns[COLUMNS] = {"allocated", "freed",         "slow path",     "refills",
+                                                 "stolen",    "cleared early", "cleared later", "areas released"};
+    put_table(out, s, "\nregions since the process began\n", COUNT_STEP, columns, put_counts);
 }
 
 static void text_classes(lg_text *out, const lg_snapshot *s)
