@@ -1,4 +1,5 @@
-/* So many hot pairs of 2 MiB, with handles or by malloc: check-instructions.sh counts what they take. */
+/* So many pairs of 2 MiB, with handles, by malloc, or by malloc through the shared pools: check-instructions.sh counts what
+ * they take. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,13 +7,16 @@
 
 int main(int argc, char **argv)
 {
-    int by_malloc = argc == 3 && strcmp(argv[1], "malloc") == 0;
+    int by_pools = argc == 3 && strcmp(argv[1], "pools") == 0;
+    int by_malloc = by_pools || (argc == 3 && strcmp(argv[1], "malloc") == 0);
     long pairs = argc == 3 ? atol(argv[2]) : 0;
     lgalloc_config *config = lgalloc_config_new();
     if (config == NULL)
         return 1;
     lgalloc_config_enable(config);
     lgalloc_config_with_backing(config, LGALLOC_BACKING_ANONYMOUS);
+    if (by_pools)
+        lgalloc_config_local_buffer_bytes(config, 0); /* caches hold none: each call goes to the pools */
     lgalloc_status status = lgalloc_set_config(config);
     lgalloc_config_free(config);
     for (long i = 0; i < pairs && status == LGALLOC_STATUS_OK && !by_malloc; i++) {
