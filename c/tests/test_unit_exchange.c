@@ -360,6 +360,7 @@ static void a_double_free_ends_in_the_pool(void **state)
 static struct {
     lg_thread *victim;
     lg_deque *deque;
+    uint32_t transit; /* before the owner begins */
     uint64_t top;
     uint64_t most;
     uint64_t items[LG_STEAL_MAX];
@@ -369,7 +370,7 @@ static struct {
 /* Has the cache locked, and takes its regions a little later than the owner begins to move some. */
 static void *ends_its_theft(void *arg)
 {
-    while (lg_load_relaxed_32(&thief.victim->transit) % 2 == 0) {
+    while (lg_load_relaxed_32(&thief.victim->transit) == thief.transit) {
         lg_os_pause(0);
     }
     for (unsigned i = 0; i < 20; i++) {
@@ -383,6 +384,7 @@ static void start_thief(lg_class *c, uint64_t most, pthread_t *thread)
 {
     thief.victim = lg_self();
     thief.deque = &unit_bin(lg_self(), c)->deque;
+    thief.transit = lg_load_relaxed_32(&thief.victim->transit);
     thief.most = most;
     TEST_REQUIRE(lg_deque_lock(thief.deque, &thief.top));
     test_spawn(thread, ends_its_theft, NULL);

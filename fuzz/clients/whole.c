@@ -632,7 +632,7 @@ const client clients_whole[] = {
     {"refused-last", "a region is freed, and another taken, behind the last look before a refusal", 3, setup_one_free,
      refused_last, world_check_end, {3, 1, 15 * MOST}, true, true},
     {"drain-no-barrier", "a purge empties a cache that is in use, and membarrier is refused", 2, setup_refused_barrier,
-     drain_without_barrier, world_check_end, {1, 1, MOST}, false, false},
+     drain_without_barrier, world_check_end, {1, 3, MOST}, false, false},
     {"clone-child", "a child that runs no fork handlers: it starts over, whatever the other held", 2, setup_clone,
      clone_child, world_check_end, {3, 1, MOST}, true, false},
     {"fork-child", "the child of a fork: what the other thread held is found", 2, setup, fork_child,
