@@ -54,21 +54,19 @@ static LG_THREAD_LOCAL unsigned unprepared;
 /* There was a reservation when the locks were taken; protected by them. */
 static bool with_areas;
 
-static lg_lock *lock_of(unsigned rank)
-{
-    switch (rank) {
-    case LG_RANK_INIT: return &lg_init_lock;
-    case LG_RANK_CONFIG: return &lg_config_lock;
-    case LG_RANK_WORKER: return &lg_worker_lock;
-    case LG_RANK_IO: return &lg_io_lock;
-    case LG_RANK_SPILL: return &lg_spill_lock;
-    case LG_RANK_PATH: return &lg_path_lock;
-    case LG_RANK_METADATA: return &lg_metadata_lock;
-    case LG_RANK_SEAL: return &lg_seal_lock;
-    case LG_RANK_ARENA: return with_areas ? &lg_arena_lock : NULL;
-    default: return NULL;
-    }
-}
+/* All locks that there are. */
+static lg_lock *const locks[LG_RANK_COUNT] = {
+    [LG_RANK_INIT] = &lg_init_lock,
+    [LG_RANK_CONFIG] = &lg_config_lock,
+    [LG_RANK_WORKER] = &lg_worker_lock,
+    [LG_RANK_IO] = &lg_io_lock,
+    [LG_RANK_QUIESCE] = &lg_quiesce_lock,
+    [LG_RANK_ARENA] = &lg_arena_lock,
+    [LG_RANK_SPILL] = &lg_spill_lock,
+    [LG_RANK_PATH] = &lg_path_lock,
+    [LG_RANK_METADATA] = &lg_metadata_lock,
+    [LG_RANK_SEAL] = &lg_seal_lock,
+};
 
 static void prepare(void)
 {
@@ -83,8 +81,8 @@ static void prepare(void)
             with_areas = lg_ready();
             if (with_areas)
                 lg_transit_quiesce();
-        } else if (lock_of(rank) != NULL) {
-            lg_lock_acquire(lock_of(rank));
+        } else if (rank != LG_RANK_ARENA || with_areas) {
+            lg_lock_acquire(locks[rank]);
         }
     }
     lg_forking = true;
@@ -94,10 +92,12 @@ static void undo(void)
 {
     lg_forking = false;
     for (unsigned rank = LG_RANK_COUNT; rank-- > 0;) {
-        if (rank == LG_RANK_QUIESCE && with_areas)
-            lg_transit_resume();
-        else if (lock_of(rank) != NULL)
-            lg_lock_release(lock_of(rank));
+        if (rank == LG_RANK_QUIESCE) {
+            if (with_areas)
+                lg_transit_resume();
+        } else if (rank != LG_RANK_ARENA || with_areas) {
+            lg_lock_release(locks[rank]);
+        }
     }
 }
 
@@ -165,12 +165,8 @@ static void go_on(void)
 static void start_over(void)
 {
     lg_lock_abandon();
-    lg_lock_init(&lg_init_lock, LG_RANK_INIT);
-    lg_lock_init(&lg_config_lock, LG_RANK_CONFIG);
-    lg_lock_init(&lg_worker_lock, LG_RANK_WORKER);
-    lg_lock_init(&lg_io_lock, LG_RANK_IO);
-    lg_lock_init(&lg_path_lock, LG_RANK_PATH);
-    lg_lock_init(&lg_metadata_lock, LG_RANK_METADATA);
+    for (unsigned rank = 0; rank < LG_RANK_COUNT; rank++)
+        lg_lock_init(locks[rank], rank);
     lg_spill_abandon();
     lg_transit_abandon();
     lg_worker_forked();

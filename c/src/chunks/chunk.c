@@ -25,7 +25,6 @@ void lg_chunks_init(void)
 
 void lg_chunks_abandon(void)
 {
-    lg_lock_init(&lg_arena_lock, LG_RANK_ARENA);
     for (uint64_t chunk = 0; chunk < lg_chunks_high(); chunk++)
         lg_store_relaxed_32(&lg_chunks[chunk], 0);
     lg_store_relaxed_64(&lg_chunks_count, 0);

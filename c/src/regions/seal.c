@@ -350,7 +350,6 @@ bool lg_seal_settle(lg_class *cls, uint64_t index)
 void lg_seal_abandon(void)
 {
     lg_seal_forked();
-    lg_lock_init(&lg_seal_lock, LG_RANK_SEAL);
     lg_seal_inside = false;
     lg_store_relaxed_64(&cold, 0);
 }

@@ -66,5 +66,4 @@ void lg_transit_abandon(void)
     lg_moves_without_record = false;
     lg_store_relaxed_32(&lg_movers_without_record, 0); /* other threads wait until all is reset: see lg_child_notices() */
     lg_store_relaxed_32(&lg_movers_quiesced, 0);
-    lg_lock_init(&lg_quiesce_lock, LG_RANK_QUIESCE);
 }

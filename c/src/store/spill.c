@@ -541,7 +541,6 @@ void lg_spill_forked(void)
 
 void lg_spill_abandon(void)
 {
-    lg_lock_init(&lg_spill_lock, LG_RANK_SPILL);
     for (uint32_t i = 0; i < SPILL_FILES; i++)
         if (spill_files[i].number != 0)
             lg_file_close(&spill_files[i].file);
