@@ -77,7 +77,7 @@ LG_INLINE lgalloc_status hot_allocate(size_t capacity, size_t elem_size, size_t 
     lg_region *region;
     if (LG_UNLIKELY(!lg_hot_pop(bin, &region)))
         goto slow;
-    lg_bump(&bin->hot.allocations, 1);
+    lg_counter_add(&bin->hot.allocations, 1);
     lgalloc_handle handle = {NULL, bin->len};
     bool clean;
     if (LG_UNLIKELY(!lg_hot_use(region, &handle.len, &handle.ptr, &clean)))

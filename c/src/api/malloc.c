@@ -31,7 +31,7 @@ LG_INLINE void *hot_malloc(size_t size, bool lzcnt)
     lg_region *region;
     if (LG_UNLIKELY(!lg_hot_pop(bin, &region)))
         return malloc_slow(size);
-    lg_bump(&bin->hot.allocations, 1);
+    lg_counter_add(&bin->hot.allocations, 1);
     bool clean;
     void *ptr;
     return LG_LIKELY(lg_hot_use(region, &bin->len, &ptr, &clean)) ? ptr : die_handed_out_twice(region);

@@ -78,7 +78,7 @@ LG_INLINE lgalloc_status hot_new_mmap(size_t capacity, size_t elem_size, size_t 
     lg_region *region;
     if (LG_UNLIKELY(!lg_hot_pop(bin, &region)))
         goto slow;
-    lg_bump(&bin->hot.allocations, 1);
+    lg_counter_add(&bin->hot.allocations, 1);
     size_t len = bin->len;
     bool clean;
     if (LG_UNLIKELY(!lg_hot_use(region, &len, &out_region->ptr, &clean)))

@@ -14,9 +14,9 @@
 
 /* ---- pins */
 
-static LG_WARM lgalloc_status pin_elsewhere(lgalloc_handle handle);
-static LG_COLD lgalloc_status try_pin_elsewhere(lgalloc_handle handle);
-static LG_COLD void unpin_elsewhere(lgalloc_handle handle);
+static LG_WARM lgalloc_status pin_slow(lgalloc_handle handle);
+static LG_COLD lgalloc_status try_pin_slow(lgalloc_handle handle);
+static LG_COLD void unpin_slow(lgalloc_handle handle);
 
 /* The descriptor of a sealed region, by the calling thread's record; NULL: it isn't one, or the thread has no record. */
 LG_INLINE lg_region *sealed_region(lgalloc_handle handle)
@@ -34,7 +34,7 @@ LG_API lgalloc_status lgalloc_pin(lgalloc_handle handle)
     lg_region *region = sealed_region(handle);
     if (LG_LIKELY(region != NULL) && LG_LIKELY(lg_seal_pin(region, LG_SEAL_USED, &word)))
         return LGALLOC_STATUS_OK;
-    return pin_elsewhere(handle);
+    return pin_slow(handle);
 }
 
 LG_API lgalloc_status lgalloc_try_pin(lgalloc_handle handle)
@@ -43,7 +43,7 @@ LG_API lgalloc_status lgalloc_try_pin(lgalloc_handle handle)
     lg_region *region = sealed_region(handle);
     if (LG_LIKELY(region != NULL) && LG_LIKELY(lg_seal_pin(region, LG_SEAL_USED, &word)))
         return LGALLOC_STATUS_OK;
-    return try_pin_elsewhere(handle);
+    return try_pin_slow(handle);
 }
 
 static LG_COLD void die_unpinned(lgalloc_handle handle)
@@ -56,12 +56,12 @@ LG_API void lgalloc_unpin(lgalloc_handle handle)
 {
     lg_region *region = sealed_region(handle);
     if (LG_UNLIKELY(region == NULL))
-        unpin_elsewhere(handle);
+        unpin_slow(handle);
     else if (LG_UNLIKELY(!lg_seal_unpin(region)))
         die_unpinned(handle);
 }
 
-static void unpin_elsewhere(lgalloc_handle handle)
+static void unpin_slow(lgalloc_handle handle)
 {
     lg_class *cls;
     uint64_t index;
@@ -77,7 +77,7 @@ static void unpin_elsewhere(lgalloc_handle handle)
                LG_TEXT(", is not a sealed region"));
 }
 
-static lgalloc_status try_pin_elsewhere(lgalloc_handle handle)
+static lgalloc_status try_pin_slow(lgalloc_handle handle)
 {
     lg_class *cls;
     uint64_t index, word;
@@ -111,7 +111,7 @@ static lgalloc_status pin_region(lg_thread *self, lg_class *cls, uint64_t index)
     }
 }
 
-static lgalloc_status pin_elsewhere(lgalloc_handle handle)
+static lgalloc_status pin_slow(lgalloc_handle handle)
 {
     lg_class *cls;
     uint64_t index;
@@ -178,7 +178,7 @@ LG_API lgalloc_status lgalloc_unseal(lgalloc_handle handle)
 {
     lg_class *cls;
     uint64_t index;
-    lgalloc_status status = pin_elsewhere(handle);
+    lgalloc_status status = pin_slow(handle);
     if (status != LGALLOC_STATUS_OK || handle.len == 0)
         return status;
     return lg_sealed_find(handle, &cls, &index) ? unseal_pinned(cls, index)

@@ -91,7 +91,7 @@ LG_INLINE void lg_fence_compiler(void)
 #endif /* LG_EXPLORE */
 
 /* Adds to a counter that one thread at a time writes and all may read: no locked instruction. */
-LG_INLINE void lg_bump(lg_a64 *counter, uint64_t n)
+LG_INLINE void lg_counter_add(lg_a64 *counter, uint64_t n)
 {
 #if defined(__x86_64__) && !LG_TSAN && !defined(LG_EXPLORE)
     /* One instruction, which compilers don't make of an atomic load and an atomic store. */
@@ -102,7 +102,7 @@ LG_INLINE void lg_bump(lg_a64 *counter, uint64_t n)
 }
 
 /* The same, and releases: whoever sees the count sees what was done before it. */
-LG_INLINE void lg_bump_release(lg_a64 *counter, uint64_t n)
+LG_INLINE void lg_counter_add_release(lg_a64 *counter, uint64_t n)
 {
 #if defined(__x86_64__) && !LG_TSAN && !defined(LG_EXPLORE)
     __asm__("addq %1, %0" : "+m"(*(lg_a64_bits *)counter) : "er"(n) : "cc", "memory"); /* every store there releases */

@@ -98,10 +98,10 @@ static void count(uint64_t first, uint64_t n, uint64_t sign)
 {
     for (uint64_t chunk = first; chunk < first + n; chunk++)
         if (counts(chunk))
-            lg_bump(&lg_chunk_class(lg_chunk_word(chunk))->area_bytes, sign * LG_CHUNK);
+            lg_counter_add(&lg_chunk_class(lg_chunk_word(chunk))->area_bytes, sign * LG_CHUNK);
     for (uint64_t chunk = first; chunk <= first + n && chunk < lg_chunks_high(); chunk++)
         if (is_head(chunk))
-            lg_bump(&lg_chunk_class(lg_chunk_word(chunk))->areas, sign);
+            lg_counter_add(&lg_chunk_class(lg_chunk_word(chunk))->areas, sign);
 }
 
 void lg_chunks_set_backing(uint64_t first, uint64_t n, enum lg_area_kind kind, uint32_t file)

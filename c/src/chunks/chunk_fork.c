@@ -76,6 +76,6 @@ uint64_t lg_chunks_forked(lg_class *cls, uint64_t counted_in_use)
         }
         chunk += chunks;
     }
-    lg_bump(&cls->lost, counted_in_use - in_use);
+    lg_counter_add(&cls->lost, counted_in_use - in_use);
     return charge;
 }

@@ -69,7 +69,7 @@ bool lg_chunks_release(lg_class *cls, uint64_t first, uint64_t count, uint64_t *
         *out_dirty_bytes = take_down(cls, first, count, dirty != 0);
         done = lg_chunk_class(lg_chunk_word(first)) != cls;
         if (done) {
-            lg_bump(&cls->areas_released, 1);
+            lg_counter_add(&cls->areas_released, 1);
             LG_PROBE4(area_release, lg_class_size(cls), lg_arena_address(first << LG_CHUNK_LOG2),
                       count << LG_CHUNK_LOG2, *out_dirty_bytes);
         }

@@ -42,7 +42,7 @@ LG_INLINE void lg_pool_note(lg_thread *self, lg_class *cls, enum lg_pool pool, u
 {
     if (self != NULL) {
         lg_thread_use(self, cls);
-        lg_bump(&lg_local_of(self, cls)->pooled[pool], n);
+        lg_counter_add(&lg_local_of(self, cls)->pooled[pool], n);
     } else {
         lg_add_relaxed_64(&cls->pooled[pool], n);
     }

@@ -189,15 +189,15 @@ LG_INLINE uint32_t lg_thread_used(const lg_thread *thread)
  * while a region is free all the time. */
 LG_INLINE void lg_count_free(lg_bin *bin)
 {
-    lg_bump_release(&bin->hot.deallocations, 1);
+    lg_counter_add_release(&bin->hot.deallocations, 1);
 }
 
 /* Adds to a counter of the calling thread. */
 #define LG_COUNT_HOT(self, cls, name, n)                                                                     \
-    ((self) != NULL ? lg_bump(&lg_bin_of((self), (cls))->hot.name, (n))                                      \
+    ((self) != NULL ? lg_counter_add(&lg_bin_of((self), (cls))->hot.name, (n))                               \
                     : (void)lg_add_relaxed_64(&(cls)->hot.name, (n)))
 #define LG_COUNT(self, cls, name, n)                                                                         \
-    ((self) != NULL ? (lg_thread_use((self), (cls)), lg_bump(&lg_local_of((self), (cls))->rare.name, (n)))   \
+    ((self) != NULL ? (lg_thread_use((self), (cls)), lg_counter_add(&lg_local_of((self), (cls))->rare.name, (n))) \
                     : (void)lg_add_relaxed_64(&(cls)->rare.name, (n)))
 
 #endif
