@@ -63,12 +63,14 @@
 #include "src/regions/seal.c"
 
 /* chunks: where memory comes from and goes to. */
-/* door: chunk.h arena_file.h backing.h zero.h tail.h supply.h release.h */
+/* door: chunk.h arena_file.h backing.h zero.h tail.h claim.h supply.h release.h */
 #include "src/chunks/chunk.c"
 #include "src/chunks/arena_file.c"
 #include "src/chunks/backing.c"
 #include "src/chunks/zero.c"
 #include "src/chunks/tail.c"
+#include "src/chunks/claim.c"
+#include "src/chunks/choose.c"
 #include "src/chunks/supply.c"
 #include "src/chunks/release.c"
 #include "src/chunks/chunk_fork.c"

@@ -27,6 +27,7 @@
 #include "chunks/backing.h"
 #include "chunks/chunk.h"
 #include "chunks/release.h"
+#include "chunks/claim.h"
 #include "chunks/supply.h"
 #include "flow/exchange.h"
 #include "flow/evict.h"

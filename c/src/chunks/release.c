@@ -8,7 +8,7 @@
 #include "../regions/pool.h"
 #include "backing.h"
 #include "chunk.h"
-#include "supply.h"
+#include "claim.h"
 
 /* ---- giving chunks back */
 

@@ -13,68 +13,12 @@
 #include "../regions/pool.h"
 #include "../regions/size_class.h"
 #include "backing.h"
+#include "choose.h"
 #include "chunk.h"
+#include "claim.h"
 #include "tail.h"
 
 #define LARGEST_MAPPING (1 * LG_GIB)
-
-/* ---- whether a chunk is free */
-
-bool lg_chunk_is_free(const lg_class *cls, uint64_t chunk, uint64_t *out_held)
-{
-    uint64_t first = lg_chunk_first_region(cls, chunk), count = lg_chunk_regions(cls);
-    uint64_t dirty = 0;
-    while (count != 0) {
-        lg_batch all = lg_batch_split(&first, &count);
-        lg_batch there = {all.word, all.mask & lg_bitmap_word(&cls->pools[LG_DIRTY_POOL], all.word)};
-        uint64_t clean = lg_bitmap_word(&cls->pools[LG_CLEAN_POOL], all.word);
-        if ((all.mask & ~(there.mask | clean)) != 0)
-            return false;
-        dirty += lg_batch_count(there);
-    }
-    *out_held = lg_min(lg_class_bytes(cls, dirty), LG_CHUNK);
-    return true;
-}
-
-/* ---- claiming */
-
-void lg_supply_give(lg_class *cls, uint64_t first, uint64_t count)
-{
-    while (count != 0) {
-        lg_batch all = lg_batch_split(&first, &count);
-        lg_batch dirty = {all.word, 0}, left = all;
-        while (left.mask != 0) {
-            uint64_t index = lg_batch_pop_lowest(&left);
-            if (lg_load_relaxed_64(&lg_region_at(cls, index)->state) != LG_CLEAN)
-                dirty.mask |= lg_batch_of(index).mask;
-        }
-        lg_pool_give(NULL, cls, LG_DIRTY_POOL, dirty);
-        lg_pool_give(NULL, cls, LG_CLEAN_POOL, (lg_batch){all.word, all.mask & ~dirty.mask});
-    }
-}
-
-bool lg_supply_claim(lg_class *cls, uint64_t first, uint64_t count, uint64_t *out_dirty)
-{
-    uint64_t next = first, left = count;
-    *out_dirty = 0;
-    while (left != 0) {
-        uint64_t done = count - left;
-        lg_batch all = lg_batch_split(&next, &left);
-        lg_batch dirty = lg_pool_claim_mask(NULL, cls, LG_DIRTY_POOL, all);
-        lg_batch rest = {all.word, all.mask & ~dirty.mask};
-        lg_batch clean = {all.word, 0};
-        if (rest.mask != 0)
-            clean = lg_pool_claim_mask(NULL, cls, LG_CLEAN_POOL, rest);
-        *out_dirty += lg_batch_count(dirty);
-        if (clean.mask != rest.mask) {
-            lg_pool_give(NULL, cls, LG_DIRTY_POOL, dirty);
-            lg_pool_give(NULL, cls, LG_CLEAN_POOL, clean);
-            lg_supply_give(cls, first, done);
-            return false;
-        }
-    }
-    return true;
-}
 
 /* ---- what is known of a chunk's memory, whatever its class */
 
@@ -133,15 +77,6 @@ static void look_at(lg_class *cls, uint64_t chunk, contents *out)
     }
 }
 
-static void set_region(lg_class *cls, uint64_t index, bool dirty, uint32_t known)
-{
-    lg_region *region = lg_region_at(cls, index);
-    void *address = lg_region_address(cls, index);
-    lg_store_relaxed_64(&region->state, dirty ? lg_state_dirty(address) : LG_CLEAN);
-    lg_store_relaxed_32(&region->has_blocks, known);
-    lg_poison(address, lg_class_size(cls));
-}
-
 /* Bytes of the regions that would be dirty. */
 static uint64_t dirty_bytes(lg_class *cls, const contents *of)
 {
@@ -149,152 +84,6 @@ static uint64_t dirty_bytes(lg_class *cls, const contents *of)
     for (uint64_t unit = 0; unit < UNITS; unit += units)
         bytes += any(of->dirty, unit, units) ? units << LG_CLASS_MIN : 0;
     return bytes;
-}
-
-/* ---- a chunk loses its class, and gets one */
-
-uint64_t lg_supply_vacate(lg_class *cls, uint64_t first, uint64_t count)
-{
-    uint64_t dirty = 0;
-    for (uint64_t i = first; i < first + count; i++) {
-        lg_region *region = lg_region_at(cls, i);
-        if (lg_load_relaxed_64(&region->state) != LG_CLEAN) {
-            dirty++;
-            lg_store_relaxed_64(&region->state, LG_CLEAN);
-        }
-        if (lg_load_relaxed_32(&region->has_blocks) != 0)
-            lg_store_relaxed_32(&region->has_blocks, 0);
-        lg_unpoison(lg_region_address(cls, i), lg_class_size(cls));
-    }
-    return lg_class_bytes(cls, dirty);
-}
-
-void lg_supply_dissolve(lg_class *cls, uint64_t first_chunk, uint64_t count)
-{
-    (void)lg_supply_vacate(cls, lg_chunk_first_region(cls, first_chunk),
-                           lg_regions_in(cls, count));
-    lg_chunks_set_class(first_chunk, count, NULL);
-}
-
-/* Descriptors that a class hasn't used yet come in at once. */
-static void populate(lg_class *cls, uint64_t first_chunk, uint64_t count)
-{
-    uint32_t bit = lg_class_bit(cls);
-    for (uint64_t chunk = first_chunk; chunk < first_chunk + count;) {
-        uint64_t n = 0;
-        while (chunk + n < first_chunk + count && (lg_chunk_note(chunk + n)->described & bit) == 0)
-            lg_chunk_note(chunk + n++)->described |= bit;
-        if (n != 0)
-            lg_class_populate(cls, lg_chunk_first_region(cls, chunk), n * lg_chunk_regions(cls));
-        chunk += n + (n == 0);
-    }
-}
-
-static int extend(lg_class *cls, uint64_t first_chunk, uint64_t count)
-{
-    uint64_t first = lg_chunk_first_region(cls, first_chunk);
-    return lg_class_extend(cls, first, lg_regions_in(cls, count));
-}
-
-void lg_supply_found(lg_class *cls, uint64_t first_chunk, uint64_t count, bool dirty)
-{
-    uint64_t first = lg_chunk_first_region(cls, first_chunk);
-    uint64_t end = first + (lg_regions_in(cls, count));
-    if (dirty || LG_ASAN) /* descriptors of no region say clean */
-        for (uint64_t i = first; i < end; i++)
-            set_region(cls, i, dirty, 0);
-    lg_chunks_set_class(first_chunk, count, cls);
-}
-
-/* ---- which chunks */
-
-typedef struct choice {
-    uint64_t first; /* chunk */
-    uint64_t held;  /* bytes that hold memory */
-    uint64_t mapped;
-    enum lg_area_kind kind;
-} choice;
-
-/* How many chunks are to be looked at next: the rest of a large region's. */
-static uint64_t step(lg_class *cls, uint64_t chunk)
-{
-    uint64_t chunks = lg_class_chunks(cls);
-    return chunks - chunk % chunks;
-}
-
-/* For a class of a chunk or less: the chunk that holds most, the lowest of them. */
-static bool choose_chunk(lg_class *cls, bool held, choice *out)
-{
-    uint64_t end = lg_chunks_high();
-    bool found = false;
-    for (uint64_t chunk = 0, next; chunk < end; chunk = next) {
-        uint32_t word = lg_chunk_word(chunk);
-        lg_class *other = lg_chunk_class(word);
-        uint64_t holds;
-        next = chunk + 1;
-        if (other == NULL || other == cls || lg_chunk_kind(word) == LG_AREA_LOST)
-            continue;
-        next = chunk + step(other, chunk);
-        if (!lg_chunk_is_free(other, chunk, &holds) || (held ? holds == 0 : holds != 0))
-            continue;
-        if (!found || holds > out->held)
-            *out = (choice){chunk, holds, 1, lg_chunk_kind(word)};
-        found = true;
-        if (!held || holds == LG_CHUNK)
-            break;
-    }
-    return found;
-}
-
-/* Whether a run of chunks from out->first on is there for a large class. */
-static bool run_is_free(lg_class *cls, choice *out)
-{
-    uint64_t end = out->first + lg_class_chunks(cls);
-    bool mapped = false, unmapped = false;
-    for (uint64_t chunk = out->first, next; chunk < end; chunk = next) {
-        uint32_t word = lg_chunk_word(chunk);
-        enum lg_area_kind kind = lg_chunk_kind(word);
-        lg_class *other = lg_chunk_class(word);
-        uint64_t holds;
-        next = chunk + 1;
-        if (kind == LG_AREA_NONE) {
-            unmapped = true;
-            continue;
-        }
-        if (other == NULL || other == cls || kind == LG_AREA_LOST || (mapped && kind != out->kind) ||
-            !lg_chunk_is_free(other, chunk, &holds))
-            return false;
-        mapped = true;
-        out->kind = kind;
-        next = lg_min(end, chunk + step(other, chunk));
-        out->held += holds * (next - chunk);
-        out->mapped += next - chunk;
-    }
-    /* What is mapped now must be of the kind of the rest. */
-    return !unmapped || !mapped || out->kind == lg_backing_configured();
-}
-
-static bool choose_run(lg_class *cls, bool held, choice *out)
-{
-    uint64_t chunks = lg_class_chunks(cls);
-    bool found = false;
-    for (uint64_t first = 0; first < lg_chunks_high() && first + chunks <= lg_layout_.chunks; first += chunks) {
-        choice run = {.first = first};
-        if (!run_is_free(cls, &run) || run.mapped == 0 || (held ? run.held == 0 : run.held != 0))
-            continue;
-        if (!found || run.held > out->held || (run.held == out->held && run.mapped > out->mapped))
-            *out = run;
-        found = true;
-        if (out->held == chunks << LG_CHUNK_LOG2)
-            break;
-    }
-    return found;
-}
-
-static bool choose(lg_class *cls, bool held, choice *out)
-{
-    return lg_class_chunks(cls) == 1 ? choose_chunk(cls, held, out)
-                                     : choose_run(cls, held, out);
 }
 
 /* The look at all chunks takes 4 ns for each, which 8,192 chunks in use make 34 µs: a refill from the clean pool needn't
@@ -309,8 +98,8 @@ static bool others_are_dirty(const lg_class *cls)
 
 bool lg_supply_might(lg_class *cls)
 {
-    choice ignored;
-    return others_are_dirty(cls) && choose(cls, true, &ignored);
+    lg_choice ignored;
+    return others_are_dirty(cls) && lg_choose(cls, true, &ignored);
 }
 
 /* ---- changing the class */
@@ -458,8 +247,8 @@ static bool change_chunk(lg_class *cls, size_t bytes, uint64_t chunk, uint64_t *
     else
         memset(&of, before != 0 ? 0xff : 0, sizeof(of)); /* its blocks: see below */
     /* What a larger one of one chunk is left with needs descriptors too. */
-    if (!is_paid(cls, before, *hand) || extend(cls, chunk, 1) != 0 ||
-        (large && extend(LG_CHUNK_CLASS, p.first, p.end - p.first) != 0) ||
+    if (!is_paid(cls, before, *hand) || lg_supply_extend(cls, chunk, 1) != 0 ||
+        (large && lg_supply_extend(LG_CHUNK_CLASS, p.first, p.end - p.first) != 0) ||
         !charge_more(before, dirty_bytes(cls, &of), hand)) {
         unclaim(chunk, chunk + 1);
         return false;
@@ -467,7 +256,7 @@ static bool change_chunk(lg_class *cls, size_t bytes, uint64_t chunk, uint64_t *
     (void)take_out(p, chunk, chunk + 1, &blocks);
     if (large)
         memset(of.blocks, blocks ? 0xff : 0, sizeof(of.blocks));
-    populate(cls, chunk, 1);
+    lg_supply_describe(cls, chunk, 1);
     uint64_t units = units_of(cls);
     uint64_t first = lg_chunk_first_region(cls, chunk);
     uint64_t kept = lg_min(lg_tail_begin(cls, bytes) >> LG_CLASS_MIN, units);
@@ -477,7 +266,7 @@ static bool change_chunk(lg_class *cls, size_t bytes, uint64_t chunk, uint64_t *
         if (any(of.dirty, tail, tail_units) &&
             lg_tail_give_back((chunk << LG_CHUNK_LOG2) + (tail << LG_CLASS_MIN), tail_units << LG_CLASS_MIN))
             known = lg_tail_note(cls, kept << LG_CLASS_MIN);
-        set_region(cls, first + i, any(of.dirty, i * units, units), known);
+        lg_supply_set_region(cls, first + i, any(of.dirty, i * units, units), known);
     }
     lg_chunks_set_class(chunk, 1, cls);
     lg_backing_advise(chunk, 1, lg_class_size(cls) >= LG_HUGE_PAGE);
@@ -485,7 +274,7 @@ static bool change_chunk(lg_class *cls, size_t bytes, uint64_t chunk, uint64_t *
 }
 
 /* A run becomes one region of a large class. */
-static bool change_run(lg_class *cls, size_t bytes, const choice *run, uint64_t *hand)
+static bool change_run(lg_class *cls, size_t bytes, const lg_choice *run, uint64_t *hand)
 {
     uint64_t first = run->first, end = first + lg_class_chunks(cls);
     uint64_t before;
@@ -495,8 +284,8 @@ static bool change_run(lg_class *cls, size_t bytes, const choice *run, uint64_t 
     part outer = part_at(first, end);
     bool part_of_larger = outer.cls != NULL && outer.end - outer.first > end - first;
     uint64_t charged = *hand;
-    if (!is_paid(cls, before, *hand) || extend(cls, first, end - first) != 0 ||
-        (part_of_larger && extend(LG_CHUNK_CLASS, outer.first, outer.end - outer.first) != 0) ||
+    if (!is_paid(cls, before, *hand) || lg_supply_extend(cls, first, end - first) != 0 ||
+        (part_of_larger && lg_supply_extend(LG_CHUNK_CLASS, outer.first, outer.end - outer.first) != 0) ||
         !charge_more(before, dirty ? lg_class_size(cls) : 0, hand)) {
         unclaim(first, end);
         return false;
@@ -531,7 +320,7 @@ static bool change_run(lg_class *cls, size_t bytes, const choice *run, uint64_t 
     uint32_t known = blocks ? LG_BLOCKS_RESERVED : 0;
     if (dirty && lg_tail_give_back((first << LG_CHUNK_LOG2) + kept, lg_class_size(cls) - kept))
         known = lg_tail_note(cls, kept);
-    set_region(cls, lg_chunk_first_region(cls, first), dirty, known);
+    lg_supply_set_region(cls, lg_chunk_first_region(cls, first), dirty, known);
     lg_chunks_set_class(first, end - first, cls);
     lg_backing_advise(first, end - first, true);
     return true;
@@ -545,8 +334,8 @@ bool lg_supply_changed(lg_class *cls, size_t bytes, bool held, uint64_t *hand, u
 {
     LG_ASSERT(lg_lock_held(LG_RANK_ARENA));
     for (unsigned tries = 0; tries < TRIES; tries++) {
-        choice best;
-        if (!choose(cls, held, &best))
+        lg_choice best;
+        if (!lg_choose(cls, held, &best))
             return false;
         if (lg_class_chunks(cls) == 1 ? change_chunk(cls, bytes, best.first, hand)
                                       : change_run(cls, bytes, &best, hand)) {
@@ -599,7 +388,7 @@ static int map_piece(lg_class *cls, uint64_t wanted, uint64_t *out_first_chunk, 
     uint64_t first, chunks;
     if (!place(cls, wanted >> LG_CHUNK_LOG2, &first, &chunks))
         return LG_EXHAUSTED;
-    int error = extend(cls, first, chunks);
+    int error = lg_supply_extend(cls, first, chunks);
     if (error == 0)
         error = lg_backing_map(first, chunks, lg_backing_configured(), lg_class_size(cls) >= LG_HUGE_PAGE);
     if (error != 0)
@@ -625,7 +414,7 @@ int lg_supply_mapped(lg_class *cls, uint64_t *out_first, uint64_t *out_count)
         return error;
     }
     LG_PROBE4(area_map, lg_class_size(cls), lg_arena_address(first << LG_CHUNK_LOG2), chunks << LG_CHUNK_LOG2, 0);
-    populate(cls, first, chunks);
+    lg_supply_describe(cls, first, chunks);
     lg_supply_found(cls, first, chunks, false);
     cls->last_mapped = chunks << LG_CHUNK_LOG2;
     *out_first = lg_chunk_first_region(cls, first);

@@ -31,21 +31,4 @@ LG_HIDDEN bool lg_supply_might(lg_class *cls);
 /* From a new mapping. Returns 0, an errno, or LG_EXHAUSTED. */
 LG_HIDDEN int lg_supply_mapped(lg_class *cls, uint64_t *out_first, uint64_t *out_count);
 
-/* Regions [first, first + count) go to the pools that their states say. */
-LG_HIDDEN void lg_supply_give(lg_class *cls, uint64_t first, uint64_t count);
-
-/* Whether all regions in a chunk (of the class; or the one that the chunk is a part of) are in the pools, a moment ago;
- * *out_held: how many of the chunk's bytes are dirty ones'. */
-LG_HIDDEN bool lg_chunk_is_free(const lg_class *cls, uint64_t chunk, uint64_t *out_held);
-
-/* Claims all of these regions from the pools, or none; *out_dirty: how many were dirty. */
-LG_HIDDEN bool lg_supply_claim(lg_class *cls, uint64_t first, uint64_t count, uint64_t *out_dirty);
-
-/* Descriptors of regions that are no more are vacant. Returns the bytes of those that were dirty. */
-LG_HIDDEN uint64_t lg_supply_vacate(lg_class *cls, uint64_t first, uint64_t count);
-/* Chunks of a class, of whose regions the caller has claimed all, have no class any more. */
-LG_HIDDEN void lg_supply_dissolve(lg_class *cls, uint64_t first_chunk, uint64_t count);
-/* The other way round: chunks without a class get regions, dirty or clean, that are the caller's. */
-LG_HIDDEN void lg_supply_found(lg_class *cls, uint64_t first_chunk, uint64_t count, bool dirty);
-
 #endif

@@ -8,6 +8,7 @@
 #include "../base/probe.h"
 #include "../base/process.h"
 #include "../chunks/chunk.h"
+#include "../chunks/claim.h"
 #include "../chunks/supply.h"
 #include "../regions/arena.h"
 #include "../regions/bitmap.h"
