@@ -241,7 +241,7 @@ static inline uint64_t unit_index(lgalloc_handle handle)
 
 static inline uint64_t unit_state(lg_class *cls, uint64_t index)
 {
-    return lg_load_relaxed_64(&lg_region_at(cls, index)->state);
+    return lg_load_relaxed_64(&lg_descriptor_at(cls, index)->state);
 }
 
 /* Maps another area, whose regions go to the clean pool, as a refill does that finds nothing else. */

@@ -38,8 +38,8 @@ static void lays_out(void)
         TEST_REQUIRE((uintptr_t)lg_region_address(c, 0) == base);
         TEST_REQUIRE((uintptr_t)lg_region_address(c, regions - 1) == base + arena - lg_class_size(c));
         /* A descriptor has a cache line of its own. */
-        TEST_REQUIRE((uintptr_t)lg_region_at(c, 0) % 64 == 0);
-        TEST_REQUIRE((char *)lg_region_at(c, 1) - (char *)lg_region_at(c, 0) >= 64);
+        TEST_REQUIRE((uintptr_t)lg_descriptor_at(c, 0) % 64 == 0);
+        TEST_REQUIRE((char *)lg_descriptor_at(c, 1) - (char *)lg_descriptor_at(c, 0) >= 64);
         TEST_REQUIRE(lg_chunk_regions(c) * lg_class_size(c) == lg_class_chunks(c) * LG_CHUNK);
     }
     TEST_REQUIRE(lg_layout_.threads_max >= 64);
@@ -51,10 +51,10 @@ static void metadata_is_apart(void)
     uintptr_t at = 0;
     LG_EACH_CLASS(c) {
         uintptr_t words = (uintptr_t)c->bitmap_words;
-        uintptr_t regions = (uintptr_t)lg_region_at(c, 0);
+        uintptr_t regions = (uintptr_t)lg_descriptor_at(c, 0);
         TEST_REQUIRE(words >= at);
         TEST_REQUIRE(regions >= words + 2 * lg_bitmap_words(lg_class_room(c)) * sizeof(lg_a64));
-        at = (uintptr_t)lg_region_at(c, lg_class_room(c));
+        at = (uintptr_t)lg_descriptor_at(c, lg_class_room(c));
     }
     TEST_REQUIRE((uintptr_t)lg_layout_.notes >= at);
     TEST_REQUIRE((uintptr_t)lg_layout_.threads >= (uintptr_t)lg_layout_.notes + lg_layout_.chunks * LG_NOTE_BYTES);
@@ -190,10 +190,10 @@ static void grows_by_need(void *arg)
     unit_fault_off();
     TEST_REQUIRE(refused >= 2);
     TEST_REQUIRE(lg_load_relaxed_64(&c->limit) == 100);
-    TEST_REQUIRE(lg_load_relaxed_64(&lg_metadata_bytes) >= before + 100 * sizeof(lg_region));
+    TEST_REQUIRE(lg_load_relaxed_64(&lg_metadata_bytes) >= before + 100 * sizeof(lg_descriptor));
     for (uint64_t i = 0; i < 100; i++) {
         TEST_REQUIRE(unit_state(c, i) == LG_CLEAN);
-        lg_store_relaxed_32(&lg_region_at(c, i)->has_blocks, (uint32_t)i);
+        lg_store_relaxed_32(&lg_descriptor_at(c, i)->has_blocks, (uint32_t)i);
     }
     before = lg_load_relaxed_64(&lg_metadata_bytes);
     /* Never shrinks, and what is there stays. */
@@ -203,11 +203,11 @@ static void grows_by_need(void *arg)
     TEST_REQUIRE(lg_class_extend(c, most - 50, 50) == 0);
     TEST_REQUIRE(lg_load_relaxed_64(&c->limit) == most);
     for (uint64_t i = 0; i < most; i++) {
-        TEST_REQUIRE(lg_load_relaxed_32(&lg_region_at(c, i)->has_blocks) == (i < 100 ? i : 0));
-        lg_store_relaxed_32(&lg_region_at(c, i)->has_blocks, 0);
+        TEST_REQUIRE(lg_load_relaxed_32(&lg_descriptor_at(c, i)->has_blocks) == (i < 100 ? i : 0));
+        lg_store_relaxed_32(&lg_descriptor_at(c, i)->has_blocks, 0);
     }
     lg_lock_release(&lg_arena_lock);
-    TEST_REQUIRE(test_global().metadata_bytes >= before + (most - 100) * sizeof(lg_region));
+    TEST_REQUIRE(test_global().metadata_bytes >= before + (most - 100) * sizeof(lg_descriptor));
 }
 
 static void descriptors_come_as_needed(void **state)

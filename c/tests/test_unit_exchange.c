@@ -32,7 +32,7 @@ static void pool_has(lg_class *c, size_t count)
 }
 
 /* A region in the caller's hands goes to the pool. */
-static void hand_back(lg_class *c, const lg_region *region)
+static void hand_back(lg_class *c, const lg_descriptor *region)
 {
     lg_transit_enter(lg_self());
     lg_pool_return(lg_self(), c, region);
@@ -43,8 +43,8 @@ static uint64_t pop(lg_class *c)
 {
     uint64_t item = 0;
     assert_true(lg_exchange_pop(&unit_bin(lg_self(), c)->deque, &item));
-    uint64_t index = lg_region_index(c, lg_item_region(item));
-    hand_back(c, lg_item_region(item));
+    uint64_t index = lg_descriptor_index(c, lg_item_descriptor(item));
+    hand_back(c, lg_item_descriptor(item));
     return index;
 }
 
@@ -55,7 +55,7 @@ static uint64_t clean_cached(lg_class *c)
     uint64_t clean = 0;
     for (uint64_t i = 0; i < lg_deque_count(deque); i++) {
         uint64_t item = lg_load_relaxed_64(lg_deque_slot(deque, lg_load_relaxed_64(&deque->bottom) - 1 - i));
-        clean += lg_load_relaxed_64(&lg_item_region(item)->state) == LG_CLEAN ? 1 : 0;
+        clean += lg_load_relaxed_64(&lg_item_descriptor(item)->state) == LG_CLEAN ? 1 : 0;
     }
     return clean;
 }
@@ -151,9 +151,9 @@ static void the_lowest_of_the_home_word(void **state)
     pool_has(c, 32);
     lg_exchange_set_home_word(lg_self(), c, 0);
     const uint64_t batch = 1 + CAPACITY / 2;
-    lg_region *region = lg_exchange_refill(lg_self(), c);
+    lg_descriptor *region = lg_exchange_refill(lg_self(), c);
     assert_non_null(region);
-    assert_int_equal(lg_region_index(c, region), 0);
+    assert_int_equal(lg_descriptor_index(c, region), 0);
     assert_int_equal(unit_cached(lg_self(), c), batch - 1);
     assert_int_equal(unit_dirty(c), 32 - batch);
     assert_int_equal(local->home_left, UINT32_MAX ^ ((1u << batch) - 1)); /* what it left there */
@@ -174,9 +174,9 @@ static void lowest_first_with_gaps(void **state)
     lg_transit_leave(lg_self());
     assert_int_equal(others.mask, 0x15);
     lg_exchange_set_home_word(lg_self(), c, 0);
-    lg_region *region = lg_exchange_refill(lg_self(), c);
+    lg_descriptor *region = lg_exchange_refill(lg_self(), c);
     static const uint64_t expected[] = {3, 5, 6, 7, 8, 9, 10, 11};
-    assert_int_equal(lg_region_index(c, region), 1);
+    assert_int_equal(lg_descriptor_index(c, region), 1);
     assert_int_equal(unit_cached(lg_self(), c), TEST_COUNT(expected));
     for (size_t i = 0; i < TEST_COUNT(expected); i++) {
         assert_int_equal(pop(c), expected[i]);
@@ -209,7 +209,7 @@ static void moves(void *arg)
     TEST_REQUIRE(lg_thread_id(self) == 1);
     lg_local *local = lg_local_of(self, c);
     lg_exchange_set_home_word(self, c, 0);
-    lg_region *region = lg_exchange_refill(self, c);
+    lg_descriptor *region = lg_exchange_refill(self, c);
     TEST_REQUIRE(region != NULL && local->home_word == 0 && local->home_left != 0);
     hand_back(c, region);
     lgalloc_thread_flush();
@@ -225,9 +225,9 @@ static void moves(void *arg)
     lg_transit_enter(self);
     TEST_REQUIRE(lg_pool_claim_mask(self, c, LG_DIRTY_POOL, taken).mask == taken.mask);
     lg_transit_leave(self);
-    lg_region *second = lg_exchange_refill(self, c);
+    lg_descriptor *second = lg_exchange_refill(self, c);
     TEST_REQUIRE(local->home_word == (*own_word_has_some ? 1u : 0u));
-    TEST_REQUIRE(second != NULL && lg_region_index(c, second) / 64 == local->home_word);
+    TEST_REQUIRE(second != NULL && lg_descriptor_index(c, second) / 64 == local->home_word);
 
     hand_back(c, region);
     hand_back(c, second);
@@ -269,10 +269,10 @@ static void sends_so_many(void **state)
     pool_has(c, 32);
     lg_exchange_set_home_word(lg_self(), c, 0);
     lg_local_of(lg_self(), c)->long_refill_run = true;
-    lg_region *region = lg_exchange_refill(lg_self(), c);
+    lg_descriptor *region = lg_exchange_refill(lg_self(), c);
     assert_int_equal(unit_cached(lg_self(), c), CAPACITY - 1);
     /* With one more, which isn't in the cache. */
-    lg_exchange_send(lg_self(), c, lg_batch_of(lg_region_index(c, region)), 5);
+    lg_exchange_send(lg_self(), c, lg_batch_of(lg_descriptor_index(c, region)), 5);
     assert_int_equal(unit_cached(lg_self(), c), CAPACITY - 1 - 5);
     assert_int_equal(unit_dirty(c), 32 - (CAPACITY - 1) + 5);
     /* Of its home it knows what it left there, and gave. */
@@ -393,7 +393,7 @@ static void start_thief(lg_class *c, uint64_t most, pthread_t *thread)
 static void thief_gives_back(lg_class *c)
 {
     for (uint64_t i = 0; i < thief.taken; i++) {
-        hand_back(c, lg_item_region(thief.items[i]));
+        hand_back(c, lg_item_descriptor(thief.items[i]));
     }
 }
 
@@ -416,7 +416,7 @@ static void a_pop_waits_for_what_the_thief_leaves(void **state)
         assert_int_equal(thief.taken + popped, cached);
         assert_in_range(thief.taken, cached - 1, cached - leaves);
         if (popped) {
-            hand_back(c, lg_item_region(item));
+            hand_back(c, lg_item_descriptor(item));
         }
         thief_gives_back(c);
     }

@@ -138,10 +138,10 @@ static void counts_what_is_there(void **state)
     uint64_t charged = lg_charged();
     uint64_t dirty_bytes = lg_pool_dirty_bytes();
     for (uint64_t i = 0; i < 4; i++) {
-        lg_store_relaxed_64(&lg_region_at(c, i)->state, lg_state_dirty(lg_region_address(c, i)));
+        lg_store_relaxed_64(&lg_descriptor_at(c, i)->state, lg_state_dirty(lg_region_address(c, i)));
     }
     for (uint64_t i = 0; i < 10; i++) {
-        lg_pool_return(lg_self(), c, lg_region_at(c, i));
+        lg_pool_return(lg_self(), c, lg_descriptor_at(c, i));
     }
     assert_int_equal(unit_clean(c), regions - 4);
     assert_int_equal(unit_dirty(c), 4);
@@ -208,7 +208,7 @@ static lgalloc_handle cache_twice(void)
 {
     lgalloc_handle handle = test_take(MIB);
     lg_class *c = unit_class(MIB);
-    lg_region *region = lg_region_at(c, unit_index(handle));
+    lg_descriptor *region = lg_descriptor_at(c, unit_index(handle));
     lgalloc_thread_flush(); /* so that there is space for both */
     lgalloc_deallocate(handle);
     TEST_REQUIRE(lg_deque_push(&lg_bin_of(lg_self(), c)->deque, (uintptr_t)region));
@@ -273,7 +273,7 @@ static void found_out(void **state)
 static void breaks_a_state(void)
 {
     lg_class *c = unit_class(MIB);
-    lg_store_relaxed_64(&lg_region_at(c, 1)->state, lg_state_in_use(lg_region_address(c, 1)));
+    lg_store_relaxed_64(&lg_descriptor_at(c, 1)->state, lg_state_in_use(lg_region_address(c, 1)));
 }
 
 static void breaks_a_count(void)

@@ -208,20 +208,20 @@ static void blocks_follow(void **state)
     dirty_chunk(2 * MIB);
     for (uint64_t i = 0; i < MANY; i++) { /* of four: all, none, the first, all but the last */
         bool has = i < 4 || i == 8 || (i >= 12 && i != 15);
-        lg_store_relaxed_32(&lg_region_at(unit_class(2 * MIB), i)->has_blocks, has);
+        lg_store_relaxed_32(&lg_descriptor_at(unit_class(2 * MIB), i)->has_blocks, has);
     }
     assert_true(change_held(8 * MIB, &first, &count));
     for (uint64_t i = 0; i < count; i++) {
-        assert_int_equal(lg_load_relaxed_32(&lg_region_at(unit_class(8 * MIB), i)->has_blocks), i == 0);
+        assert_int_equal(lg_load_relaxed_32(&lg_descriptor_at(unit_class(8 * MIB), i)->has_blocks), i == 0);
     }
     unit_assert_sound(false);
     assert_true(change_held(4 * MIB, &first, &count));
     for (uint64_t i = 0; i < count; i++) {
-        assert_int_equal(lg_load_relaxed_32(&lg_region_at(unit_class(4 * MIB), i)->has_blocks), i < 2);
+        assert_int_equal(lg_load_relaxed_32(&lg_descriptor_at(unit_class(4 * MIB), i)->has_blocks), i < 2);
     }
     unit_assert_sound(false);
     assert_true(change_held(32 * MIB, &first, &count));
-    assert_int_equal(lg_load_relaxed_32(&lg_region_at(unit_class(32 * MIB), 0)->has_blocks), 0);
+    assert_int_equal(lg_load_relaxed_32(&lg_descriptor_at(unit_class(32 * MIB), 0)->has_blocks), 0);
 }
 
 /* ---------------------------------------------------------------- runs */
@@ -363,7 +363,7 @@ static void tails_are_given_back(void **state)
     unit_fault_watch();
     assert_true(change(64 * MIB, 39 * MIB, true, &hand, &first, &count));
     assert_true(clearing_calls() != 0);
-    uint32_t known = lg_load_relaxed_32(&lg_region_at(unit_class(64 * MIB), first)->has_blocks);
+    uint32_t known = lg_load_relaxed_32(&lg_descriptor_at(unit_class(64 * MIB), first)->has_blocks);
     assert_int_equal(known & LG_BLOCKS_RESERVED, 0);
     assert_int_equal(known >> LG_HELD_SHIFT, 20); /* huge pages */
     lgalloc_handle handle = test_take(64 * MIB);

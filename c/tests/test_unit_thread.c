@@ -289,7 +289,7 @@ static void any_thread_may_steal(void **state)
     }
     assert_non_null(victim);
     /* One, half of what there is, and all. */
-    lg_region *regions[LG_STEAL_MAX];
+    lg_descriptor *regions[LG_STEAL_MAX];
     uint64_t items[LG_STEAL_MAX];
     for (unsigned i = 0; i < 3; i++) {
         uint64_t cached = unit_cached(victim, c);
@@ -299,7 +299,7 @@ static void any_thread_may_steal(void **state)
                            : lg_thread_drain(victim, c, LG_STEAL_MAX, regions);
         for (uint64_t j = 0; j < n; j++) {
             if (i < 2) {
-                regions[j] = lg_item_region(items[j]);
+                regions[j] = lg_item_descriptor(items[j]);
             }
             lg_pool_return(own, c, regions[j]);
         }

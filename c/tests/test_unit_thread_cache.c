@@ -24,7 +24,7 @@ static lg_local *start(lg_class *c, size_t capacity)
 /* What a pop of an empty cache leaves for; the region is in use then. */
 static lgalloc_status refill(lg_thread *self, lg_class *c, lgalloc_handle *out_handle)
 {
-    lg_region *region;
+    lg_descriptor *region;
     int error = 0;
     bool clean;
     lgalloc_status status = lg_cache_refill(self, c, lg_class_size(c), &region, &error);
@@ -41,7 +41,7 @@ static lgalloc_status refill(lg_thread *self, lg_class *c, lgalloc_handle *out_h
 static void give(lg_thread *self, lgalloc_handle handle)
 {
     lg_class *c = unit_class(handle.len);
-    lg_region *region = lg_region_at(c, unit_index(handle));
+    lg_descriptor *region = lg_descriptor_at(c, unit_index(handle));
     lg_store_relaxed_64(&region->state, lg_state_dirty(handle.ptr));
     lg_poison(handle.ptr, handle.len);
     lg_cache_give(self, c, region);
@@ -139,7 +139,7 @@ static void by_address(void **state)
     lg_class *c = unit_class(MIB);
     (void)start(c, CAPACITY);
     lgalloc_handle handle = test_take(MIB);
-    lg_region *region = lg_region_at(c, unit_index(handle));
+    lg_descriptor *region = lg_descriptor_at(c, unit_index(handle));
     uint64_t cached = unit_cached(lg_self(), c);
     lg_store_relaxed_64(&region->state, lg_state_dirty(handle.ptr));
     lg_poison(handle.ptr, handle.len);
@@ -168,7 +168,7 @@ static void a_rejected_region_is_cleared(void **state)
     lg_class *c = unit_class(MIB);
     lgalloc_handle handle;
     (void)start(c, CAPACITY);
-    lg_region *region;
+    lg_descriptor *region;
     int error = 0;
     assert_int_equal(lg_cache_refill(NULL, c, MIB, &region, &error), LGALLOC_STATUS_OK);
     uint64_t clean = unit_clean(c);
@@ -315,7 +315,7 @@ static void who_only_frees_passes_on(void **state)
         lg_transit_enter(lg_self());
         uint64_t n = lg_threads_steal(lg_self(), c, LG_STEAL_MAX, items);
         for (uint64_t i = 0; i < n; i++) {
-            lg_pool_return(lg_self(), c, lg_item_region(items[i]));
+            lg_pool_return(lg_self(), c, lg_item_descriptor(items[i]));
         }
         lg_transit_leave(lg_self());
         handle = test_take(MIB);

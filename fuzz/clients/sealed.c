@@ -74,7 +74,7 @@ static bool is_sealed(unsigned i)
 {
     uint64_t offset = (uint64_t)((char *)regions[i].ptr - lg_arena_address(0));
     lg_class *cls = lg_class_at(FOUR);
-    return lg_load_relaxed_64(&lg_region_at(cls, lg_class_regions(cls, offset))->word) != 0;
+    return lg_load_relaxed_64(&lg_descriptor_at(cls, lg_class_regions(cls, offset))->word) != 0;
 }
 
 /* Nothing is lost, and the disk is as full as it should be. */

@@ -43,7 +43,7 @@ static void describe(const void *at, char *text, size_t size)
 {
     uintptr_t a = (uintptr_t)at;
     for (unsigned c = 0; c < WORLD_CLASSES; c++) {
-        const lg_region *regions = lg_class_at(c)->regions;
+        const lg_descriptor *regions = lg_class_at(c)->descriptors;
         if (a >= (uintptr_t)regions && a < (uintptr_t)(regions + world_regions_of(c))) {
             size_t index = (a - (uintptr_t)regions) / sizeof(*regions);
             snprintf(text, size, "class %u region %zu %s", c, index,

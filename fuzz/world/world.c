@@ -102,7 +102,7 @@ static lgalloc_status allocate(unsigned class_index, lgalloc_handle *out_handle)
 }
 
 /* What comes after each search. */
-static lgalloc_status hand_out(unsigned class_index, lg_region *region, lgalloc_handle *out_handle)
+static lgalloc_status hand_out(unsigned class_index, lg_descriptor *region, lgalloc_handle *out_handle)
 {
     bool clean;
     LG_COUNT_HOT(lg_self(), lg_class_at(class_index), allocations, 1);
@@ -117,12 +117,12 @@ static lgalloc_status allocate_cached(unsigned class_index, lgalloc_handle *out_
     *out_handle = (lgalloc_handle){NULL, 0};
     if (!lg_deque_pop(&lg_bin_of(lg_self(), lg_class_at(class_index))->deque, lg_owners_fence(), &item))
         return LGALLOC_STATUS_DISABLED;
-    return hand_out(class_index, lg_item_region(item), out_handle);
+    return hand_out(class_index, lg_item_descriptor(item), out_handle);
 }
 
 static lgalloc_status allocate_last(unsigned class_index, lgalloc_handle *out_handle)
 {
-    lg_region *region;
+    lg_descriptor *region;
     int error;
     bool no_room;
     *out_handle = (lgalloc_handle){NULL, 0};
@@ -242,7 +242,7 @@ void world_check(void)
         const lg_class *cls = lg_class_of(lg_arena_address(i * world_size_of(0)));
         uint64_t region = lg_class_regions(cls, i * world_size_of(0));
         i |= (unsigned)(lg_class_size(cls) / world_size_of(0)) - 1; /* once for each region */
-        XP_CHECK(lg_load_relaxed_64(&lg_region_at(cls, region)->state) != LG_CLEAN && "a clean region holds memory");
+        XP_CHECK(lg_load_relaxed_64(&lg_descriptor_at(cls, region)->state) != LG_CLEAN && "a clean region holds memory");
     }
 }
 

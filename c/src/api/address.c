@@ -72,7 +72,7 @@ static bool move_pages(lg_thread *self, char *from, char *to, size_t len)
 /* Frees a region whose pages are gone. */
 static void free_clean(lg_thread *self, const leaving *old)
 {
-    lg_region *region = lg_region_at(old->cls, old->index);
+    lg_descriptor *region = lg_descriptor_at(old->cls, old->index);
     lg_store_relaxed_64(&region->state, LG_CLEAN);
     lg_poison(old->ptr, lg_class_size(old->cls));
     lg_transit_enter(self);
@@ -90,7 +90,7 @@ static void move_contents(const leaving *old, void *ptr)
     size_t len = lg_region_find(ptr, &cls, &index) ? lg_min(size, lg_class_size(cls)) : 0;
     if (len >= MOVE_FROM && is_anonymous(old->cls, old->index) && is_anonymous(cls, index)) {
         lg_thread *self = lg_self() != NULL ? lg_self() : lg_thread_attach();
-        lg_store_relaxed_32(&lg_region_at(old->cls, old->index)->has_blocks, 0);
+        lg_store_relaxed_32(&lg_descriptor_at(old->cls, old->index)->has_blocks, 0);
         if (move_pages(self, old->ptr, ptr, len) && len == size) {
             free_clean(self, old);
             return;

@@ -122,7 +122,7 @@ static uint64_t counted_in_use(lg_class *cls)
 static void drain(lg_class *cls)
 {
     LG_EACH_THREAD(thread) {
-        lg_region *regions[LG_STEAL_MAX];
+        lg_descriptor *regions[LG_STEAL_MAX];
         uint64_t n;
         while ((n = lg_thread_drain(thread, cls, LG_STEAL_MAX, regions)) != 0)
             for (uint64_t i = 0; i < n; i++)

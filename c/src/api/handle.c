@@ -35,7 +35,7 @@ bool lg_region_find(const void *ptr, lg_class **out_class, uint64_t *out_region)
 {
     location at = location_of(ptr);
     lg_class *cls = at.cls;
-    if (cls == NULL || at.within != 0 || !lg_state_is_of(lg_load_relaxed_64(&lg_region_at(cls, at.index)->state), ptr))
+    if (cls == NULL || at.within != 0 || !lg_state_is_of(lg_load_relaxed_64(&lg_descriptor_at(cls, at.index)->state), ptr))
         return false;
     *out_class = cls;
     *out_region = at.index;
@@ -52,7 +52,7 @@ bool lg_sealed_find(lgalloc_handle handle, lg_class **out_class, uint64_t *out_r
     location at = location_of(handle.ptr);
     lg_class *cls = at.cls;
     if (cls == NULL || at.within != 0 || handle.len != lg_class_size(cls) ||
-        lg_load_relaxed_64(&lg_region_at(cls, at.index)->state) != lg_state_sealed(handle.ptr))
+        lg_load_relaxed_64(&lg_descriptor_at(cls, at.index)->state) != lg_state_sealed(handle.ptr))
         return false;
     *out_class = cls;
     *out_region = at.index;
@@ -64,7 +64,7 @@ bool lg_handle_is_lost(lgalloc_handle handle)
     location at = location_of(handle.ptr);
     if (!at.ours)
         return lg_arena_abandoned(handle.ptr);
-    return at.cls != NULL && lg_load_relaxed_64(&lg_region_at(at.cls, at.index)->state) == LG_LOST;
+    return at.cls != NULL && lg_load_relaxed_64(&lg_descriptor_at(at.cls, at.index)->state) == LG_LOST;
 }
 
 /* Says what is wrong with a handle that isn't a region in use; returns if it was lost to a fork, or left behind by one. */
@@ -85,7 +85,7 @@ static void explain_misuse(lgalloc_handle handle)
     if (handle.len != size)
         LG_DIE(LG_TEXT("invalid free: length "), LG_HEX(handle.len), LG_TEXT(" given for the region at "),
                LG_HEX(handle.ptr), LG_TEXT(" of "), LG_HEX(size), LG_TEXT(" bytes"));
-    uint64_t state = lg_load_relaxed_64(&lg_region_at(cls, at.index)->state);
+    uint64_t state = lg_load_relaxed_64(&lg_descriptor_at(cls, at.index)->state);
     if (lg_state_is_free(state))
         LG_DIE(LG_TEXT("double free: the region at "), LG_HEX(handle.ptr), LG_TEXT(" of "), LG_HEX(size),
                LG_TEXT(" bytes is free already"));
@@ -109,7 +109,7 @@ static void free_sealed(lgalloc_handle handle, lg_class *cls, uint64_t index)
     case LG_TAKEN_RESIDENT:
     case LG_TAKEN_EVICTED:
         if (lg_seal_free_taken(self, cls, index, taken == LG_TAKEN_EVICTED))
-            lg_cache_give(self, cls, lg_region_at(cls, index));
+            lg_cache_give(self, cls, lg_descriptor_at(cls, index));
         break;
     case LG_TAKEN_LATER: break;
     case LG_TAKEN_PINNED:
@@ -129,7 +129,7 @@ void lg_handle_free(lgalloc_handle handle)
     uint64_t index;
     if (lg_handle_find(handle, &cls, &index)) {
         lg_thread *self = lg_thread_here();
-        lg_region *region = lg_region_at(cls, index);
+        lg_descriptor *region = lg_descriptor_at(cls, index);
         lg_store_relaxed_64(&region->state, lg_state_dirty(handle.ptr));
         lg_poison(handle.ptr, handle.len);
         lg_cache_give(self, cls, region);
@@ -140,7 +140,7 @@ void lg_handle_free(lgalloc_handle handle)
     }
 }
 
-lgalloc_status lg_die_handed_out_twice(const lg_region *region)
+lgalloc_status lg_die_handed_out_twice(const lg_descriptor *region)
 {
     /* A compiler that knew what comes back, or that nothing does, would call this instead of jumping here, and the hot path
      * would align its stack for that. */

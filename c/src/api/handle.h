@@ -50,6 +50,6 @@ LG_HIDDEN LG_COLD void lg_handle_free(lgalloc_handle handle);
 LG_HIDDEN LG_COLD void lg_region_explain(const void *ptr);
 
 /* A free region's descriptor says that it isn't. Doesn't return, but may be jumped to in place of a return. */
-LG_HIDDEN LG_COLD lgalloc_status lg_die_handed_out_twice(const lg_region *region);
+LG_HIDDEN LG_COLD lgalloc_status lg_die_handed_out_twice(const lg_descriptor *region);
 
 #endif

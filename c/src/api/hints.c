@@ -121,7 +121,7 @@ LG_API lgalloc_status lgalloc_discard(lgalloc_handle handle, size_t offset, size
     if (len == 0)
         return LGALLOC_STATUS_OK;
     int error = lg_backing_clear(part.start + offset, len);
-    lg_store_relaxed_32(&lg_region_at(part.cls, part.region)->has_blocks, 0);
+    lg_store_relaxed_32(&lg_descriptor_at(part.cls, part.region)->has_blocks, 0);
     if (error == 0)
         return LGALLOC_STATUS_OK;
     lg_add_relaxed_64(&lg_clear_failures, 1);

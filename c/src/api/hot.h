@@ -29,18 +29,18 @@ LG_INLINE size_t lg_elements(size_t len, size_t elem_size)
 }
 
 /* False: the cache is empty. */
-LG_INLINE bool lg_hot_pop(lg_bin *bin, lg_region **out_region)
+LG_INLINE bool lg_hot_pop(lg_bin *bin, lg_descriptor **out_region)
 {
     uint64_t item;
     if (LG_UNLIKELY(!lg_deque_pop(&bin->deque, false, &item)))
         return false;
-    *out_region = lg_item_region(item);
+    *out_region = lg_item_descriptor(item);
     return true;
 }
 
 /* A free region of the caller's becomes one in use. False if it isn't free: two threads that free a region in the same
  * instant both see it in use, and here it comes out. The length by pointer, since it is rarely needed. */
-LG_INLINE bool lg_hot_use(lg_region *region, const size_t *len, void **out_ptr, bool *out_clean)
+LG_INLINE bool lg_hot_use(lg_descriptor *region, const size_t *len, void **out_ptr, bool *out_clean)
 {
     uint64_t state = lg_load_relaxed_64(&region->state);
     *out_ptr = (void *)(uintptr_t)state;
@@ -51,7 +51,7 @@ LG_INLINE bool lg_hot_use(lg_region *region, const size_t *len, void **out_ptr, 
             return false;
         /* As lg_address_of(), but for a shift, for which the hot path would have to save a register. */
         const lg_class *cls = lg_class_at(lg_log2_floor(*len) - LG_CLASS_MIN);
-        *out_ptr = (void *)(cls->base + lg_region_index(cls, region) * *len);
+        *out_ptr = (void *)(cls->base + lg_descriptor_index(cls, region) * *len);
         in_use = lg_state_in_use(*out_ptr);
     }
     lg_store_relaxed_64(&region->state, in_use);
@@ -64,7 +64,7 @@ LG_INLINE bool lg_hot_use(lg_region *region, const size_t *len, void **out_ptr, 
  * done. */
 LG_INLINE bool lg_hot_free(lg_bin *bin, void *ptr)
 {
-    lg_region *region = lg_bin_region(bin, (uintptr_t)ptr);
+    lg_descriptor *region = lg_bin_descriptor(bin, (uintptr_t)ptr);
     if (LG_UNLIKELY(!lg_state_is_of(lg_load_relaxed_64(&region->state), ptr)))
         return false;
     lg_store_relaxed_64(&region->state, lg_state_dirty(ptr));

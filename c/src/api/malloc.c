@@ -19,7 +19,7 @@ LG_HOT_FUNCTION(lgalloc_free);
 LG_HOT_FUNCTION(lgalloc_free_sized);
 
 static LG_WARM void *malloc_slow(size_t size);
-static LG_COLD void *die_handed_out_twice(const lg_region *region);
+static LG_COLD void *die_handed_out_twice(const lg_descriptor *region);
 static LG_COLD void free_slow(void *ptr);
 static LG_COLD void free_sized_slow(void *ptr, size_t size);
 
@@ -28,7 +28,7 @@ LG_INLINE void *hot_malloc(size_t size, bool lzcnt)
     if (LG_UNLIKELY(!lg_hot_usual()))
         return malloc_slow(size);
     lg_bin *bin = lg_hot_bin(size, lzcnt);
-    lg_region *region;
+    lg_descriptor *region;
     if (LG_UNLIKELY(!lg_hot_pop(bin, &region)))
         return malloc_slow(size);
     lg_counter_add(&bin->hot.allocations, 1);
@@ -112,7 +112,7 @@ LG_API void *lgalloc_calloc(size_t count, size_t size)
     return LG_LIKELY(handle.len != 0) ? handle.ptr : set_errno(status);
 }
 
-static void *die_handed_out_twice(const lg_region *region)
+static void *die_handed_out_twice(const lg_descriptor *region)
 {
     uintptr_t never = (uintptr_t)lg_die_handed_out_twice(region);
     LG_OPAQUE(never); /* as there */

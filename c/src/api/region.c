@@ -75,7 +75,7 @@ LG_INLINE lgalloc_status hot_new_mmap(size_t capacity, size_t elem_size, size_t 
     if (LG_UNLIKELY(below >= bytes) || LG_UNLIKELY(out_region == NULL) || LG_UNLIKELY(!lg_hot_usual()))
         goto slow;
     lg_bin *bin = lg_hot_bin(bytes, lzcnt);
-    lg_region *region;
+    lg_descriptor *region;
     if (LG_UNLIKELY(!lg_hot_pop(bin, &region)))
         goto slow;
     lg_counter_add(&bin->hot.allocations, 1);

@@ -19,10 +19,10 @@ static LG_COLD lgalloc_status try_pin_slow(lgalloc_handle handle);
 static LG_COLD void unpin_slow(lgalloc_handle handle);
 
 /* The descriptor of a sealed region, by the calling thread's record; NULL: it isn't one, or the thread has no record. */
-LG_INLINE lg_region *sealed_region(lgalloc_handle handle)
+LG_INLINE lg_descriptor *sealed_region(lgalloc_handle handle)
 {
     lg_bin *bin = &lg_hot_bins[lg_bin_of_len(handle.len, false)];
-    lg_region *region = lg_bin_region(bin, (uintptr_t)handle.ptr);
+    lg_descriptor *region = lg_bin_descriptor(bin, (uintptr_t)handle.ptr);
     bool sealed = LG_LIKELY(bin->len == handle.len) &&
                   LG_LIKELY(lg_load_relaxed_64(&region->state) == lg_state_sealed(handle.ptr));
     return sealed ? region : NULL;
@@ -31,7 +31,7 @@ LG_INLINE lg_region *sealed_region(lgalloc_handle handle)
 LG_API lgalloc_status lgalloc_pin(lgalloc_handle handle)
 {
     uint64_t word;
-    lg_region *region = sealed_region(handle);
+    lg_descriptor *region = sealed_region(handle);
     if (LG_LIKELY(region != NULL) && LG_LIKELY(lg_seal_pin(region, LG_SEAL_USED, &word)))
         return LGALLOC_STATUS_OK;
     return pin_slow(handle);
@@ -40,7 +40,7 @@ LG_API lgalloc_status lgalloc_pin(lgalloc_handle handle)
 LG_API lgalloc_status lgalloc_try_pin(lgalloc_handle handle)
 {
     uint64_t word;
-    lg_region *region = sealed_region(handle);
+    lg_descriptor *region = sealed_region(handle);
     if (LG_LIKELY(region != NULL) && LG_LIKELY(lg_seal_pin(region, LG_SEAL_USED, &word)))
         return LGALLOC_STATUS_OK;
     return try_pin_slow(handle);
@@ -54,7 +54,7 @@ static LG_COLD void die_unpinned(lgalloc_handle handle)
 
 LG_API void lgalloc_unpin(lgalloc_handle handle)
 {
-    lg_region *region = sealed_region(handle);
+    lg_descriptor *region = sealed_region(handle);
     if (LG_UNLIKELY(region == NULL))
         unpin_slow(handle);
     else if (LG_UNLIKELY(!lg_seal_unpin(region)))
@@ -68,7 +68,7 @@ static void unpin_slow(lgalloc_handle handle)
     if (handle.len == 0)
         return;
     if (lg_sealed_find(handle, &cls, &index)) {
-        if (!lg_seal_unpin(lg_region_at(cls, index)))
+        if (!lg_seal_unpin(lg_descriptor_at(cls, index)))
             die_unpinned(handle);
         return;
     }
@@ -85,7 +85,7 @@ static lgalloc_status try_pin_slow(lgalloc_handle handle)
         return LGALLOC_STATUS_OK;
     if (!lg_sealed_find(handle, &cls, &index))
         return LGALLOC_STATUS_INVALID_ARGUMENT;
-    if (lg_seal_pin(lg_region_at(cls, index), LG_SEAL_USED, &word))
+    if (lg_seal_pin(lg_descriptor_at(cls, index), LG_SEAL_USED, &word))
         return LGALLOC_STATUS_OK;
     return word == LG_SEAL_NONE || (word & LG_SEAL_FREED) != 0 ? LGALLOC_STATUS_INVALID_ARGUMENT
                                                                : LGALLOC_STATUS_NOT_RESIDENT;
@@ -94,7 +94,7 @@ static lgalloc_status try_pin_slow(lgalloc_handle handle)
 /* Pins it as many times as it was found; waits for whoever is busy with it, loads it where it is evicted. */
 static lgalloc_status pin_region(lg_thread *self, lg_class *cls, uint64_t index)
 {
-    lg_region *region = lg_region_at(cls, index);
+    lg_descriptor *region = lg_descriptor_at(cls, index);
     for (;;) {
         uint64_t word;
         if (lg_seal_pin(region, LG_SEAL_USED, &word))
@@ -157,7 +157,7 @@ LG_API lgalloc_status lgalloc_seal(lgalloc_handle handle, size_t used)
 /* The caller has pinned it once. */
 static lgalloc_status unseal_pinned(lg_class *cls, uint64_t index)
 {
-    lg_region *region = lg_region_at(cls, index);
+    lg_descriptor *region = lg_descriptor_at(cls, index);
     for (;;) {
         switch (lg_seal_take(cls, index, true)) {
         case LG_TAKEN_RESIDENT:
@@ -202,7 +202,7 @@ LG_API lgalloc_status lgalloc_evict(lgalloc_handle handle)
 }
 
 /* A part of what is on disk; what lies behind the used bytes is zero. Returns 0 or an errno. */
-static int read_from_disk(const lg_region *region, size_t offset, size_t len, char *out)
+static int read_from_disk(const lg_descriptor *region, size_t offset, size_t len, char *out)
 {
     size_t end = lg_min(offset + len, region->used);
     size_t there = end > offset ? end - offset : 0;
@@ -222,7 +222,7 @@ LG_API lgalloc_status lgalloc_read(lgalloc_handle handle, size_t offset, size_t 
         return LGALLOC_STATUS_INVALID_ARGUMENT;
     if (len == 0)
         return LGALLOC_STATUS_OK;
-    lg_region *region = lg_region_at(cls, index);
+    lg_descriptor *region = lg_descriptor_at(cls, index);
     while (!lg_seal_hold(region, &word)) {
         if (lg_seal_kind(word) == LG_SEAL_NONE || (word & LG_SEAL_FREED) != 0)
             return LGALLOC_STATUS_INVALID_ARGUMENT;
@@ -244,5 +244,5 @@ LG_API bool lgalloc_is_resident(lgalloc_handle handle)
     if (handle.len == 0 || lg_handle_find(handle, &cls, &index))
         return true;
     return lg_sealed_find(handle, &cls, &index) &&
-           (lg_load_relaxed_64(&lg_region_at(cls, index)->word) & LG_SEAL_THERE) != 0;
+           (lg_load_relaxed_64(&lg_descriptor_at(cls, index)->word) & LG_SEAL_THERE) != 0;
 }

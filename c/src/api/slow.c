@@ -40,13 +40,13 @@ static lgalloc_status check_request(size_t bytes, size_t elem_align)
 }
 
 /* A free region from wherever there is one. `looked`: the own cache and its home word have none. */
-static lgalloc_status find_any(lg_thread *self, lg_class *cls, size_t bytes, bool looked, lg_region **out_region,
+static lgalloc_status find_any(lg_thread *self, lg_class *cls, size_t bytes, bool looked, lg_descriptor **out_region,
                                int *out_error)
 {
     if (!looked && self != NULL) {
         uint64_t item;
         bool cached = lg_deque_pop(&lg_bin_of(self, cls)->deque, lg_owners_fence(), &item);
-        *out_region = cached ? lg_item_region(item) : lg_exchange_refill(self, cls);
+        *out_region = cached ? lg_item_descriptor(item) : lg_exchange_refill(self, cls);
         if (*out_region != NULL)
             return LGALLOC_STATUS_OK;
     }
@@ -56,9 +56,9 @@ static lgalloc_status find_any(lg_thread *self, lg_class *cls, size_t bytes, boo
 }
 
 /* Makes sure that the region's disk blocks are there. Returns 0 or an errno. */
-static int reserve_blocks(lg_class *cls, lg_region *region)
+static int reserve_blocks(lg_class *cls, lg_descriptor *region)
 {
-    uint64_t offset = lg_class_bytes(cls, lg_region_index(cls, region));
+    uint64_t offset = lg_class_bytes(cls, lg_descriptor_index(cls, region));
     uint32_t known = lg_load_relaxed_32(&region->has_blocks);
     if ((known & LG_BLOCKS_RESERVED) != 0)
         return 0;
@@ -73,7 +73,7 @@ static int reserve_blocks(lg_class *cls, lg_region *region)
 
 /* The same, with its disk blocks where they are to be there. Before a full disk is the answer, what has its blocks is
  * used: that may be behind clean regions which the own cache got first. Then all that is dirty elsewhere is cleared. */
-static lgalloc_status find_region(lg_thread *self, lg_class *cls, size_t bytes, bool looked, lg_region **out_region,
+static lgalloc_status find_region(lg_thread *self, lg_class *cls, size_t bytes, bool looked, lg_descriptor **out_region,
                                   int *out_error)
 {
     bool flushed = false, cleared = false;
@@ -124,7 +124,7 @@ lg_taken lg_slow_search(size_t bytes, size_t elem_align, bool zeroed, bool looke
         return (lg_taken){NULL, LGALLOC_STATUS_OK};
     lg_thread *self = lg_thread_here();
     lg_class *cls = lg_class_for(bytes);
-    lg_region *region;
+    lg_descriptor *region;
     int error = 0;
     /* The reservation may be too small for regions of this size. */
     status = cls != NULL ? find_region(self, cls, bytes, looked, &region, &error) : LGALLOC_STATUS_OUT_OF_MEMORY;
@@ -132,7 +132,7 @@ lg_taken lg_slow_search(size_t bytes, size_t elem_align, bool zeroed, bool looke
                                                   : lg_slow_refuse(status, bytes, error);
 }
 
-lgalloc_status lg_slow_zero(lg_region *region, void *ptr, size_t len)
+lgalloc_status lg_slow_zero(lg_descriptor *region, void *ptr, size_t len)
 {
     int error = lg_zero(region, ptr, len);
     if (LG_LIKELY(error == 0))

@@ -26,14 +26,14 @@ typedef struct lg_taken {
 LG_HIDDEN LG_COLD lg_taken lg_slow_refuse(lgalloc_status status, size_t bytes, int error);
 
 /* Zeroes a region that was just taken. If that can't be done the region is freed, and errno says why: IO. */
-LG_HIDDEN LG_WARM lgalloc_status lg_slow_zero(lg_region *region, void *ptr, size_t len);
+LG_HIDDEN LG_WARM lgalloc_status lg_slow_zero(lg_descriptor *region, void *ptr, size_t len);
 
 /* The whole search. `elem_align` is 0 or a power of two; `bytes` may be 0. `looked`: all is as usual, but the own cache and
  * its home word have nothing. */
 LG_HIDDEN LG_WARM lg_taken lg_slow_search(size_t bytes, size_t elem_align, bool zeroed, bool looked);
 
 /* A free region of the calling thread's becomes one in use, for so many bytes. */
-LG_INLINE lg_taken lg_slow_use(lg_thread *self, lg_class *cls, lg_region *region, size_t bytes, bool zeroed)
+LG_INLINE lg_taken lg_slow_use(lg_thread *self, lg_class *cls, lg_descriptor *region, size_t bytes, bool zeroed)
 {
     size_t len = lg_class_size(cls);
     bool clean;
@@ -58,7 +58,7 @@ LG_INLINE lg_taken lg_slow_allocate(size_t capacity, size_t elem_size, size_t el
     lg_class *cls = self != NULL ? lg_class_for(bytes) : NULL;
     bool usual = below < bytes && cls != NULL && lg_hot_usual();
     /* Mostly nothing is unusual but that the own cache is empty, and the dirty pool has what is needed. */
-    lg_region *region = LG_LIKELY(usual) ? lg_exchange_refill(self, cls) : NULL;
+    lg_descriptor *region = LG_LIKELY(usual) ? lg_exchange_refill(self, cls) : NULL;
     return LG_LIKELY(region != NULL) ? lg_slow_use(self, cls, region, bytes, zeroed)
                                      : lg_slow_search(bytes, elem_align, zeroed, usual);
 }

@@ -12,7 +12,7 @@
 /* Settles one region in the child. Returns whether it counts as in use, and adds its charge. */
 static bool settle(lg_class *cls, bool on_file, uint64_t index, uint64_t *charge)
 {
-    lg_region *region = lg_region_at(cls, index);
+    lg_descriptor *region = lg_descriptor_at(cls, index);
     lg_batch one = lg_batch_of(index);
     uint64_t state = lg_load_relaxed_64(&region->state);
     bool in_dirty = lg_bitmap_has(&cls->pools[LG_DIRTY_POOL], index);
@@ -69,7 +69,7 @@ uint64_t lg_chunks_forked(lg_class *cls, uint64_t counted_in_use)
             uint64_t first = lg_chunk_first_region(cls, chunk);
             for (uint64_t i = first; i < first + lg_chunk_regions(cls); i++) {
                 in_use += settle(cls, on_file, i, &charge);
-                lost = lost || lg_load_relaxed_64(&lg_region_at(cls, i)->state) == LG_LOST;
+                lost = lost || lg_load_relaxed_64(&lg_descriptor_at(cls, i)->state) == LG_LOST;
             }
             if (on_file)
                 lose_or_free(cls, chunk, chunks, lost);

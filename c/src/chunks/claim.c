@@ -35,7 +35,7 @@ void lg_supply_give(lg_class *cls, uint64_t first, uint64_t count)
         lg_batch dirty = {all.word, 0}, left = all;
         while (left.mask != 0) {
             uint64_t index = lg_batch_pop_lowest(&left);
-            if (lg_load_relaxed_64(&lg_region_at(cls, index)->state) != LG_CLEAN)
+            if (lg_load_relaxed_64(&lg_descriptor_at(cls, index)->state) != LG_CLEAN)
                 dirty.mask |= lg_batch_of(index).mask;
         }
         lg_pool_give(NULL, cls, LG_DIRTY_POOL, dirty);
@@ -72,7 +72,7 @@ uint64_t lg_supply_vacate(lg_class *cls, uint64_t first, uint64_t count)
 {
     uint64_t dirty = 0;
     for (uint64_t i = first; i < first + count; i++) {
-        lg_region *region = lg_region_at(cls, i);
+        lg_descriptor *region = lg_descriptor_at(cls, i);
         if (lg_load_relaxed_64(&region->state) != LG_CLEAN) {
             dirty++;
             lg_store_relaxed_64(&region->state, LG_CLEAN);
@@ -112,7 +112,7 @@ int lg_supply_extend(lg_class *cls, uint64_t first_chunk, uint64_t count)
 
 void lg_supply_set_region(lg_class *cls, uint64_t index, bool dirty, uint32_t known)
 {
-    lg_region *region = lg_region_at(cls, index);
+    lg_descriptor *region = lg_descriptor_at(cls, index);
     void *address = lg_region_address(cls, index);
     lg_store_relaxed_64(&region->state, dirty ? lg_state_dirty(address) : LG_CLEAN);
     lg_store_relaxed_32(&region->has_blocks, known);

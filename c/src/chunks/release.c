@@ -29,7 +29,7 @@ static void keep_rest_of_region(lg_class *cls, uint64_t chunk, uint64_t end)
 static void forget_blocks(lg_class *cls, uint64_t first, uint64_t count)
 {
     for (uint64_t i = first; i < first + count; i++)
-        lg_store_relaxed_32(&lg_region_at(cls, i)->has_blocks, 0);
+        lg_store_relaxed_32(&lg_descriptor_at(cls, i)->has_blocks, 0);
 }
 
 /* Claimed chunks go, as many as can, from the first on. Returns the dirty bytes of those that went. */

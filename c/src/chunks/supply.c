@@ -69,7 +69,7 @@ static void look_at(lg_class *cls, uint64_t chunk, contents *out)
     uint64_t units = units_of(cls);
     memset(out, 0, sizeof(*out));
     for (uint64_t i = 0; i < count; i++) {
-        const lg_region *region = lg_region_at(cls, first + i);
+        const lg_descriptor *region = lg_descriptor_at(cls, first + i);
         if (lg_load_relaxed_64(&region->state) != LG_CLEAN)
             mark(out->dirty, i * units, units);
         if ((lg_load_relaxed_32(&region->has_blocks) & LG_BLOCKS_RESERVED) != 0)
@@ -218,7 +218,7 @@ static bool take_out(part p, uint64_t first, uint64_t end, bool *out_blocks)
         lg_supply_dissolve(p.cls, p.first, 1);
         return dirty;
     }
-    const lg_region *region = lg_region_at(p.cls, lg_chunk_first_region(p.cls, p.first));
+    const lg_descriptor *region = lg_descriptor_at(p.cls, lg_chunk_first_region(p.cls, p.first));
     dirty = lg_load_relaxed_64(&region->state) != LG_CLEAN;
     *out_blocks = (lg_load_relaxed_32(&region->has_blocks) & LG_BLOCKS_RESERVED) != 0;
     lg_supply_dissolve(p.cls, p.first, p.end - p.first);

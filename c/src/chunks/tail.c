@@ -43,7 +43,7 @@ uint64_t lg_tail_begin(const lg_class *cls, size_t bytes)
  */
 #define LEAST_SHARE 4
 
-void lg_tail_recycled(const lg_class *cls, lg_region *region, size_t bytes)
+void lg_tail_recycled(const lg_class *cls, lg_descriptor *region, size_t bytes)
 {
     uint64_t size = lg_class_size(cls), kept = whole_huge_pages(bytes);
     uint32_t known = lg_load_relaxed_32(&region->has_blocks);

@@ -22,7 +22,7 @@ LG_HIDDEN uint64_t lg_tail_begin(const lg_class *cls, size_t bytes);
 LG_HIDDEN bool lg_tail_give_back(uint64_t offset, uint64_t len);
 
 /* A free region of the caller's is going to be handed out for so many bytes. */
-LG_HIDDEN LG_WARM void lg_tail_recycled(const lg_class *cls, lg_region *region, size_t bytes);
+LG_HIDDEN LG_WARM void lg_tail_recycled(const lg_class *cls, lg_descriptor *region, size_t bytes);
 
 /* Smaller ones come from the own cache as a rule, which doesn't know what was asked for. */
 #define LG_TAIL_FROM LG_CHUNK
@@ -35,7 +35,7 @@ LG_INLINE uint32_t lg_tail_note(const lg_class *cls, uint64_t held)
 }
 
 /* lg_tail_recycled() for any class. */
-LG_INLINE void lg_tail_recycle(const lg_class *cls, lg_region *region, size_t bytes)
+LG_INLINE void lg_tail_recycle(const lg_class *cls, lg_descriptor *region, size_t bytes)
 {
     if (LG_UNLIKELY(lg_class_size(cls) >= LG_TAIL_FROM))
         lg_tail_recycled(cls, region, bytes);

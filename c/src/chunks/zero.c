@@ -167,7 +167,7 @@ static int zero_files(uint64_t offset, uint64_t len, bool *all)
 
 /* ---- either */
 
-int lg_zero(lg_region *region, void *ptr, size_t len)
+int lg_zero(lg_descriptor *region, void *ptr, size_t len)
 {
     uint64_t offset = lg_arena_offset(ptr);
     bool anonymous = lg_backing_kind(offset) == LG_AREA_ANONYMOUS, all;

@@ -9,6 +9,6 @@
 
 /* Has every byte of a region read as zero, which the caller has and is dirty. A full disk is ENOSPC here. Returns 0 or an
  * errno; part may be done then. */
-LG_HIDDEN int lg_zero(lg_region *region, void *ptr, size_t len);
+LG_HIDDEN int lg_zero(lg_descriptor *region, void *ptr, size_t len);
 
 #endif

@@ -48,7 +48,7 @@ void lg_evict_forked(void)
 /* ---- freeing */
 
 /* The region, which is the caller's, gives up its place. */
-static void give_up_place(lg_region *region)
+static void give_up_place(lg_descriptor *region)
 {
     if (lg_spill_release(&region->place))
         lg_io_trim(); /* freeing doesn't wait for the disk; without a thread the next eviction does it */
@@ -58,7 +58,7 @@ static void give_up_place(lg_region *region)
  * by again. */
 static void free_evicted(lg_thread *self, lg_class *cls, uint64_t index)
 {
-    lg_region *region = lg_region_at(cls, index);
+    lg_descriptor *region = lg_descriptor_at(cls, index);
     void *address = lg_region_address(cls, index);
     if (lg_os_unguard(address, lg_class_size(cls)) != 0) {
         lg_seal_set_add(LG_SEAL_CANDIDATES, cls, index);
@@ -79,7 +79,7 @@ static void free_evicted(lg_thread *self, lg_class *cls, uint64_t index)
 
 bool lg_seal_free_taken(lg_thread *self, lg_class *cls, uint64_t index, bool evicted)
 {
-    lg_region *region = lg_region_at(cls, index);
+    lg_descriptor *region = lg_descriptor_at(cls, index);
     give_up_place(region);
     if (evicted) {
         free_evicted(self, cls, index);
@@ -107,7 +107,7 @@ void lg_evict_free(lg_thread *self, lg_class *cls, uint64_t index, bool evicted)
 static void free_left_over(lg_thread *self, lg_class *cls, uint64_t index)
 {
     uint64_t left_over = LG_SEAL_EVICTED | LG_SEAL_FREED;
-    if (!lg_cas_acquire_64(&lg_region_at(cls, index)->word, &left_over, LG_SEAL_NONE))
+    if (!lg_cas_acquire_64(&lg_descriptor_at(cls, index)->word, &left_over, LG_SEAL_NONE))
         return;
     lg_seal_set_remove(LG_SEAL_CANDIDATES, cls, index);
     free_evicted(self, cls, index);
@@ -115,7 +115,7 @@ static void free_left_over(lg_thread *self, lg_class *cls, uint64_t index)
 
 static bool is_left_over(lg_class *cls, uint64_t index)
 {
-    return lg_load_relaxed_64(&lg_region_at(cls, index)->word) == (LG_SEAL_EVICTED | LG_SEAL_FREED);
+    return lg_load_relaxed_64(&lg_descriptor_at(cls, index)->word) == (LG_SEAL_EVICTED | LG_SEAL_FREED);
 }
 
 void lg_evict_sweep(lg_thread *self)
@@ -129,7 +129,7 @@ void lg_evict_sweep(lg_thread *self)
 /* ---- evicting */
 
 /* Returns 0 or an errno. */
-static int write_out(lg_region *region, const void *address)
+static int write_out(lg_descriptor *region, const void *address)
 {
     lg_place place = LG_NO_PLACE;
     int error = lg_spill_take(lg_max(region->used, 1), &place);
@@ -152,7 +152,7 @@ static int write_out(lg_region *region, const void *address)
  */
 static int evict_claimed(lg_thread *self, lg_class *cls, uint64_t index)
 {
-    lg_region *region = lg_region_at(cls, index);
+    lg_descriptor *region = lg_descriptor_at(cls, index);
     void *address = lg_region_address(cls, index);
     lg_seal_set_remove(LG_SEAL_CANDIDATES, cls, index);
     bool placed = (lg_load_relaxed_64(&region->word) & LG_SEAL_PLACED) != 0;
@@ -221,7 +221,7 @@ static bool move_hand(lg_class **out_class, uint64_t *out_index, unsigned *round
 /* Claims a region, noted as under way; false: it can't be had. */
 static bool claim(lg_class *cls, uint64_t index, bool only_placed)
 {
-    lg_region *region = lg_region_at(cls, index);
+    lg_descriptor *region = lg_descriptor_at(cls, index);
     if (only_placed && (lg_load_relaxed_64(&region->word) & LG_SEAL_PLACED) == 0)
         return false;
     lg_evict_begins();
@@ -239,7 +239,7 @@ static bool claim_cold(lg_class **out_class, uint64_t *out_index, bool only_plac
     LG_EACH_EVICTED_CLASS(cls) {
         for (uint64_t i = 0; lg_seal_set_next(LG_SEAL_COLD, cls, i, &i); i++) {
             lg_seal_set_remove(LG_SEAL_COLD, cls, i);
-            uint64_t word = lg_load_relaxed_64(&lg_region_at(cls, i)->word);
+            uint64_t word = lg_load_relaxed_64(&lg_descriptor_at(cls, i)->word);
             if ((word & (LG_SEAL_KIND | LG_SEAL_USED)) == LG_SEAL_RESIDENT && claim(cls, i, only_placed)) {
                 *out_class = cls;
                 *out_index = i;
@@ -261,7 +261,7 @@ static bool claim_due(lg_thread *self, lg_class **out_class, uint64_t *out_index
     while (rounds <= ROUNDS && move_hand(&cls, &i, &rounds)) {
         if (is_left_over(cls, i))
             free_left_over(self, cls, i);
-        else if (lg_seal_is_due(lg_region_at(cls, i)) && claim(cls, i, only_placed)) {
+        else if (lg_seal_is_due(lg_descriptor_at(cls, i)) && claim(cls, i, only_placed)) {
             *out_class = cls;
             *out_index = i;
             return true;
@@ -276,7 +276,7 @@ static bool claim_any(lg_class **out_class, uint64_t *out_index, bool only_place
     LG_EACH_EVICTED_CLASS(cls) {
         for (uint64_t i = 0; lg_seal_set_next(LG_SEAL_CANDIDATES, cls, i, &i); i++) {
             /* Acquire: see lg_seal_claim(). */
-            uint64_t word = lg_load_acquire_64(&lg_region_at(cls, i)->word);
+            uint64_t word = lg_load_acquire_64(&lg_descriptor_at(cls, i)->word);
             if (lg_seal_kind(word) == LG_SEAL_RESIDENT && lg_seal_pins(word) == 0 && claim(cls, i, only_placed)) {
                 *out_class = cls;
                 *out_index = i;
@@ -306,7 +306,7 @@ uint64_t lg_evict_next(lg_thread *self)
 
 int lg_evict_one(lg_thread *self, lg_class *cls, uint64_t index)
 {
-    lg_region *region = lg_region_at(cls, index);
+    lg_descriptor *region = lg_descriptor_at(cls, index);
     for (;;) {
         /* Relaxed: nothing that it stands for is looked at here. */
         uint64_t word = lg_load_relaxed_64(&region->word);

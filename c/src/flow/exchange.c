@@ -18,11 +18,11 @@
 /* ---- taking */
 
 /* Returns how many went to the cache. */
-LG_INLINE uint64_t keep(lg_thread *self, lg_class *cls, lg_batch batch, lg_region **out_lowest)
+LG_INLINE uint64_t keep(lg_thread *self, lg_class *cls, lg_batch batch, lg_descriptor **out_lowest)
 {
     uint64_t first = (uint64_t)__builtin_ctzll(batch.mask);
     uint64_t mask = batch.mask >> first;
-    lg_region *lowest = lg_region_at(cls, batch.word * 64 + first);
+    lg_descriptor *lowest = lg_descriptor_at(cls, batch.word * 64 + first);
     *out_lowest = lowest;
     if (mask == 1)
         return 0;
@@ -31,7 +31,7 @@ LG_INLINE uint64_t keep(lg_thread *self, lg_class *cls, lg_batch batch, lg_regio
     uint64_t begin = lg_load_relaxed_64(&deque->bottom);
     uint64_t at = begin;
     if (LG_LIKELY((mask & (mask + 1)) == 0)) { /* neighbours */
-        for (lg_region *region = lowest + (63 ^ __builtin_clzll(mask)); region != lowest; region--)
+        for (lg_descriptor *region = lowest + (63 ^ __builtin_clzll(mask)); region != lowest; region--)
             lg_store_relaxed_64(&ring[at++ % LG_DEQUE_ITEMS], (uintptr_t)region);
     } else {
         while (mask != 1) {
@@ -55,9 +55,9 @@ bool lg_exchange_pop(lg_deque *deque, uint64_t *out_item)
     return false;
 }
 
-lg_region *lg_exchange_keep(lg_thread *self, lg_class *cls, lg_batch batch)
+lg_descriptor *lg_exchange_keep(lg_thread *self, lg_class *cls, lg_batch batch)
 {
-    lg_region *lowest;
+    lg_descriptor *lowest;
     (void)keep(self, cls, batch, &lowest);
     return lowest;
 }
@@ -80,10 +80,10 @@ static LG_COLD void switch_word(lg_thread *self, lg_class *cls)
         lg_exchange_set_home_word(self, cls, word);
 }
 
-LG_FLAT lg_region *lg_exchange_refill(lg_thread *self, lg_class *cls)
+LG_FLAT lg_descriptor *lg_exchange_refill(lg_thread *self, lg_class *cls)
 {
     lg_local *local = lg_local_of(self, cls);
-    lg_region *lowest = NULL;
+    lg_descriptor *lowest = NULL;
     if (LG_UNLIKELY(local->home_at == NULL))
         return NULL;
     unsigned many = lg_exchange_batch(self, cls);
@@ -127,13 +127,13 @@ static void give(lg_thread *self, lg_class *cls, lg_batch batch, uint64_t count,
 /* Adds to the mask of a word, whose regions begin here, what the slots below `end` hold, downwards to `begin`, as long as
  * it is dirty, of that word, and not there yet. Returns where it stopped: the slot below that is another case. A leaf
  * with few variables, since exchanges spend most of their time here. */
-static LG_WARM const lg_a64 *gather(const lg_a64 *end, const lg_a64 *begin, const lg_region *regions, uint64_t *mask)
+static LG_WARM const lg_a64 *gather(const lg_a64 *end, const lg_a64 *begin, const lg_descriptor *regions, uint64_t *mask)
 {
     uint64_t gathered = *mask;
     for (; end != begin; end--) {
         uint64_t item = lg_load_relaxed_64(&end[-1]);
-        uint64_t bit = (item - (uintptr_t)regions) >> LG_REGION_LOG2;
-        if (LG_UNLIKELY(bit >= 64) || LG_UNLIKELY(lg_load_relaxed_64(&lg_item_region(item)->state) == LG_CLEAN) ||
+        uint64_t bit = (item - (uintptr_t)regions) >> LG_DESCRIPTOR_LOG2;
+        if (LG_UNLIKELY(bit >= 64) || LG_UNLIKELY(lg_load_relaxed_64(&lg_item_descriptor(item)->state) == LG_CLEAN) ||
             LG_UNLIKELY(lg_mask_add(&gathered, bit)))
             break;
     }
@@ -152,14 +152,14 @@ static void send_popped(lg_thread *self, lg_class *cls, uint64_t count, lg_batch
         uint64_t at = (end - 1) % LG_DEQUE_ITEMS + 1;
         uint64_t most = lg_min(count, at); /* down to where the ring goes around */
         const lg_a64 *stop = gather(&deque->ring[at], &deque->ring[at - most],
-                                    lg_region_at(cls, batch.word * 64), &batch.mask);
+                                    lg_descriptor_at(cls, batch.word * 64), &batch.mask);
         uint64_t done = (uint64_t)(&deque->ring[at] - stop);
         end -= done;
         count -= done;
         gathered += done;
         if (done == most)
             continue;
-        const lg_region *region = lg_item_region(lg_load_relaxed_64(stop - 1));
+        const lg_descriptor *region = lg_item_descriptor(lg_load_relaxed_64(stop - 1));
         if (lg_load_relaxed_64(&region->state) == LG_CLEAN) {
             lg_pool_return(self, cls, region); /* never used since it left the clean pool */
             end--;
@@ -168,7 +168,7 @@ static void send_popped(lg_thread *self, lg_class *cls, uint64_t count, lg_batch
         }
         /* Another word; or a region that is in the cache twice, which was freed twice, and the pool finds that out. */
         give(self, cls, batch, gathered, eager);
-        batch = (lg_batch){lg_region_index(cls, region) / 64, 0};
+        batch = (lg_batch){lg_descriptor_index(cls, region) / 64, 0};
         gathered = 0;
     }
     give(self, cls, batch, gathered, eager);

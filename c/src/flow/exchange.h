@@ -61,14 +61,14 @@ LG_HIDDEN bool lg_exchange_pop(lg_deque *deque, uint64_t *out_item);
 
 /* The lowest of the batch is handed out; the rest goes to the own cache, which has space for it, lowest on top. `self`
  * may be NULL if there is only one. The caller is in transit. */
-LG_HIDDEN lg_region *lg_exchange_keep(lg_thread *self, lg_class *cls, lg_batch batch);
+LG_HIDDEN lg_descriptor *lg_exchange_keep(lg_thread *self, lg_class *cls, lg_batch batch);
 
 /* From now on this thread claims from that word of the dirty pool first. */
 LG_HIDDEN void lg_exchange_set_home_word(lg_thread *self, lg_class *cls, uint64_t word);
 
 /* Takes a dirty region for the caller, and more for its cache, from the word of the pool that is this thread's home:
  * where it found some before, so that what it gave and takes again is in its processor's caches. NULL: nothing is there. */
-LG_HIDDEN lg_region *lg_exchange_refill(lg_thread *self, lg_class *cls);
+LG_HIDDEN lg_descriptor *lg_exchange_refill(lg_thread *self, lg_class *cls);
 
 /* Sends up to `count` regions of the own cache to the shared pools, together with the one of the batch, which is dirty,
  * if there is one; `self` may be NULL if `count` is 0. With eager_return they are cleared on the way. */

@@ -18,14 +18,14 @@ lg_a64 lg_loads;
  * which is no good but not worse than memory that nobody else gets. */
 static void put_back(lg_thread *self, lg_class *cls, uint64_t index)
 {
-    if (!lg_seal_publish(lg_region_at(cls, index), LG_SEAL_EVICTED, 0, 0))
+    if (!lg_seal_publish(lg_descriptor_at(cls, index), LG_SEAL_EVICTED, 0, 0))
         lg_evict_free(self, cls, index, true);
 }
 
 /* Reads it, charged, and publishes it. Returns 0 or an errno; ECANCELED: it was freed. */
 static int bring_in(lg_thread *self, lg_class *cls, uint64_t index, uint64_t pins)
 {
-    lg_region *region = lg_region_at(cls, index);
+    lg_descriptor *region = lg_descriptor_at(cls, index);
     void *address = lg_region_address(cls, index);
     int error = lg_os_unguard(address, lg_class_size(cls));
     if (error == 0)
@@ -74,6 +74,6 @@ void lg_load_ahead(lg_thread *self, lg_class *cls, uint64_t index)
 {
     uint64_t word;
     int error;
-    if (lg_seal_claim_load(lg_region_at(cls, index), &word))
+    if (lg_seal_claim_load(lg_descriptor_at(cls, index), &word))
         (void)lg_load(self, cls, index, 0, &error);
 }

@@ -30,7 +30,7 @@ static uint64_t clear_run(lg_thread *self, lg_class *cls, lg_area *area, uint64_
     uint64_t from = batch.word * 64 + (uint64_t)__builtin_ctzll(batch.mask);
     unsigned n = lg_batch_count(batch);
     for (uint64_t i = from; i < from + n; i++) /* also where clearing fails halfway */
-        lg_store_relaxed_32(&lg_region_at(cls, i)->has_blocks, 0);
+        lg_store_relaxed_32(&lg_descriptor_at(cls, i)->has_blocks, 0);
     int error = lg_backing_clear(lg_class_bytes(cls, from), lg_class_bytes(cls, n));
     LG_PROBE4(clear, lg_class_size(cls), lg_region_address(cls, from), lg_class_bytes(cls, n), error);
     if (error != 0) {
@@ -46,7 +46,7 @@ static uint64_t clear_run(lg_thread *self, lg_class *cls, lg_area *area, uint64_
         lg_area_note(cls, area);
     }
     for (uint64_t i = from; i < from + n; i++)
-        lg_store_relaxed_64(&lg_region_at(cls, i)->state, LG_CLEAN);
+        lg_store_relaxed_64(&lg_descriptor_at(cls, i)->state, LG_CLEAN);
     lg_pool_give(self, cls, LG_CLEAN_POOL, batch);
     /* Only now: the memory is gone and the region in its place, so the charge covered it all the time. */
     lg_discharge(lg_class_bytes(cls, n));
@@ -146,7 +146,7 @@ void lg_reclaim_cache(lg_thread *self, lg_thread *victim, lg_class *cls)
     /* At most what a cache holds, so that a busy owner can't keep us here. */
     uint64_t left = LG_DEQUE_ITEMS;
     while (left != 0 && lg_deque_count(&lg_bin_of(victim, cls)->deque) != 0) {
-        lg_region *regions[LG_STEAL_MAX];
+        lg_descriptor *regions[LG_STEAL_MAX];
         lg_transit_enter(self);
         uint64_t n = lg_thread_drain(victim, cls, lg_min(left, LG_STEAL_MAX), regions);
         for (uint64_t i = 0; i < n; i++)

@@ -30,7 +30,7 @@ LG_THREAD_LOCAL bool lg_refused_by_limit;
 
 /* ---- taking; the caller is in transit */
 
-static bool take_dirty(lg_thread *self, lg_class *cls, unsigned many, bool scan, lg_region **out_region)
+static bool take_dirty(lg_thread *self, lg_class *cls, unsigned many, bool scan, lg_descriptor **out_region)
 {
     lg_batch batch = lg_pool_claim(self, cls, LG_DIRTY_POOL, many, scan);
     if (batch.mask == 0)
@@ -52,7 +52,7 @@ static unsigned charge_batch(lg_class *cls, unsigned many)
 
 /* `charged` regions were charged; what isn't found is discharged, but for one with `keep_one`. */
 static bool take_clean(lg_thread *self, lg_class *cls, unsigned charged, bool scan, bool keep_one,
-                       lg_region **out_region)
+                       lg_descriptor **out_region)
 {
     lg_batch batch = lg_pool_claim(self, cls, LG_CLEAN_POOL, charged, scan);
     unsigned found = lg_batch_count(batch);
@@ -67,17 +67,17 @@ static bool take_clean(lg_thread *self, lg_class *cls, unsigned charged, bool sc
 }
 
 /* Before others are robbed or something is mapped. */
-static bool take_own(lg_thread *self, lg_class *cls, lg_region **out_region)
+static bool take_own(lg_thread *self, lg_class *cls, lg_descriptor **out_region)
 {
     uint64_t item;
     if (self == NULL || !lg_exchange_pop(&lg_bin_of(self, cls)->deque, &item))
         return false;
-    *out_region = lg_item_region(item);
+    *out_region = lg_item_descriptor(item);
     return true;
 }
 
 /* From other threads' caches as much as fits the own one; the first is handed out. */
-static bool take_from_others(lg_thread *self, lg_class *cls, lg_region **out_region)
+static bool take_from_others(lg_thread *self, lg_class *cls, lg_descriptor **out_region)
 {
     uint64_t most = self != NULL ? 1 + lg_exchange_space(self, cls) : 1;
     uint64_t items[LG_STEAL_MAX];
@@ -93,7 +93,7 @@ static bool take_from_others(lg_thread *self, lg_class *cls, lg_region **out_reg
             lg_store_relaxed_64(lg_deque_slot(deque, bottom + i - 1), items[i]);
         lg_deque_push_run(deque, n - 1);
     }
-    *out_region = lg_item_region(items[0]);
+    *out_region = lg_item_descriptor(items[0]);
     return true;
 }
 
@@ -101,19 +101,19 @@ static bool take_from_others(lg_thread *self, lg_class *cls, lg_region **out_reg
  * that is clean. With a batch, not one: the last region of a cache takes longer to pop. What the cache has no use for
  * goes to the pools. */
 static void keep_some(lg_thread *self, lg_class *cls, unsigned many, uint64_t first, uint64_t count,
-                      uint64_t *hand, lg_region **out_region)
+                      uint64_t *hand, lg_descriptor **out_region)
 {
     uint64_t size = lg_class_size(cls), end = first + count;
     uint64_t lowest = first;
-    while (*hand < size && lg_load_relaxed_64(&lg_region_at(cls, lowest)->state) == LG_CLEAN)
+    while (*hand < size && lg_load_relaxed_64(&lg_descriptor_at(cls, lowest)->state) == LG_CLEAN)
         lowest++; /* one is dirty */
     LG_ASSERT(lowest < end);
     uint64_t kept = lg_min(lg_min(end - lowest, many), 64 - lowest % 64), needed = 0;
     for (uint64_t i = lowest; i < lowest + kept; i++)
-        needed += lg_load_relaxed_64(&lg_region_at(cls, i)->state) == LG_CLEAN ? size : 0;
+        needed += lg_load_relaxed_64(&lg_descriptor_at(cls, i)->state) == LG_CLEAN ? size : 0;
     if (needed > *hand && !lg_charge(needed - *hand)) {
         kept = 1;
-        needed = lg_load_relaxed_64(&lg_region_at(cls, lowest)->state) == LG_CLEAN ? size : 0;
+        needed = lg_load_relaxed_64(&lg_descriptor_at(cls, lowest)->state) == LG_CLEAN ? size : 0;
     }
     *hand -= lg_min(needed, *hand);
     lg_supply_give(cls, first, lowest - first);
@@ -125,7 +125,7 @@ static void keep_some(lg_thread *self, lg_class *cls, unsigned many, uint64_t fi
  * `hand` bytes: one region, or nothing; what is left of it is discharged. OUT_OF_MEMORY with *out_no_room: the limit was
  * in the way. */
 static lgalloc_status take_locked(lg_thread *self, lg_class *cls, size_t bytes, unsigned many, uint64_t hand,
-                                  lg_region **out_region, int *out_error, bool *out_no_room)
+                                  lg_descriptor **out_region, int *out_error, bool *out_no_room)
 {
     uint64_t size = lg_class_size(cls), first, count;
     lgalloc_status status = LGALLOC_STATUS_OK;
@@ -174,7 +174,7 @@ static void give_back_unused(lg_thread *self, lg_class *cls)
 }
 
 /* The whole search, but for the own cache and the home word. *out_no_room: the limit was in the way. */
-static lgalloc_status search(lg_thread *self, lg_class *cls, size_t bytes, lg_region **out_region, int *out_error,
+static lgalloc_status search(lg_thread *self, lg_class *cls, size_t bytes, lg_descriptor **out_region, int *out_error,
                              bool *out_no_room)
 {
     *out_no_room = false;
@@ -209,7 +209,7 @@ void lg_cache_clear_all(lg_thread *self)
 }
 
 /* One look at all there is, while nobody else moves. OUT_OF_MEMORY with *out_no_room: the limit was in the way. */
-static lgalloc_status look_everywhere(lg_thread *self, lg_class *cls, size_t bytes, lg_region **out_region, int *out_error,
+static lgalloc_status look_everywhere(lg_thread *self, lg_class *cls, size_t bytes, lg_descriptor **out_region, int *out_error,
                                       bool *out_no_room)
 {
     lg_transit_enter(self);
@@ -246,7 +246,7 @@ static lgalloc_status look_everywhere(lg_thread *self, lg_class *cls, size_t byt
  * between the two barriers, where it counted nothing, it did one thing at most. Either it pushed a region, and that free is
  * still under way; or it popped one, and had none to be found afterwards. So at the end of the look all regions are in
  * use, or about to be freed. */
-lgalloc_status lg_cache_search_alone(lg_thread *self, lg_class *cls, size_t bytes, lg_region **out_region,
+lgalloc_status lg_cache_search_alone(lg_thread *self, lg_class *cls, size_t bytes, lg_descriptor **out_region,
                                      int *out_error, bool *out_no_room)
 {
     lgalloc_status status;
@@ -276,7 +276,7 @@ static void respect_idle_bytes(lg_thread *self, lg_class *cls)
 }
 
 /* A region that is clean is new memory, and so is what the own cache got together with it. */
-static void make_up(lg_thread *self, lg_class *cls, const lg_region *region)
+static void make_up(lg_thread *self, lg_class *cls, const lg_descriptor *region)
 {
     if (lg_load_relaxed_64(&region->state) != LG_CLEAN)
         return;
@@ -284,7 +284,7 @@ static void make_up(lg_thread *self, lg_class *cls, const lg_region *region)
     lg_reclaim_grown(self, cls, lg_class_bytes(cls, 1 + others));
 }
 
-lgalloc_status lg_cache_refill(lg_thread *self, lg_class *cls, size_t bytes, lg_region **out_region, int *out_error)
+lgalloc_status lg_cache_refill(lg_thread *self, lg_class *cls, size_t bytes, lg_descriptor **out_region, int *out_error)
 {
     bool no_room;
     lg_transit_enter(self);
@@ -331,14 +331,14 @@ LG_INLINE uint64_t overflow(lg_thread *self, lg_class *cls)
 }
 
 /* The same as a push, but that it finds out whether there is more room than is known. */
-LG_INLINE bool push(lg_thread *self, lg_class *cls, lg_region *region)
+LG_INLINE bool push(lg_thread *self, lg_class *cls, lg_descriptor *region)
 {
     lg_deque *deque = &lg_bin_of(self, cls)->deque;
     return lg_deque_make_space(deque, &cls->cache_capacity, lg_thread_may_keep(self, cls)) &&
            lg_deque_push(deque, (uintptr_t)region);
 }
 
-void lg_cache_give(lg_thread *self, lg_class *cls, lg_region *region)
+void lg_cache_give(lg_thread *self, lg_class *cls, lg_descriptor *region)
 {
     uint64_t count = 0;
     if (self != NULL) {
@@ -349,7 +349,7 @@ void lg_cache_give(lg_thread *self, lg_class *cls, lg_region *region)
         }
         count = overflow(self, cls);
     }
-    lg_exchange_send(self, cls, lg_batch_of(lg_region_index(cls, region)), count);
+    lg_exchange_send(self, cls, lg_batch_of(lg_descriptor_index(cls, region)), count);
     /* Relaxed: whoever quiesces movers sees what those before it did. */
     LG_COUNT_HOT(self, cls, deallocations, 1);
     respect_idle_bytes(self, cls);
@@ -363,15 +363,15 @@ void lg_cache_give_address(void *ptr)
     if (LG_UNLIKELY(noticed) || LG_UNLIKELY(self == NULL))
         return;
     lg_class *cls = lg_class_of(ptr);
-    lg_cache_give(self, cls, lg_bin_region(lg_bin_of(self, cls), (uintptr_t)ptr));
+    lg_cache_give(self, cls, lg_bin_descriptor(lg_bin_of(self, cls), (uintptr_t)ptr));
 }
 
-void lg_cache_reject(lg_thread *self, lg_class *cls, lg_region *region)
+void lg_cache_reject(lg_thread *self, lg_class *cls, lg_descriptor *region)
 {
     /* Some of its blocks may be there. */
     lg_store_relaxed_64(&region->state, lg_state_dirty(lg_address_of(cls, region)));
     lg_transit_enter(self);
-    (void)lg_reclaim_batch(self, cls, lg_batch_of(lg_region_index(cls, region)), true);
+    (void)lg_reclaim_batch(self, cls, lg_batch_of(lg_descriptor_index(cls, region)), true);
     lg_transit_leave(self);
 }
 

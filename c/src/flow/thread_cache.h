@@ -14,23 +14,23 @@
 /* Takes a charged free region, whose state says whether it is clean. For when the own cache is empty; `self`
  * may be NULL; `bytes` are what was asked for. Returns OK, OUT_OF_MEMORY, or IO with the errno in *out_error. */
 LG_HIDDEN LG_WARM lgalloc_status lg_cache_refill(lg_thread *self, lg_class *cls, size_t bytes,
-                                                 lg_region **out_region, int *out_error);
+                                                 lg_descriptor **out_region, int *out_error);
 
 /* The search's last part: again with movers quiesced, until a look finds a region or nobody has taken or freed any
  * meanwhile. Not in transit. OUT_OF_MEMORY with *out_no_room: the limit was in the way. */
 LG_HIDDEN LG_COLD lgalloc_status lg_cache_search_alone(lg_thread *self, lg_class *cls, size_t bytes,
-                                                        lg_region **out_region, int *out_error, bool *out_no_room);
+                                                        lg_descriptor **out_region, int *out_error, bool *out_no_room);
 
 /* Gives and counts a region that the caller has just freed: to the own cache, or where that is full to the shared pool,
  * together with as much of the cache as lg_exchange_size() says, or all of it if the thread only frees. `self` may be
  * NULL. */
-LG_HIDDEN LG_WARM void lg_cache_give(lg_thread *self, lg_class *cls, lg_region *region);
+LG_HIDDEN LG_WARM void lg_cache_give(lg_thread *self, lg_class *cls, lg_descriptor *region);
 
 /* The same by the region's address. */
 LG_HIDDEN LG_WARM void lg_cache_give_address(void *ptr);
 
 /* Gives a region whose disk blocks could not be reserved: it is cleared and goes to the shared pool. */
-LG_HIDDEN LG_COLD void lg_cache_reject(lg_thread *self, lg_class *cls, lg_region *region);
+LG_HIDDEN LG_COLD void lg_cache_reject(lg_thread *self, lg_class *cls, lg_descriptor *region);
 
 /* Empties all threads' caches of all size classes into the shared pools, and clears what is dirty there. */
 LG_HIDDEN LG_COLD void lg_cache_clear_all(lg_thread *self);

@@ -46,12 +46,12 @@ static const char *count_caches(lg_class *cls, census *seen)
             return "a thread is still in transit";
         for (uint64_t i = top; i < bottom; i++) {
             uint64_t item = lg_load_relaxed_64(&lg_local_of(thread, cls)->ring[i % LG_DEQUE_ITEMS]);
-            uint64_t region = lg_region_index(cls, lg_item_region(item));
-            if (region >= seen->limit || lg_region_at(cls, region) != lg_item_region(item))
+            uint64_t region = lg_descriptor_index(cls, lg_item_descriptor(item));
+            if (region >= seen->limit || lg_descriptor_at(cls, region) != lg_item_descriptor(item))
                 return "a cache holds a region that does not exist";
             if (seen->place[region] != NOWHERE)
                 return "a region is in two caches";
-            if (!lg_state_is_free(lg_load_relaxed_64(&lg_region_at(cls, region)->state)))
+            if (!lg_state_is_free(lg_load_relaxed_64(&lg_descriptor_at(cls, region)->state)))
                 return "a cached region's state is not free";
             seen->place[region] = IN_CACHE;
             seen->cached++;
@@ -69,7 +69,7 @@ static const char *count_pool(lg_class *cls, enum lg_pool pool, unsigned char wh
             continue;
         if (seen->place[i] != NOWHERE)
             return "a pooled region is in another place as well";
-        if (lg_load_relaxed_64(&lg_region_at(cls, i)->state) !=
+        if (lg_load_relaxed_64(&lg_descriptor_at(cls, i)->state) !=
             (where == IN_CLEAN ? LG_CLEAN : lg_state_dirty(lg_region_address(cls, i))))
             return "a pooled region's state is not its pool's";
         seen->place[i] = where;
@@ -104,7 +104,7 @@ static bool is_member(enum lg_seal_set set, lg_class *cls, uint64_t i)
 /* While nobody is busy with any. */
 static const char *count_sealed(lg_class *cls, uint64_t i, bool contents, census *seen)
 {
-    const lg_region *region = lg_region_at(cls, i);
+    const lg_descriptor *region = lg_descriptor_at(cls, i);
     uint64_t word = lg_load_relaxed_64(&region->word);
     bool resident = lg_seal_kind(word) == LG_SEAL_RESIDENT, placed = (word & LG_SEAL_PLACED) != 0;
     bool freed = (word & LG_SEAL_FREED) != 0;
@@ -128,7 +128,7 @@ static const char *count_sealed(lg_class *cls, uint64_t i, bool contents, census
 
 static const char *count_region(lg_class *cls, uint64_t i, bool contents, census *seen, uint64_t *placed)
 {
-    const lg_region *region = lg_region_at(cls, i);
+    const lg_descriptor *region = lg_descriptor_at(cls, i);
     uint64_t state = lg_load_relaxed_64(&region->state);
     if (state == lg_state_sealed(lg_region_address(cls, i)) && seen->place[i] == NOWHERE)
         return count_sealed(cls, i, contents, seen);
@@ -189,8 +189,8 @@ static const char *count_strangers(lg_class *cls, uint64_t limit)
             continue;
         uint64_t first = lg_chunk_first_region(cls, chunk);
         for (uint64_t i = first; i < lg_min(first + lg_chunk_regions(cls), limit); i++)
-            if (lg_load_relaxed_64(&lg_region_at(cls, i)->state) != LG_CLEAN ||
-                lg_load_relaxed_32(&lg_region_at(cls, i)->has_blocks) != 0)
+            if (lg_load_relaxed_64(&lg_descriptor_at(cls, i)->state) != LG_CLEAN ||
+                lg_load_relaxed_32(&lg_descriptor_at(cls, i)->has_blocks) != 0)
                 return "a descriptor of another class is not vacant";
     }
     return NULL;

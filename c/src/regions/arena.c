@@ -45,9 +45,9 @@ static size_t lay_out(lg_layout *layout, size_t arena_bytes, uintptr_t base)
         offset = align_section(offset + LG_POOLS * lg_bitmap_words(regions) * sizeof(lg_a64));
         if (base != 0) {
             cls->bitmap_words = (lg_a64 *)(base + words);
-            cls->regions = (lg_region *)(base + offset);
+            cls->descriptors = (lg_descriptor *)(base + offset);
         }
-        offset = align_section(offset + regions * sizeof(lg_region));
+        offset = align_section(offset + regions * sizeof(lg_descriptor));
         if (base != 0)
             cls->set_words = (lg_a64 *)(base + offset);
         offset = align_section(offset + 2 * lg_class_set_words(cls, arena_bytes) * sizeof(lg_a64));
@@ -125,7 +125,7 @@ void lg_arena_abandon(void)
     }
     lg_store_relaxed_64(&lg_arena_base, 0);
     LG_EACH_CLASS(cls) { /* the capacity of caches is an option, and stays */
-        cls->regions = NULL;
+        cls->descriptors = NULL;
         lg_store_relaxed_64(&cls->limit, 0);
         lg_store_relaxed_64(&cls->set_words_there, 0);
         cls->described_to = 0;
@@ -189,12 +189,12 @@ int lg_class_extend(lg_class *cls, uint64_t first, uint64_t count)
     int error = commit_bitmaps(cls, limit);
     if (error != 0)
         return error;
-    uintptr_t from = lg_max(cls->described_to, (uintptr_t)cls->regions);
-    uintptr_t end = (uintptr_t)&cls->regions[limit];
+    uintptr_t from = lg_max(cls->described_to, (uintptr_t)cls->descriptors);
+    uintptr_t end = (uintptr_t)&cls->descriptors[limit];
     if (end > from) {
         if (end - from >= HUGE_FROM)
             end = lg_min((end + LG_HUGE_PAGE - 1) & ~(LG_HUGE_PAGE - 1),
-                         (uintptr_t)&cls->regions[lg_class_room(cls)]);
+                         (uintptr_t)&cls->descriptors[lg_class_room(cls)]);
         error = lg_metadata_commit((void *)from, end - from);
         if (error != 0)
             return error;
@@ -207,8 +207,8 @@ int lg_class_extend(lg_class *cls, uint64_t first, uint64_t count)
 
 void lg_class_populate(lg_class *cls, uint64_t first, uint64_t count)
 {
-    size_t start = (uintptr_t)lg_region_at(cls, first);
-    size_t len = count * sizeof(lg_region);
+    size_t start = (uintptr_t)lg_descriptor_at(cls, first);
+    size_t len = count * sizeof(lg_descriptor);
     if (len >= HUGE_FROM)
         advise_huge(start, lg_min((start + len + LG_HUGE_PAGE - 1) & ~(LG_HUGE_PAGE - 1), cls->described_to));
     /* All at once: a region's first use reads its descriptor, then writes it, which would be two page faults. Should it

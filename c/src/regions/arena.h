@@ -70,9 +70,9 @@ LG_INLINE void *lg_region_address(const lg_class *cls, uint64_t index)
     return (void *)(lg_load_relaxed_64(&lg_arena_base) + lg_class_bytes(cls, index));
 }
 
-LG_INLINE void *lg_address_of(const lg_class *cls, const lg_region *region)
+LG_INLINE void *lg_address_of(const lg_class *cls, const lg_descriptor *region)
 {
-    return lg_region_address(cls, lg_region_index(cls, region));
+    return lg_region_address(cls, lg_descriptor_index(cls, region));
 }
 
 /* A place in the arena, by the bytes before it. */

@@ -21,15 +21,15 @@ enum lg_pool {
 #define LG_POOLS 2
 
 typedef struct LG_CACHE_ALIGNED lg_class {
-    unsigned log2;             /* const: of its regions' bytes */
-    uintptr_t base;            /* const after init: the arena's, where the hot path finds it together with the next */
-    lg_region *regions;        /* const after init: descriptors by index, for the whole arena */
-    lg_a64 limit;              /* regions [0, limit) have descriptors; grows, under the arena's lock */
-    lg_a64 cache_capacity;     /* regions that a thread's cache may hold; written by the configuration */
-    lg_a64 *bitmap_words;      /* const after init: room for both pools, not writable yet */
-    lg_a64 *set_words;         /* the same for the sets of sealed regions, a bit for each, one set after the other; seal.h */
-    lg_a64 set_words_there;    /* of each set so many words are writable */
-    lg_bitmap pools[LG_POOLS]; /* const after init, but for the words that they point to */
+    unsigned log2;              /* const: of its regions' bytes */
+    uintptr_t base;             /* const after init: the arena's, where the hot path finds it together with the next */
+    lg_descriptor *descriptors; /* const after init: descriptors by index, for the whole arena */
+    lg_a64 limit;               /* regions [0, limit) have descriptors; grows, under the arena's lock */
+    lg_a64 cache_capacity;      /* regions that a thread's cache may hold; written by the configuration */
+    lg_a64 *bitmap_words;       /* const after init: room for both pools, not writable yet */
+    lg_a64 *set_words;          /* the same for the sets of sealed regions, a bit for each, one set after the other; seal.h */
+    lg_a64 set_words_there;     /* of each set so many words are writable */
+    lg_bitmap pools[LG_POOLS];  /* const after init, but for the words that they point to */
 
     /* What the statistics say of its chunks: written under the arena's lock, and read without. */
     LG_CACHE_ALIGNED lg_a64 areas;
@@ -92,14 +92,14 @@ LG_INLINE uint64_t lg_class_set_words(const lg_class *cls, uint64_t bytes)
     return (lg_class_regions(cls, bytes) + 63) / 64;
 }
 
-LG_INLINE lg_region *lg_region_at(const lg_class *cls, uint64_t index)
+LG_INLINE lg_descriptor *lg_descriptor_at(const lg_class *cls, uint64_t index)
 {
-    return &cls->regions[index];
+    return &cls->descriptors[index];
 }
 
-LG_INLINE uint64_t lg_region_index(const lg_class *cls, const lg_region *region)
+LG_INLINE uint64_t lg_descriptor_index(const lg_class *cls, const lg_descriptor *region)
 {
-    return (uint64_t)(region - cls->regions);
+    return (uint64_t)(region - cls->descriptors);
 }
 
 /* ---- sets of classes, a bit for each */

@@ -37,13 +37,13 @@ enum {
 };
 
 /* A descriptor has a cache line of its own: neighbouring regions may belong to different threads. */
-typedef struct LG_CACHE_ALIGNED lg_region {
+typedef struct LG_CACHE_ALIGNED lg_descriptor {
     lg_a64 state;
     lg_a32 has_blocks; /* what is known of its memory, LG_BLOCKS_...; the owner's, as state */
     lg_a64 word;       /* of a sealed region: where its contents are, who uses them, its pins; seal.h. Else 0 */
     uint64_t used;     /* bytes of a sealed region that survive an eviction; const while it is sealed */
     lg_place place;    /* of a sealed region: on disk; whose the word says it is */
-} lg_region;
+} lg_descriptor;
 
 LG_INLINE uint64_t lg_state_dirty(const void *address)
 {
@@ -78,7 +78,7 @@ LG_INLINE bool lg_state_is_of(uint64_t state, const void *ptr)
     return LG_LIKELY(lg_state_is_in_use(in_use)) && LG_LIKELY(state == in_use);
 }
 
-#define LG_REGION_LOG2 6
-_Static_assert(sizeof(lg_region) == (size_t)1 << LG_REGION_LOG2, "a shift finds a descriptor");
+#define LG_DESCRIPTOR_LOG2 6
+_Static_assert(sizeof(lg_descriptor) == (size_t)1 << LG_DESCRIPTOR_LOG2, "a shift finds a descriptor");
 
 #endif

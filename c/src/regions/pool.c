@@ -123,9 +123,9 @@ void lg_pool_give_range(lg_thread *self, lg_class *cls, enum lg_pool pool, uint6
         lg_pool_give(self, cls, pool, lg_batch_split(&first, &n));
 }
 
-void lg_pool_return(lg_thread *self, lg_class *cls, const lg_region *region)
+void lg_pool_return(lg_thread *self, lg_class *cls, const lg_descriptor *region)
 {
-    lg_batch one = lg_batch_of(lg_region_index(cls, region));
+    lg_batch one = lg_batch_of(lg_descriptor_index(cls, region));
     if (lg_load_relaxed_64(&region->state) == LG_CLEAN) {
         lg_pool_give(self, cls, LG_CLEAN_POOL, one);
         lg_discharge(lg_class_size(cls));

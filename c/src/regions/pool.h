@@ -60,7 +60,7 @@ LG_HIDDEN void lg_pool_give_range(lg_thread *self, lg_class *cls, enum lg_pool p
                                   uint64_t count);
 
 /* A charged free region goes to the pool that its state names; a clean one is discharged. */
-LG_HIDDEN void lg_pool_return(lg_thread *self, lg_class *cls, const lg_region *region);
+LG_HIDDEN void lg_pool_return(lg_thread *self, lg_class *cls, const lg_descriptor *region);
 
 /* How many regions the dirty pools hold, or the clean ones, by class. */
 LG_HIDDEN void lg_pools_count(enum lg_pool pool, uint64_t out_counts[LG_CLASS_COUNT]);

@@ -9,7 +9,7 @@
 
 /* ---- pins */
 
-bool lg_seal_hold(lg_region *region, uint64_t *out_word)
+bool lg_seal_hold(lg_descriptor *region, uint64_t *out_word)
 {
     uint64_t word = lg_load_relaxed_64(&region->word);
     for (;;) {
@@ -25,7 +25,7 @@ bool lg_seal_hold(lg_region *region, uint64_t *out_word)
 
 /* ---- to and fro */
 
-bool lg_seal_claim(lg_region *region)
+bool lg_seal_claim(lg_descriptor *region)
 {
     uint64_t word = lg_load_relaxed_64(&region->word);
     /* Sequentially consistent. It acquires what readers did before they unpinned; partner: lg_seal_unpin(). And who finds
@@ -37,7 +37,7 @@ bool lg_seal_claim(lg_region *region)
     return false;
 }
 
-bool lg_seal_is_due(lg_region *region)
+bool lg_seal_is_due(lg_descriptor *region)
 {
     /* Acquire: see lg_seal_claim(). */
     uint64_t word = lg_load_acquire_64(&region->word);
@@ -50,7 +50,7 @@ bool lg_seal_is_due(lg_region *region)
     return false;
 }
 
-bool lg_seal_leave(lg_region *region)
+bool lg_seal_leave(lg_descriptor *region)
 {
     uint64_t word = lg_load_relaxed_64(&region->word);
     /* Acquire: what those read who pinned it while it was written. Partner: lg_seal_unpin(). Without it they could find the
@@ -61,7 +61,7 @@ bool lg_seal_leave(lg_region *region)
     return false;
 }
 
-bool lg_seal_claim_load(lg_region *region, uint64_t *out_word)
+bool lg_seal_claim_load(lg_descriptor *region, uint64_t *out_word)
 {
     uint64_t word = lg_load_relaxed_64(&region->word);
     while (lg_seal_kind(word) == LG_SEAL_EVICTED && (word & LG_SEAL_FREED) == 0)
@@ -73,7 +73,7 @@ bool lg_seal_claim_load(lg_region *region, uint64_t *out_word)
     return false;
 }
 
-bool lg_seal_publish(lg_region *region, unsigned kind, uint64_t flags, uint64_t pins)
+bool lg_seal_publish(lg_descriptor *region, unsigned kind, uint64_t flags, uint64_t pins)
 {
     uint64_t word = lg_load_relaxed_64(&region->word);
     /* Release, as a part of sequential consistency: the contents, the guard, the record of the place. Partners: all that
@@ -169,7 +169,7 @@ bool lg_seal_any_cold(void)
 
 void lg_seal_cool(lg_class *cls, uint64_t index)
 {
-    lg_region *region = lg_region_at(cls, index);
+    lg_descriptor *region = lg_descriptor_at(cls, index);
     uint64_t word = lg_load_relaxed_64(&region->word);
     while (lg_seal_kind(word) == LG_SEAL_RESIDENT)
         if (lg_cas_relaxed_64(&region->word, &word, word & ~(uint64_t)LG_SEAL_USED)) {
@@ -182,7 +182,7 @@ void lg_seal_cool(lg_class *cls, uint64_t index)
 
 int lg_seal_begin(lg_class *cls, uint64_t index, uint64_t used)
 {
-    lg_region *region = lg_region_at(cls, index);
+    lg_descriptor *region = lg_descriptor_at(cls, index);
     int error = lg_class_is_evicted(cls) ? commit_sets(cls, index) : 0;
     if (error != 0)
         return error;
@@ -216,7 +216,7 @@ static enum lg_seal_taken decide(uint64_t word, bool unseal, uint64_t *out_word)
 
 enum lg_seal_taken lg_seal_take(lg_class *cls, uint64_t index, bool unseal)
 {
-    lg_region *region = lg_region_at(cls, index);
+    lg_descriptor *region = lg_descriptor_at(cls, index);
     uint64_t word = lg_load_relaxed_64(&region->word), to;
     enum lg_seal_taken taken;
     /* Sequentially consistent. It acquires what readers did before they unpinned, and what the last one did who was busy
@@ -270,7 +270,7 @@ static void wait_locked(void)
     pthread_setcancelstate(state, NULL);
 }
 
-void lg_seal_wait(const lg_region *region, unsigned kind)
+void lg_seal_wait(const lg_descriptor *region, unsigned kind)
 {
     lg_lock_acquire(&lg_seal_lock);
     /* A thread that publishes the region takes the lock after that: either this look finds it published, or it finds this
@@ -326,7 +326,7 @@ void lg_seal_forked(void)
  */
 bool lg_seal_settle(lg_class *cls, uint64_t index)
 {
-    lg_region *region = lg_region_at(cls, index);
+    lg_descriptor *region = lg_descriptor_at(cls, index);
     uint64_t word = lg_load_relaxed_64(&region->word);
     unsigned kind = lg_seal_kind(word);
     void *address = lg_region_address(cls, index);

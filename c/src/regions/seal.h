@@ -69,7 +69,7 @@ LG_INLINE uint64_t lg_seal_pins(uint64_t word)
 
 /* Pins a region whose contents are there. False: they aren't, or it isn't sealed; *out_word is what was found. `used`:
  * LG_SEAL_USED, or 0 to leave that as it is. */
-LG_INLINE bool lg_seal_pin(lg_region *region, uint64_t used, uint64_t *out_word)
+LG_INLINE bool lg_seal_pin(lg_descriptor *region, uint64_t used, uint64_t *out_word)
 {
     uint64_t word = lg_load_relaxed_64(&region->word);
     while (LG_LIKELY((word & LG_SEAL_THERE) != 0))
@@ -82,7 +82,7 @@ LG_INLINE bool lg_seal_pin(lg_region *region, uint64_t used, uint64_t *out_word)
 }
 
 /* False: it had none; nothing is as it should be then. */
-LG_INLINE bool lg_seal_unpin(lg_region *region)
+LG_INLINE bool lg_seal_unpin(lg_descriptor *region)
 {
     /* Release: what was read while it was pinned. Partners: the acquires of those who take it then, lg_seal_claim(),
      * lg_seal_leave() and lg_seal_take(). Without it the memory could go, or be written, before it was read. */
@@ -91,7 +91,7 @@ LG_INLINE bool lg_seal_unpin(lg_region *region)
 
 /* Pins what is resident or evicted, and leaves it that; *out_word: what it is. False: somebody is busy with it, or it isn't
  * sealed. */
-LG_HIDDEN bool lg_seal_hold(lg_region *region, uint64_t *out_word);
+LG_HIDDEN bool lg_seal_hold(lg_descriptor *region, uint64_t *out_word);
 
 /* It is to be evicted before others. */
 LG_HIDDEN void lg_seal_cool(lg_class *cls, uint64_t index);
@@ -99,16 +99,16 @@ LG_HIDDEN void lg_seal_cool(lg_class *cls, uint64_t index);
 /* ---- to and fro */
 
 /* RESIDENT without a pin becomes WRITING and the caller's; false: it isn't. */
-LG_HIDDEN bool lg_seal_claim(lg_region *region);
+LG_HIDDEN bool lg_seal_claim(lg_descriptor *region);
 /* The clock's look at a region that it may claim: it is RESIDENT without a pin, and wasn't used since the last look. */
-LG_HIDDEN bool lg_seal_is_due(lg_region *region);
+LG_HIDDEN bool lg_seal_is_due(lg_descriptor *region);
 /* The caller's region, WRITING, becomes LEAVING. False: it is pinned or freed. */
-LG_HIDDEN bool lg_seal_leave(lg_region *region);
+LG_HIDDEN bool lg_seal_leave(lg_descriptor *region);
 /* EVICTED becomes LOADING and the caller's; false: it isn't, and *out_word says what it is. */
-LG_HIDDEN bool lg_seal_claim_load(lg_region *region, uint64_t *out_word);
+LG_HIDDEN bool lg_seal_claim_load(lg_descriptor *region, uint64_t *out_word);
 /* The caller's region becomes RESIDENT or EVICTED, with these flags, and so many pins more. False: it was freed, nothing
  * else was done, and the caller has to finish that. */
-LG_HIDDEN bool lg_seal_publish(lg_region *region, unsigned kind, uint64_t flags, uint64_t pins);
+LG_HIDDEN bool lg_seal_publish(lg_descriptor *region, unsigned kind, uint64_t flags, uint64_t pins);
 
 /* ---- the beginning and the end */
 
@@ -129,7 +129,7 @@ LG_HIDDEN enum lg_seal_taken lg_seal_take(lg_class *cls, uint64_t index, bool un
 /* ---- waiting for input and output; with no lock held, and not in transit */
 
 /* Returns when somebody may have ceased to be busy with a region that is of this kind. */
-LG_HIDDEN void lg_seal_wait(const lg_region *region, unsigned kind);
+LG_HIDDEN void lg_seal_wait(const lg_descriptor *region, unsigned kind);
 /* How many inputs and outputs have ended; and returns when that is another number. */
 LG_HIDDEN uint64_t lg_seal_ended(void);
 LG_HIDDEN void lg_seal_wait_end(uint64_t seen);

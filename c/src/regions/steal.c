@@ -7,13 +7,13 @@
 #include "deque.h"
 #include "descriptor.h"
 
-uint64_t lg_thread_drain(lg_thread *victim, lg_class *cls, uint64_t most, lg_region **out_regions)
+uint64_t lg_thread_drain(lg_thread *victim, lg_class *cls, uint64_t most, lg_descriptor **out_regions)
 {
     uint64_t items[LG_STEAL_MAX];
     LG_ASSERT(most <= LG_STEAL_MAX);
     uint64_t n = lg_deque_steal(&lg_bin_of(victim, cls)->deque, lg_heavy_barrier, most, true, items);
     for (uint64_t i = 0; i < n; i++)
-        out_regions[i] = lg_item_region(items[i]);
+        out_regions[i] = lg_item_descriptor(items[i]);
     return n;
 }
 

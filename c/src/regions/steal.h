@@ -13,7 +13,7 @@
 #define LG_STEAL_MAX 64
 
 /* Takes all regions from the top of any thread's cache, but at most `most` of LG_STEAL_MAX. Returns how many. */
-LG_HIDDEN uint64_t lg_thread_drain(lg_thread *victim, lg_class *cls, uint64_t most, lg_region **out_regions);
+LG_HIDDEN uint64_t lg_thread_drain(lg_thread *victim, lg_class *cls, uint64_t most, lg_descriptor **out_regions);
 
 /* Takes regions of other threads' caches, at most `most` of LG_STEAL_MAX: half of each, all of one that only frees. `self`
  * may be NULL. Returns how many. */

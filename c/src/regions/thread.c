@@ -10,11 +10,11 @@
 #include "descriptor.h"
 #include "size_class.h"
 
-lg_region lg_no_region = {.state = {LG_LOST}};
+lg_descriptor lg_no_descriptor = {.state = {LG_LOST}};
 
 /* All threads without a record share these, so what their failing pops leave in `bottom` may be anything: two at once
  * lose each other's stores. The tops are locked for good; a pop finds nothing below that whatever the bottom is. */
-#define NO_DEQUE .deque = {.top = {LG_TOP_LOCKED}}, .regions = &lg_no_region
+#define NO_DEQUE .deque = {.top = {LG_TOP_LOCKED}}, .descriptors = &lg_no_descriptor
 #define NO_BINS_4 {NO_DEQUE}, {NO_DEQUE}, {NO_DEQUE}, {NO_DEQUE}
 #define NO_BINS_16 NO_BINS_4, NO_BINS_4, NO_BINS_4, NO_BINS_4
 #define NO_BIN_LAST {NO_DEQUE, .len = LG_LAST_BINS_LEN}
@@ -88,15 +88,15 @@ static void fill(lg_thread *thread)
 {
     thread->bins[LG_BINS - 2].len = thread->bins[LG_BINS - 1].len = LG_LAST_BINS_LEN;
     for (unsigned i = 0; i < LG_BINS; i++)
-        thread->bins[i].regions = &lg_no_region;
+        thread->bins[i].descriptors = &lg_no_descriptor;
     LG_EACH_CLASS(cls) {
         lg_bin *bin = lg_bin_of(thread, cls);
         bin->len = lg_class_size(cls);
         bin->deque.ring = lg_local_of(thread, cls)->ring;
-        bin->regions = cls->regions;
-        LG_ASSERT(lg_class_room(cls) - 1 <= UINT32_MAX >> LG_REGION_LOG2);
-        bin->offset_mask = (uint32_t)((lg_class_room(cls) - 1) << LG_REGION_LOG2);
-        bin->shift = cls->log2 - LG_REGION_LOG2;
+        bin->descriptors = cls->descriptors;
+        LG_ASSERT(lg_class_room(cls) - 1 <= UINT32_MAX >> LG_DESCRIPTOR_LOG2);
+        bin->offset_mask = (uint32_t)((lg_class_room(cls) - 1) << LG_DESCRIPTOR_LOG2);
+        bin->shift = cls->log2 - LG_DESCRIPTOR_LOG2;
     }
 }
 

@@ -22,18 +22,18 @@
 typedef struct LG_CACHE_ALIGNED lg_bin {
     lg_deque deque;
     /* What the hot path needs of the class, on the owner's cache line; const once a thread has owned it. */
-    size_t len;           /* bytes per region; something that no length in this bin can be, if this is no class */
-    lg_region *regions;   /* descriptors by index; lg_no_region if this is no class */
-    uint32_t offset_mask; /* any address, shifted, gives an offset in bytes where there is a descriptor */
-    uint32_t shift;       /* an address, shifted, is its region's index times the size of a descriptor */
-    lg_hot_counters hot;  /* written by the owner */
+    size_t len;                 /* bytes per region; something that no length in this bin can be, if this is no class */
+    lg_descriptor *descriptors; /* descriptors by index; lg_no_descriptor if this is no class */
+    uint32_t offset_mask;       /* any address, shifted, gives an offset in bytes where there is a descriptor */
+    uint32_t shift;             /* an address, shifted, is its region's index times the size of a descriptor */
+    lg_hot_counters hot;        /* written by the owner */
 } lg_bin;
 
 _Static_assert(sizeof(lg_bin) == (size_t)2 * LG_CACHE_LINE,
                "a hot pair touches top, the owner's line, a ring slot and the descriptor");
 
 /* A value that is no address. */
-extern LG_HIDDEN lg_region lg_no_region;
+extern LG_HIDDEN lg_descriptor lg_no_descriptor;
 
 /* One for each length's leading zero bits, whatever a caller says the length is: those that are no size class are
  * empty and have no space, and their `len` matches nothing. So the hot path need not check for them. Length 0 comes to
@@ -91,16 +91,16 @@ typedef struct lg_thread {
 _Static_assert(sizeof(lg_thread) <= LG_THREAD_BYTES, "a record fits its slot");
 
 /* An item of the deque. */
-LG_INLINE lg_region *lg_item_region(uint64_t item)
+LG_INLINE lg_descriptor *lg_item_descriptor(uint64_t item)
 {
-    return (lg_region *)(uintptr_t)item;
+    return (lg_descriptor *)(uintptr_t)item;
 }
 
 /* The descriptor that belongs to an address of the bin's class: of its own region, if that is what it is. */
-LG_INLINE lg_region *lg_bin_region(const lg_bin *bin, uint64_t address)
+LG_INLINE lg_descriptor *lg_bin_descriptor(const lg_bin *bin, uint64_t address)
 {
     /* The mask takes off what is below the index, and what the arena's address is above. */
-    return (lg_region *)((char *)bin->regions + ((uint32_t)(address >> bin->shift) & bin->offset_mask));
+    return (lg_descriptor *)((char *)bin->descriptors + ((uint32_t)(address >> bin->shift) & bin->offset_mask));
 }
 
 LG_INLINE lg_bin *lg_bin_of(lg_thread *thread, const lg_class *cls)
