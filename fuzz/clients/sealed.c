@@ -266,6 +266,21 @@ static void take_take(unsigned id)
     take_one(2 + id);
 }
 
+static void setup_only_one(void)
+{
+    setup();
+    world_limit(SIZE);
+    seal(1);
+}
+
+static void take_evict(unsigned id)
+{
+    if (id == 0)
+        evict(0);
+    else
+        take_one(1);
+}
+
 static void setup_one_out(void)
 {
     setup();
@@ -370,6 +385,8 @@ const client clients_sealed[] = {
      {3, 1, MOST}, false, true},
     {"seal-limit-pin", "room is made while one of two is pinned", 2, setup_full, take_pin, check, {2, 1, MOST}, false, true},
     {"seal-limit-takes", "two make room at the same time", 2, setup_full, take_take, check, {2, 1, MOST}, false, false},
+    {"seal-limit-evict", "room is made while another evicts the one region that could go", 2, setup_only_one, take_evict, check,
+     {2, 1, MOST}, false, false},
     {"seal-limit-loads", "two load, and make room for that", 2, setup_one_out, load_load, check, {2, 1, MOST}, false, false},
     {"seal-write-fails", "an eviction that fails, and a pin", 2, setup_write_fails, try_to, check, {3, 1, MOST}, false, true},
     {"seal-read-fails", "a load that fails, and an eviction", 2, setup_read_fails, try_to, check, {3, 1, MOST}, false, true},

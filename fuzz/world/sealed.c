@@ -15,6 +15,8 @@ static struct {
     size_t len;
     unsigned pins;
     bool guarded;
+    unsigned guard_by;   /* who put the guard there, and when */
+    uint64_t guard_step;
     uint64_t looked[XP_THREADS + 1]; /* a thread's step when it had read it last; 0: it hasn't */
 } sealed[REGIONS];
 
@@ -138,6 +140,8 @@ void world_guarded(const void *addr, size_t len)
     set_holds(addr, len, false);
     sealed[i].guarded = true;
     lg_store_relaxed_64(word_at(addr), GUARDED);
+    sealed[i].guard_by = xp_self();
+    sealed[i].guard_step = xp_last_store();
 }
 
 void world_unguarded(const void *addr, size_t len)
@@ -152,6 +156,9 @@ void world_unguarded(const void *addr, size_t len)
         XP_CHECK((world.forked || bytes - world_guarded_bytes() + len <= world.limit || !world_is_owned(addr, len)) &&
                  "what is loaded is charged before");
     }
+    XP_CHECK((!world_tells_readers || !sealed[i].guarded || world.forked || sealed[i].guard_by == XP_MAIN ||
+              xp_is_visible(sealed[i].guard_by, sealed[i].guard_step, xp_self())) &&
+             "a guard may yet come after it was taken away");
     sealed[i].guarded = false;
     lg_store_relaxed_64(word_at(addr), 0);
 }
