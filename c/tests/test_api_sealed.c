@@ -630,12 +630,19 @@ static void whose_turn_it_is(void **state)
     for (size_t i = 0; i < 8; i++) {
         handles[i] = sealed(PIECE, i);
     }
-    assert_int_equal(lgalloc_cold(handles[5], 0, 0), LGALLOC_STATUS_OK);
+    /* The hand takes the chances of all, and then the first; it would go on with the next. */
     handles[8] = sealed(PIECE, 8);
-    assert_false(lgalloc_is_resident(handles[5]));
-    /* The hand has come round, or will, and takes the chances of all; then the hot one has one again and again. */
+    assert_int_equal(test_global().evicted_bytes, PIECE);
+    size_t last = 7;
+    while (!lgalloc_is_resident(handles[last])) {
+        last--;
+    }
+    assert_int_equal(lgalloc_cold(handles[last], 0, 0), LGALLOC_STATUS_OK);
+    handles[9] = sealed(PIECE, 9);
+    assert_false(lgalloc_is_resident(handles[last]));
+    /* What is used has its chance again and again. */
     size_t out = 0;
-    for (size_t i = 9; i < PIECES; i++) {
+    for (size_t i = 10; i < PIECES; i++) {
         assert_int_equal(lgalloc_pin(handles[2]), LGALLOC_STATUS_OK);
         lgalloc_unpin(handles[2]);
         handles[i] = sealed(PIECE, i);
