@@ -19,7 +19,7 @@
 enum { TIMES_THE_MEMORY = 4, AHEAD = 2, MAX_PIECES = 4096, OWN_MEMORY_MIB = 16 };
 
 const struct contestant paging_contestants[5] = {
-    [LGALLOC_SEALED - LGALLOC_SEALED] = {.name = "lgalloc, sealed"},
+    [LGALLOC_SEALED - LGALLOC_SEALED] = {.name = "lgalloc sealed"},
     [PAGED - LGALLOC_SEALED] = {.name = "file mapping"},
     [PAGED_128K - LGALLOC_SEALED] = {.name = "mapping, 128 KiB ahead"},
     [PAGED_OUT - LGALLOC_SEALED] = {.name = "mapping, MADV_PAGEOUT"},
