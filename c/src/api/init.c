@@ -52,7 +52,8 @@ int lg_init(void)
             /* Whoever has found `up` 0 before, and finds now that it was up, is not in the child of a fork. In a child this
              * is wiped. */
             lg_store_relaxed_64(&lg_this_process.noticing, 2);
-            lg_store_release_32(&lg_was_up, 1); /* Release: of `noticing` and the above. Partner: the acquire in lg_ready(). */
+            /* Release: of `noticing` and the above. Partner: the acquire in lg_ready(). */
+            lg_store_release_32(&lg_was_up, 1);
             /* Release: publishes all of the above. Partner: the acquire in lg_ready(). */
             lg_store_release_32(&lg_this_process.up, 1);
         }

@@ -96,8 +96,8 @@ LG_INLINE uint32_t lg_option_path(char *buffer)
     return lg_option_text(LG_NAME_path, buffer);
 }
 
-/* Puts a text in force, which is shorter than PATH_MAX and the caller's from malloc; an empty one: none. Returns the one that the caller is to
- * free instead: the last one, or this one if it was in force already; NULL: none. */
+/* Puts a text in force, which is shorter than PATH_MAX and the caller's from malloc; an empty one: none. Returns the one
+ * that the caller is to free instead: the last one, or this one if it was in force already; NULL: none. */
 LG_HIDDEN LG_MUST_USE char *lg_option_set_text(enum lg_name_id id, char *text);
 
 extern LG_HIDDEN lg_lock lg_config_lock; /* one lgalloc_set_config() at a time; for fork.c too */

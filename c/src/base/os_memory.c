@@ -252,7 +252,8 @@ int lg_os_commit_readable(void *addr, size_t len)
     if (error == 0) {
         /* Where the process wants all future memory to be locked, all of it was brought in: it goes again, since nobody
          * has written to it yet. */
-        if (LG_OS_CALL(madvise(addr, lg_os_page_size(), MADV_DONTNEED) == 0) == EINVAL && LG_OS_CALL(munlock(addr, len) == 0) == 0) {
+        if (LG_OS_CALL(madvise(addr, lg_os_page_size(), MADV_DONTNEED) == 0) == EINVAL &&
+            LG_OS_CALL(munlock(addr, len) == 0) == 0) {
             (void)LG_OS_CALL(madvise(addr, len, MADV_DONTNEED) == 0);
             (void)LG_OS_CALL(mlock2(addr, len, MLOCK_ONFAULT) == 0);
         }
