@@ -202,6 +202,14 @@ static bool fits(const struct larger *settings, const struct input *input, char 
     return true;
 }
 
+/* As many read and write as work: a merge waits for each of its blocks otherwise. */
+static unsigned io_threads(const struct larger *settings)
+{
+    enum { MOST = 8 };
+
+    return settings->threads < MOST ? settings->threads : MOST;
+}
+
 static bool configure(const struct larger *settings, char **out_problem)
 {
     lgalloc_config *config = lgalloc_config_new();
@@ -211,6 +219,7 @@ static bool configure(const struct larger *settings, char **out_problem)
     lgalloc_config_enable(config);
     lgalloc_config_with_backing(config, LGALLOC_BACKING_ANONYMOUS);
     lgalloc_config_limit_bytes(config, settings->limit);
+    lgalloc_config_spill_threads(config, io_threads(settings));
     const bool set = lgalloc_config_with_spill(config, settings->path, 0) == LGALLOC_STATUS_OK &&
                      lgalloc_set_config(config) == LGALLOC_STATUS_OK;
     if (!set)
@@ -279,6 +288,6 @@ bool larger_demo(const struct larger *settings, const struct input *input, char 
     *out_wrong = wrong != NULL;
     if (wrong != NULL)
         return say(out_problem, "%s", wrong);
-    print_tail(settings, resident_before, settings->threads + 2);
+    print_tail(settings, resident_before, 1 + settings->threads + io_threads(settings));
     return true;
 }
