@@ -435,6 +435,7 @@ static void locked(void **state)
         }
         assert_false(is_there(handle.ptr));
         assert_false(is_there((char *)handle.ptr + handle.len - 1));
+        assert_false(is_in_memory(handle.ptr));
         if (round == 0) {
             assert_pinned_holds(handle, 4);
         }
