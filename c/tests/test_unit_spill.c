@@ -12,13 +12,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sched.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum { UNIT = LG_SPILL_UNIT };
+
+#define TMPFS 0x01021994u /* of linux/magic.h */
 
 /* ---- help */
 
@@ -588,13 +593,58 @@ static void directories_are_looked_at(void **state)
     assert_int_equal(errno, ENOENT);
     assert_non_null(strstr(lgalloc_config_error(config), "spill=/nonexistent/directory: no file can be made there"));
     assert_false(lg_spill_on());
-    if (lg_spill_probe("/dev/shm") == EMEDIUMTYPE) {
+    struct statfs shm;
+    if (statfs("/dev/shm", &shm) == 0 && (unsigned)shm.f_type == TMPFS && access("/dev/shm", W_OK) == 0) {
+        assert_int_equal(lg_spill_probe("/dev/shm"), EMEDIUMTYPE);
         assert_int_equal(lgalloc_config_with_spill(config, "/dev/shm", 0), LGALLOC_STATUS_OK);
         assert_int_equal(lgalloc_set_config(config), LGALLOC_STATUS_IO);
         assert_int_equal(errno, EMEDIUMTYPE);
         assert_non_null(strstr(lgalloc_config_error(config), "would be in memory"));
     }
     lgalloc_config_free(config);
+}
+
+/* A file system upon one in memory, and one upon the disk, in a child that has mounts of its own. */
+enum { CANNOT_MOUNT = 77 };
+
+static void overlays(void *arg)
+{
+    char *dir = arg, upper[PATH_MAX], options[3 * PATH_MAX];
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) {
+        _exit(CANNOT_MOUNT);
+    }
+    for (int in_memory = 0; in_memory < 2; in_memory++) {
+        if (in_memory && mount("none", dir, "tmpfs", 0, NULL) != 0) {
+            _exit(CANNOT_MOUNT);
+        }
+        static const char *const names[] = {"lower", "upper", "work", "merged"};
+        for (size_t i = 0; i < TEST_COUNT(names); i++) {
+            snprintf(upper, sizeof upper, "%s/%s", dir, names[i]);
+            TEST_REQUIRE(mkdir(upper, 0700) == 0 || errno == EEXIST);
+        }
+        snprintf(options, sizeof options, "lowerdir=%s/lower,upperdir=%s/upper,workdir=%s/work", dir, dir, dir);
+        if (mount("overlay", upper, "overlay", 0, options) != 0) {
+            _exit(CANNOT_MOUNT);
+        }
+        TEST_REQUIRE(lg_spill_probe(upper) == (in_memory ? EMEDIUMTYPE : 0));
+        TEST_REQUIRE(umount(upper) == 0);
+    }
+}
+
+static void overlays_are_seen_through(void **state)
+{
+    NEEDS_DISK(state);
+    char *dir = test_dir_make();
+    int status = test_fork_status(overlays, dir);
+    char command[PATH_MAX + 16];
+    snprintf(command, sizeof command, "rm -rf '%s'", dir);
+    assert_int_equal(system(command), 0);
+    test_dir_drop(dir);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == CANNOT_MOUNT) {
+        print_message("file systems can't be mounted here\n");
+        skip();
+    }
+    assert_int_equal(status, 0);
 }
 
 /* What is out stays readable, with another directory and with none. */
@@ -817,6 +867,7 @@ int main(void)
         ON_DISK(half_written),
         ON_DISK(file_size_limit_is_a_status),
         ON_DISK(directories_are_looked_at),
+        ON_DISK(overlays_are_seen_through),
         ON_DISK(another_directory),
         ON_DISK(many_directories),
         ON_DISK(what_is_out_survives_its_descriptor),
