@@ -87,6 +87,7 @@ static void scenario(void)
 static void look_at_all_and_free(void)
 {
     unit_fault_off();
+    unit_require_sound(false);
     configure(0, true);
     for (size_t i = 0; i < PIECES; i++) {
         struct piece *piece = &pieces[i];
