@@ -105,6 +105,7 @@
 #include "src/api/region.c"
 #include "src/api/purge.c"
 #include "src/api/config.c"
+#include "src/api/variables.c"
 
 /* observe: what can be known of it all. Statistics, also as text, and the verifier for tests and fuzzers. */
 #include "src/observe/stats.c"

@@ -13,7 +13,7 @@
  */
 #include "next.c"
 
-/* What any.c, config.c and region.c call the heap is the next malloc. Their headers come first. */
+/* What any.c, config.c, region.c and variables.c call the heap is the next malloc. Their headers come first. */
 #include <malloc.h>
 #define malloc(size) next_malloc(size)
 #define calloc(count, size) next_calloc(count, size)

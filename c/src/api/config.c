@@ -1,4 +1,6 @@
-/* What the program configures: the builder, the variables, and putting a set of options in force. */
+/* What the program configures: the builder, and putting a set of options in force. */
+#include "config.h"
+
 #include "../base/atomic.h"
 #include "../base/format.h"
 #include "../base/hot_flags.h"
@@ -19,19 +21,8 @@
 
 #include <limits.h>
 #include <stdlib.h>
-#include <sys/auxv.h>
-#include <unistd.h>
 
-#define ERROR_BYTES 1024
-
-struct lgalloc_config {
-    uint64_t set; /* one bit per option */
-    uint64_t value[LG_OPTION_COUNT];
-    char *name[LG_NAME_COUNT]; /* NULL: not set; from malloc */
-    char *error;               /* ERROR_BYTES behind the struct: what was refused last */
-};
-
-_Static_assert(LG_OPTION_COUNT <= 64, "a bit for each option");
+#define ERROR_BYTES 1024 /* behind the struct */
 
 /* ---- what is refused */
 
@@ -42,16 +33,15 @@ static lg_text error_text(const lgalloc_config *config)
     return (lg_text){.buffer = config->error, .capacity = ERROR_BYTES - 1};
 }
 
-static void nothing_refused(const lgalloc_config *config)
+void lg_config_nothing_refused(const lgalloc_config *config)
 {
     /* Not written where nothing changes: two threads may apply the same set. */
     if (config->error[0] != 0)
         config->error[0] = 0;
 }
 
-/* `what` is an option or a variable. */
-static lgalloc_status refuse_text(const lgalloc_config *config, const char *what, const char *value,
-                                  const char *allowed)
+lgalloc_status lg_config_refuse_text(const lgalloc_config *config, const char *what, const char *value,
+                                     const char *allowed)
 {
     lg_text text = error_text(config);
     lg_put_foreign(&text, what);
@@ -127,31 +117,29 @@ LG_API void lgalloc_config_free(lgalloc_config *config)
     free(config);
 }
 
-/* A value that may not be is kept all the same, so that lgalloc_set_config() refuses it too. */
-static void set_option(lgalloc_config *config, enum lg_option_id id, uint64_t value)
+void lg_config_set_option(lgalloc_config *config, enum lg_option_id id, uint64_t value)
 {
     if (config == NULL)
         return;
     config->value[id] = value;
     config->set |= (uint64_t)1 << id;
-    nothing_refused(config);
+    lg_config_nothing_refused(config);
     if (!lg_value_fits(lg_option_infos[id].kind, value))
         (void)refuse_value(config, id, value);
 }
 
-/* `what`: how the caller calls the option. */
-static lgalloc_status set_name(lgalloc_config *config, enum lg_name_id id, const char *what, const char *text)
+lgalloc_status lg_config_set_name(lgalloc_config *config, enum lg_name_id id, const char *what, const char *text)
 {
     char absolute[PATH_MAX];
     if (text == NULL || text[0] == 0)
-        return refuse_text(config, what, text, lg_name_infos[id].allowed);
+        return lg_config_refuse_text(config, what, text, lg_name_infos[id].allowed);
     int error = 0;
     if (id == LG_NAME_stats && strcmp(text, LG_STATS_STDERR) == 0)
         memcpy(absolute, LG_STATS_STDERR, sizeof(LG_STATS_STDERR)); /* not the name of a file */
     else
         error = lg_os_absolute(text, absolute);
     if (error == ENAMETOOLONG)
-        return refuse_text(config, what, text, lg_name_infos[id].allowed);
+        return lg_config_refuse_text(config, what, text, lg_name_infos[id].allowed);
     if (error != 0)
         return refused_by_system(config, what, text, "the working directory has no name", error);
     char *copy = strdup(absolute);
@@ -159,7 +147,7 @@ static lgalloc_status set_name(lgalloc_config *config, enum lg_name_id id, const
         return refuse_for_lack_of_memory(config, what);
     free(config->name[id]);
     config->name[id] = copy;
-    nothing_refused(config);
+    lg_config_nothing_refused(config);
     return LGALLOC_STATUS_OK;
 }
 
@@ -171,209 +159,109 @@ static lgalloc_status set_no_name(lgalloc_config *config, enum lg_name_id id)
         return refuse_for_lack_of_memory(config, lg_name_infos[id].name);
     free(config->name[id]);
     config->name[id] = none;
-    nothing_refused(config);
+    lg_config_nothing_refused(config);
     return LGALLOC_STATUS_OK;
 }
 
 LG_API void lgalloc_config_enable(lgalloc_config *config)
 {
-    set_option(config, LG_OPTION_enabled, 1);
+    lg_config_set_option(config, LG_OPTION_enabled, 1);
 }
 
 LG_API void lgalloc_config_disable(lgalloc_config *config)
 {
-    set_option(config, LG_OPTION_enabled, 0);
+    lg_config_set_option(config, LG_OPTION_enabled, 0);
 }
 
 LG_API lgalloc_status lgalloc_config_with_path(lgalloc_config *config, const char *new_path)
 {
     if (config == NULL)
         return LGALLOC_STATUS_INVALID_ARGUMENT;
-    return set_name(config, LG_NAME_path, "path", new_path);
+    return lg_config_set_name(config, LG_NAME_path, "path", new_path);
 }
 
 LG_API lgalloc_status lgalloc_config_with_spill(lgalloc_config *config, const char *path, size_t disk_bytes)
 {
     if (config == NULL)
         return LGALLOC_STATUS_INVALID_ARGUMENT;
-    lgalloc_status status = path != NULL ? set_name(config, LG_NAME_spill, "spill", path) : set_no_name(config, LG_NAME_spill);
+    lgalloc_status status = path != NULL ? lg_config_set_name(config, LG_NAME_spill, "spill", path)
+                                         : set_no_name(config, LG_NAME_spill);
     if (status == LGALLOC_STATUS_OK)
-        set_option(config, LG_OPTION_spill_bytes, disk_bytes);
+        lg_config_set_option(config, LG_OPTION_spill_bytes, disk_bytes);
     return status;
 }
 
 LG_API void lgalloc_config_with_backing(lgalloc_config *config, lgalloc_backing backing)
 {
-    set_option(config, LG_OPTION_backing, (uint32_t)backing);
+    lg_config_set_option(config, LG_OPTION_backing, (uint32_t)backing);
 }
 
 LG_API void lgalloc_config_with_background(lgalloc_config *config, uint64_t interval_ns, size_t batch,
                                            size_t clear_bytes)
 {
-    set_option(config, LG_OPTION_interval_ns, interval_ns);
-    set_option(config, LG_OPTION_batch, batch);
-    set_option(config, LG_OPTION_clear_bytes, clear_bytes);
+    lg_config_set_option(config, LG_OPTION_interval_ns, interval_ns);
+    lg_config_set_option(config, LG_OPTION_batch, batch);
+    lg_config_set_option(config, LG_OPTION_clear_bytes, clear_bytes);
 }
 
 LG_API void lgalloc_config_release_ticks(lgalloc_config *config, size_t ticks)
 {
-    set_option(config, LG_OPTION_release_ticks, ticks);
+    lg_config_set_option(config, LG_OPTION_release_ticks, ticks);
 }
 
 LG_API void lgalloc_config_eager_return(lgalloc_config *config, bool eager_return)
 {
-    set_option(config, LG_OPTION_eager_return, eager_return);
+    lg_config_set_option(config, LG_OPTION_eager_return, eager_return);
 }
 
 LG_API void lgalloc_config_growth_dampener(lgalloc_config *config, size_t growth_dampener)
 {
-    set_option(config, LG_OPTION_growth_dampener, growth_dampener);
+    lg_config_set_option(config, LG_OPTION_growth_dampener, growth_dampener);
 }
 
 LG_API void lgalloc_config_local_buffer_bytes(lgalloc_config *config, size_t bytes)
 {
-    set_option(config, LG_OPTION_local_buffer_bytes, bytes);
+    lg_config_set_option(config, LG_OPTION_local_buffer_bytes, bytes);
 }
 
 LG_API void lgalloc_config_limit_bytes(lgalloc_config *config, size_t bytes)
 {
-    set_option(config, LG_OPTION_limit_bytes, bytes);
+    lg_config_set_option(config, LG_OPTION_limit_bytes, bytes);
 }
 
 LG_API void lgalloc_config_idle_bytes(lgalloc_config *config, size_t bytes)
 {
-    set_option(config, LG_OPTION_idle_bytes, bytes);
+    lg_config_set_option(config, LG_OPTION_idle_bytes, bytes);
 }
 
 LG_API void lgalloc_config_huge_pages(lgalloc_config *config, bool huge_pages)
 {
-    set_option(config, LG_OPTION_huge_pages, huge_pages);
+    lg_config_set_option(config, LG_OPTION_huge_pages, huge_pages);
 }
 
 LG_API void lgalloc_config_core_dump(lgalloc_config *config, bool core_dump)
 {
-    set_option(config, LG_OPTION_core_dump, core_dump);
+    lg_config_set_option(config, LG_OPTION_core_dump, core_dump);
 }
 
 LG_API void lgalloc_config_reserve_blocks(lgalloc_config *config, bool reserve_blocks)
 {
-    set_option(config, LG_OPTION_reserve_blocks, reserve_blocks);
+    lg_config_set_option(config, LG_OPTION_reserve_blocks, reserve_blocks);
 }
 
 LG_API void lgalloc_config_arena_bytes(lgalloc_config *config, size_t bytes)
 {
-    set_option(config, LG_OPTION_arena_bytes, bytes);
+    lg_config_set_option(config, LG_OPTION_arena_bytes, bytes);
 }
 
 LG_API void lgalloc_config_spill_threads(lgalloc_config *config, size_t threads)
 {
-    set_option(config, LG_OPTION_spill_threads, threads);
+    lg_config_set_option(config, LG_OPTION_spill_threads, threads);
 }
 
 LG_API void lgalloc_config_spill_free_percent(lgalloc_config *config, size_t percent)
 {
-    set_option(config, LG_OPTION_spill_free_percent, percent);
-}
-
-/* ---- variables */
-
-/* Whether the text is the pattern, whose last character may be a *. */
-static bool matches(const char *text, const char *pattern)
-{
-    size_t len = strlen(pattern);
-    if (len != 0 && pattern[len - 1] == '*')
-        return strncmp(text, pattern, len - 1) == 0;
-    return strcmp(text, pattern) == 0;
-}
-
-static bool is_of_others(const char *variable)
-{
-    static const char *const patterns[] = {LG_VARIABLES_OF_OTHERS};
-    const char *end = variable + strlen("LGALLOC_");
-    for (size_t i = 0; i < sizeof(patterns) / sizeof(*patterns); i++)
-        if (matches(end, patterns[i]))
-            return true;
-    return false;
-}
-
-static lgalloc_status refuse_variable(const lgalloc_config *config, const char *variable, const char *value)
-{
-    return refuse_text(config, variable, value, "LGALLOC_"
-#define X(name, kind, value_, variable_) variable_ ", "
-        LG_OPTIONS(X)
-#undef X
-#define X(name, variable_, allowed) variable_ ", "
-        LG_NAMES(X)
-#undef X
-        "and the variables of the preload library, the build and the tests");
-}
-
-LG_API lgalloc_status lgalloc_config_variable(lgalloc_config *config, const char *variable, const char *value)
-{
-    if (config == NULL)
-        return LGALLOC_STATUS_INVALID_ARGUMENT;
-    if (variable == NULL)
-        return refuse_variable(config, "NULL", value);
-    for (unsigned id = 0; id < LG_OPTION_COUNT; id++) {
-        const lg_option_info *info = &lg_option_infos[id];
-        uint64_t number;
-        if (strcmp(variable, info->variable) != 0)
-            continue;
-        if (value == NULL || !lg_parse(info->kind, value, &number) || !lg_value_fits(info->kind, number))
-            return refuse_text(config, variable, value, lg_allowed(info->kind));
-        set_option(config, (enum lg_option_id)id, number);
-        return LGALLOC_STATUS_OK;
-    }
-    for (unsigned id = 0; id < LG_NAME_COUNT; id++)
-        if (strcmp(variable, lg_name_infos[id].variable) == 0)
-            return set_name(config, (enum lg_name_id)id, variable, value);
-    if (strncmp(variable, "LGALLOC_", strlen("LGALLOC_")) != 0 || !is_of_others(variable))
-        return refuse_variable(config, variable, value);
-    nothing_refused(config);
-    return LGALLOC_STATUS_OK;
-}
-
-/* An entry of the environment; others' are fine. */
-static lgalloc_status read_entry(lgalloc_config *config, const char *entry)
-{
-    char variable[256];
-    size_t len = strcspn(entry, "=");
-    if (strncmp(entry, "LGALLOC_", strlen("LGALLOC_")) != 0 || entry[len] == 0)
-        return LGALLOC_STATUS_OK;
-    len = lg_min(len, sizeof(variable) - 1); /* what is cut off is no name of ours */
-    memcpy(variable, entry, len);
-    variable[len] = 0;
-    return lgalloc_config_variable(config, variable, strchr(entry, '=') + 1);
-}
-
-LG_API lgalloc_status lgalloc_config_from_env(lgalloc_config *config)
-{
-    if (config == NULL)
-        return LGALLOC_STATUS_INVALID_ARGUMENT;
-    lgalloc_config read = {.error = config->error};
-    lgalloc_status status = LGALLOC_STATUS_OK;
-    size_t count = 0;
-    /* In a program that has more rights than its user, the user must not say which files are written. */
-    while (environ != NULL && getauxval(AT_SECURE) == 0 && environ[count] != NULL)
-        count++;
-    /* From the last on: of two with the same name the first counts, as for getenv(). */
-    while (count-- > 0 && status == LGALLOC_STATUS_OK)
-        status = read_entry(&read, environ[count]);
-    if (status == LGALLOC_STATUS_OK) {
-        for (unsigned id = 0; id < LG_OPTION_COUNT; id++)
-            if ((read.set >> id & 1) != 0)
-                set_option(config, (enum lg_option_id)id, read.value[id]);
-        nothing_refused(config);
-    }
-    for (unsigned id = 0; id < LG_NAME_COUNT; id++) {
-        char *unused = read.name[id];
-        if (status == LGALLOC_STATUS_OK && unused != NULL) {
-            unused = config->name[id];
-            config->name[id] = read.name[id];
-        }
-        free(unused);
-    }
-    return status;
+    lg_config_set_option(config, LG_OPTION_spill_free_percent, percent);
 }
 
 /* ---- applying */
@@ -493,7 +381,7 @@ LG_API lgalloc_status lgalloc_set_config(const lgalloc_config *config)
         if (LG_OPTION(core_dump) != core_dump && lg_ready())
             lg_backing_set_core_dump(LG_OPTION(core_dump) != 0);
         lg_io_follow_options();
-        nothing_refused(config);
+        lg_config_nothing_refused(config);
     }
     lg_lock_release(&lg_config_lock);
     if (status == LGALLOC_STATUS_OK)
