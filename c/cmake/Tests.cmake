@@ -4,7 +4,7 @@
 #
 # A source may say what it needs in comments of its own:
 #   ctest-labels: novalgrind stress     more labels; with "serial" nothing else runs at the same time, with "long" it is
-#                                       the first to start
+#                                       the first to start; with "disk" its directory is never in memory, unless TMPDIR is
 # Names with "stress" or "soak" have the label stress by themselves.
 
 # The whole library with its internal checks and with the seam at which tests inject failures.
@@ -49,9 +49,13 @@ function(lgalloc_add_test name target)
     return()
   endif()
   add_test(NAME ${name} COMMAND "${test_wrapper}" ${test_launcher} $<TARGET_FILE:${target}> ${arg_ARGS})
+  set(environment "${test_environment}")
+  if("disk" IN_LIST arg_LABELS)
+    list(APPEND environment "LGALLOC_TEST_DISK=1")
+  endif()
   set_tests_properties(${name} PROPERTIES
     TIMEOUT ${test_timeout}
-    ENVIRONMENT "${test_environment}"
+    ENVIRONMENT "${environment}"
     LABELS "${arg_LABELS}")
   if("stress" IN_LIST arg_LABELS)
     # It keeps the machine busy by itself; beside it the timing of others would mean nothing.

@@ -1,8 +1,11 @@
 #!/bin/sh
-# Runs a test in which LGALLOC_TEST_DIR names a fresh directory, removed afterwards.
+# Runs a test in which LGALLOC_TEST_DIR names a fresh directory, removed afterwards: in LGALLOC_TEST_FAST_DIR, if that is
+# set and LGALLOC_TEST_DISK isn't, else in TMPDIR or /tmp.
 # LGALLOC_TEST_LAUNCHER is a command, split at blanks, that starts the test.
 set -u
-LGALLOC_TEST_DIR=$(mktemp -d "${TMPDIR:-/tmp}/lgalloc-test.XXXXXX") || exit 1
+parent=${TMPDIR:-/tmp}
+[ -n "${LGALLOC_TEST_DISK:-}" ] || parent=${LGALLOC_TEST_FAST_DIR:-$parent}
+LGALLOC_TEST_DIR=$(mktemp -d "$parent/lgalloc-test.XXXXXX") || exit 1
 export LGALLOC_TEST_DIR
 trap 'rm -rf "$LGALLOC_TEST_DIR"' EXIT
 trap 'exit 130' INT TERM HUP

@@ -84,11 +84,11 @@ step_variant() {
   options+=(--label-exclude "$left_out")
   rm -f "$log"
   # Files on the disk once; in memory, where there is enough of it, for the others: punching holes takes its time.
-  local files=$TMPDIR
+  local files=""
   if [[ $variant != gcc-plain ]] && shm_has_room; then
     files=/dev/shm
   fi
-  (cd "$build/$variant" && TMPDIR=$files ctest "${options[@]}") || rc=$?
+  (cd "$build/$variant" && LGALLOC_TEST_FAST_DIR=$files ctest "${options[@]}") || rc=$?
   if [[ -n $complaints ]]; then
     printf 'not everything could be built:\n%s\n' "$complaints" | head -n 30
   fi

@@ -2,10 +2,12 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -73,6 +75,18 @@ const char *test_dir(void)
         TEST_REQUIRE(atexit(remove_own_dir) == 0);
     }
     return own_dir;
+}
+
+bool test_dir_on_disk(void)
+{
+    struct statfs there;
+    TEST_REQUIRE(statfs(test_dir(), &there) == 0);
+    unsigned long type = (unsigned long)there.f_type;
+    if (type != TMPFS_MAGIC && type != RAMFS_MAGIC) {
+        return true;
+    }
+    print_message("skipped: %s is in memory\n", test_dir());
+    return false;
 }
 
 char *test_dir_make(void)

@@ -85,6 +85,8 @@ _Noreturn void test_fail_at(const char *file, int line, const char *what);
  * /var/tmp, and removed at exit.
  */
 const char *test_dir(void);
+/* Whether that is on a disk, as a directory for evicted regions must be; if not, says that the program is skipped. */
+bool test_dir_on_disk(void);
 
 /* Makes another one inside it. test_dir_drop() removes the directory and frees the string. */
 char *test_dir_make(void);

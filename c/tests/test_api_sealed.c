@@ -1,4 +1,4 @@
-/* ctest-labels: novalgrind */
+/* ctest-labels: novalgrind disk */
 /* Sealed regions: what is final, may be evicted, and comes back, below a bound that is less than the data. */
 
 #define _GNU_SOURCE

@@ -3,7 +3,7 @@
  * from then on. What comes of it is a status, nothing that was sealed is lost, and when the failures end all is as before.
  */
 
-/* Under valgrind it takes minutes and finds what the sanitizers find. ctest-labels: novalgrind */
+/* Under valgrind it takes minutes and finds what the sanitizers find. ctest-labels: novalgrind disk */
 
 #include "internal.h"
 

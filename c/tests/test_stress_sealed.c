@@ -1,6 +1,7 @@
 /*
  * Ten times as much data as memory, and threads that pin, read, evict, rewrite and free it all at once. Every region holds
  * what was written to it last, whoever looks and whenever, and the bound is never exceeded.
+ * ctest-labels: disk
  */
 
 #include "internal.h"
@@ -160,12 +161,7 @@ static int setup(void **state)
     assert_int_equal(lgalloc_config_with_spill(config, test_dir(), 0), LGALLOC_STATUS_OK);
     lgalloc_config_limit_bytes(config, LIMIT);
     lgalloc_config_local_buffer_bytes(config, PIECE);
-    lgalloc_status status = lgalloc_set_config(config);
-    lgalloc_config_free(config);
-    if (status != LGALLOC_STATUS_OK) {
-        print_message("skipped: the test directory is in memory\n");
-        skip();
-    }
+    test_apply(config);
     return 0;
 }
 
@@ -218,6 +214,9 @@ static void ten_times_the_memory(void **state)
 
 int main(void)
 {
+    if (!test_dir_on_disk()) {
+        return 0;
+    }
     const struct CMUnitTest tests[] = {
         {"ten_times_the_memory", ten_times_the_memory, setup, teardown, NULL},
     };

@@ -1,4 +1,4 @@
-/* The threads that evict and load ahead of need. ctest-labels: novalgrind */
+/* The threads that evict and load ahead of need. ctest-labels: novalgrind disk */
 
 #include "internal.h"
 

@@ -1,6 +1,7 @@
 /*
  * The protocol of sealed regions in each of its steps: what others do while one is being written, guarded or read is done
  * here by the same thread, from within the system call of that step. And what becomes of steps that fail.
+ * ctest-labels: disk
  */
 
 #include "internal.h"
@@ -18,12 +19,7 @@ static int setup(void **state)
     lgalloc_config_spill_threads(config, 0);
     lgalloc_config_spill_free_percent(config, 0); /* nobody evicts before there is need */
     lgalloc_config_local_buffer_bytes(config, PIECE);
-    lgalloc_status status = lgalloc_set_config(config);
-    lgalloc_config_free(config);
-    if (status != LGALLOC_STATUS_OK) {
-        print_message("skipped: the test directory is in memory\n");
-        skip();
-    }
+    test_apply(config);
     return 0;
 }
 
@@ -487,6 +483,9 @@ static void waits_for_an_eviction(void **state)
 
 int main(void)
 {
+    if (!test_dir_on_disk()) {
+        return 0;
+    }
     const struct CMUnitTest tests[] = {
         SEAL_TEST(metadata_is_refused),
         SEAL_TEST(pinned_while_written),

@@ -1,4 +1,7 @@
-/* The store of evicted regions, by its own door: places, contents, disk, failures, other people's descriptors, forks. */
+/*
+ * The store of evicted regions, by its own door: places, contents, disk, failures, other people's descriptors, forks.
+ * ctest-labels: disk
+ */
 
 #define _GNU_SOURCE
 

@@ -1,4 +1,4 @@
-/* ctest-labels: novalgrind */
+/* ctest-labels: novalgrind disk */
 /*
  * Sealed regions need nothing that a container doesn't have as it comes: the tests of them run once more as an ordinary user,
  * behind a filter that refuses what the common container runtimes refuse by default.

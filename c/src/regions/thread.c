@@ -51,7 +51,8 @@ uint32_t lg_threads_high(void)
 
 lg_thread *lg_thread_at(uint32_t id)
 {
-    return (lg_thread *)((char *)lg_layout_.threads + id * LG_THREAD_BYTES);
+    /* In numbers: in a child that starts over there may be none yet. */
+    return (lg_thread *)((uintptr_t)lg_layout_.threads + id * LG_THREAD_BYTES);
 }
 
 uint32_t lg_thread_id(const lg_thread *thread)
