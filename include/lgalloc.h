@@ -148,8 +148,7 @@
 #define LGALLOC_VERSION_PATCH 0
 
 /** The version as one number that can be compared: major << 16 | minor << 8 | patch. */
-#define LGALLOC_VERSION \
-    ((LGALLOC_VERSION_MAJOR << 16) | (LGALLOC_VERSION_MINOR << 8) | LGALLOC_VERSION_PATCH)
+#define LGALLOC_VERSION ((LGALLOC_VERSION_MAJOR << 16) | (LGALLOC_VERSION_MINOR << 8) | LGALLOC_VERSION_PATCH)
 
 /** Regions are powers of two from 2^16 bytes (64 KiB) to 2^36 bytes (64 GiB), both inclusive. */
 #define LGALLOC_SIZE_CLASS_MIN_LOG2 16
@@ -446,9 +445,8 @@ lgalloc_status lgalloc_region_new_heap(size_t capacity, size_t elem_size, size_t
  *
  * Returns OK, IO, OUT_OF_MEMORY, INVALID_SIZE_CLASS, DISABLED, UNALIGNED_MEMORY, INVALID_ARGUMENT.
  */
-LGALLOC_NOPLT
 lgalloc_status lgalloc_region_new_mmap(size_t capacity, size_t elem_size, size_t elem_align,
-                                       lgalloc_region *out_region) LGALLOC_NOTHROW;
+                                       lgalloc_region *out_region) LGALLOC_NOTHROW LGALLOC_NOPLT;
 
 /**
  * Makes a region on mapped memory where 64 KiB to 64 GiB are asked for, else on the heap:
@@ -487,7 +485,8 @@ void *lgalloc_region_as_mut_ptr(lgalloc_region *region) LGALLOC_NOTHROW;
  *
  * Returns OK, CAPACITY_EXCEEDED (nothing was changed), INVALID_ARGUMENT (NULL).
  */
-lgalloc_status lgalloc_region_extend_from_slice(lgalloc_region *region, const void *elems, size_t count) LGALLOC_NOTHROW;
+lgalloc_status lgalloc_region_extend_from_slice(lgalloc_region *region, const void *elems,
+                                                size_t count) LGALLOC_NOTHROW;
 
 /**
  * Where the next elements go: memory for *out_count elements behind those in use. The caller fills it, and
@@ -516,8 +515,7 @@ void lgalloc_region_clear(lgalloc_region *region) LGALLOC_NOTHROW;
  * is called. Dropping two copies of a region is misuse; if it is on the heap, that is not detected, as with
  * free().
  */
-LGALLOC_NOPLT
-void lgalloc_region_drop(lgalloc_region *region) LGALLOC_NOTHROW;
+void lgalloc_region_drop(lgalloc_region *region) LGALLOC_NOTHROW LGALLOC_NOPLT;
 
 /**
  * The region's memory as a handle, borrowed: for the hints below, not to be freed. {dangling, 0} for
@@ -543,33 +541,29 @@ lgalloc_handle lgalloc_region_handle(const lgalloc_region *region) LGALLOC_NOTHR
  *
  * Returns OK, IO, OUT_OF_MEMORY, INVALID_SIZE_CLASS, DISABLED, UNALIGNED_MEMORY, INVALID_ARGUMENT.
  */
-LGALLOC_NOPLT
 lgalloc_status lgalloc_allocate(size_t capacity, size_t elem_size, size_t elem_align, void **out_ptr,
-                                size_t *out_capacity, lgalloc_handle *out_handle) LGALLOC_NOTHROW;
+                                size_t *out_capacity, lgalloc_handle *out_handle) LGALLOC_NOTHROW LGALLOC_NOPLT;
 
 /**
  * As lgalloc_allocate(), and every byte of the region is zero. The cost depends on what earlier users of
  * the region touched: pages and disk blocks that nobody touched are neither written nor brought in. If the
  * disk has no block for the zeros, the result is IO with ENOSPC, never a SIGBUS, and the region stays free.
  */
-LGALLOC_NOPLT
 lgalloc_status lgalloc_allocate_zeroed(size_t capacity, size_t elem_size, size_t elem_align, void **out_ptr,
-                                       size_t *out_capacity, lgalloc_handle *out_handle) LGALLOC_NOTHROW;
+                                       size_t *out_capacity, lgalloc_handle *out_handle) LGALLOC_NOTHROW LGALLOC_NOPLT;
 
 /**
  * Frees an allocation: the crate's `deallocate`. Any thread may; a handle that holds nothing is
  * ignored. Works also while the allocator is disabled. Keeps errno. Misuse aborts.
  */
-LGALLOC_NOPLT
-void lgalloc_deallocate(lgalloc_handle handle) LGALLOC_NOTHROW;
+void lgalloc_deallocate(lgalloc_handle handle) LGALLOC_NOTHROW LGALLOC_NOPLT;
 
 /**
  * Frees a region that lgalloc_malloc() or lgalloc_calloc() returned, or that a handle holds; not one of
  * an lgalloc_region, which lgalloc_region_drop() frees. Any thread may; NULL is ignored. Works also
  * while the allocator is disabled. Keeps errno. Misuse aborts.
  */
-LGALLOC_NOPLT
-void lgalloc_free(void *ptr) LGALLOC_NOTHROW;
+void lgalloc_free(void *ptr) LGALLOC_NOTHROW LGALLOC_NOPLT;
 
 /**
  * As lgalloc_free(), for callers that know the size, like C23's free_sized(). It is a little faster. A
@@ -577,8 +571,7 @@ void lgalloc_free(void *ptr) LGALLOC_NOTHROW;
  *
  * size: bytes that were asked for, or anything that rounds up to the same power of two.
  */
-LGALLOC_NOPLT
-void lgalloc_free_sized(void *ptr, size_t size) LGALLOC_NOTHROW;
+void lgalloc_free_sized(void *ptr, size_t size) LGALLOC_NOTHROW LGALLOC_NOPLT;
 
 /**
  * Allocates like malloc(), without a status and a handle. Where a handle is needed, for the hints below or
@@ -593,8 +586,7 @@ void lgalloc_free_sized(void *ptr, size_t size) LGALLOC_NOTHROW;
  * (disabled), ENOENT (file backing, and no path was configured or there is no such directory), or what
  * a system call said.
  */
-LGALLOC_NOPLT LGALLOC_FREED_BY(lgalloc_free) LGALLOC_SIZED(1)
-void *lgalloc_malloc(size_t size) LGALLOC_NOTHROW;
+void *lgalloc_malloc(size_t size) LGALLOC_NOTHROW LGALLOC_NOPLT LGALLOC_FREED_BY(lgalloc_free) LGALLOC_SIZED(1);
 
 /**
  * As lgalloc_malloc(), and every byte is zero, as with lgalloc_allocate_zeroed().
@@ -604,8 +596,8 @@ void *lgalloc_malloc(size_t size) LGALLOC_NOTHROW;
  *
  * Returns as lgalloc_malloc(); EINVAL also where the product overflows.
  */
-LGALLOC_NOPLT LGALLOC_FREED_BY(lgalloc_free) LGALLOC_SIZED2(1, 2)
-void *lgalloc_calloc(size_t count, size_t size) LGALLOC_NOTHROW;
+void *lgalloc_calloc(size_t count, size_t size) LGALLOC_NOTHROW LGALLOC_NOPLT LGALLOC_FREED_BY(lgalloc_free)
+    LGALLOC_SIZED2(1, 2);
 
 /**
  * Bytes that may be used of the region in use that begins at `ptr`: its size, at least what was asked for. A sealed
@@ -644,8 +636,7 @@ bool lgalloc_owns(const void *ptr) LGALLOC_NOTHROW;
  * undefined. NULL on failure: `ptr` is as it was, and errno says why, as for lgalloc_malloc(); EFAULT where the region
  * was lost to a fork. No other thread may use or free the region meanwhile.
  */
-LGALLOC_USED LGALLOC_SIZED(2)
-void *lgalloc_realloc(void *ptr, size_t size) LGALLOC_NOTHROW;
+void *lgalloc_realloc(void *ptr, size_t size) LGALLOC_NOTHROW LGALLOC_USED LGALLOC_SIZED(2);
 
 /**
  * One allocator for all sizes: regions where they are worth it, the C library's heap for the rest.
@@ -659,13 +650,11 @@ void *lgalloc_realloc(void *ptr, size_t size) LGALLOC_NOTHROW;
  *
  * Returns the block, aligned for any type; NULL and errno (ENOMEM) on failure. The contents are undefined.
  */
-LGALLOC_OWNED LGALLOC_SIZED(1)
-void *lgalloc_any_malloc(size_t size) LGALLOC_NOTHROW;
+void *lgalloc_any_malloc(size_t size) LGALLOC_NOTHROW LGALLOC_OWNED LGALLOC_SIZED(1);
 
 /** As lgalloc_any_malloc(), for `count` elements of `size` bytes, and every byte is zero. ENOMEM also if the product
  * overflows. */
-LGALLOC_OWNED LGALLOC_SIZED2(1, 2)
-void *lgalloc_any_calloc(size_t count, size_t size) LGALLOC_NOTHROW;
+void *lgalloc_any_calloc(size_t count, size_t size) LGALLOC_NOTHROW LGALLOC_OWNED LGALLOC_SIZED2(1, 2);
 
 /**
  * As lgalloc_any_malloc(), and the address is a multiple of `align`. A region is aligned to its own size; if `align`
@@ -673,8 +662,7 @@ void *lgalloc_any_calloc(size_t count, size_t size) LGALLOC_NOTHROW;
  *
  * align: bytes, any power of two, also below the size of a pointer. EINVAL for anything else.
  */
-LGALLOC_OWNED LGALLOC_SIZED(2)
-void *lgalloc_any_aligned(size_t align, size_t size) LGALLOC_NOTHROW;
+void *lgalloc_any_aligned(size_t align, size_t size) LGALLOC_NOTHROW LGALLOC_OWNED LGALLOC_SIZED(2);
 
 /**
  * Changes the size of a block. It moves between region and heap if the new size belongs on the other side. The
@@ -687,8 +675,7 @@ void *lgalloc_any_aligned(size_t align, size_t size) LGALLOC_NOTHROW;
  * Returns the block; `ptr` is no longer valid where that differs. NULL on failure: `ptr` is as it was, and errno says
  * why (ENOMEM; EFAULT for a region that was lost to a fork).
  */
-LGALLOC_USED LGALLOC_SIZED(2)
-void *lgalloc_any_realloc(void *ptr, size_t size) LGALLOC_NOTHROW;
+void *lgalloc_any_realloc(void *ptr, size_t size) LGALLOC_NOTHROW LGALLOC_USED LGALLOC_SIZED(2);
 
 /** Frees a block of this family. NULL is ignored. Keeps errno. Misuse of a region aborts; misuse of a heap block does
  * what it does with the C library's free(). */
@@ -856,8 +843,7 @@ bool lgalloc_is_resident(lgalloc_handle handle) LGALLOC_NOTHROW;
 void lgalloc_config_free(lgalloc_config *config) LGALLOC_NOTHROW;
 
 /** A set of options, none of them set. Free it with lgalloc_config_free(). NULL if there is no memory for it. */
-LGALLOC_FREED_BY(lgalloc_config_free)
-lgalloc_config *lgalloc_config_new(void) LGALLOC_NOTHROW;
+lgalloc_config *lgalloc_config_new(void) LGALLOC_NOTHROW LGALLOC_FREED_BY(lgalloc_config_free);
 
 /* The setters below change only the set; lgalloc_set_config() applies it. lgalloc_config_error() says what a
  * setter refused. */
@@ -1141,8 +1127,8 @@ lgalloc_status lgalloc_stats_maps(lgalloc_map_stats *out_stats, size_t capacity,
  *
  * Returns OK, INVALID_ARGUMENT (NULL, or no such format: nothing was written).
  */
-lgalloc_status lgalloc_stats_print(lgalloc_format format,
-                                   void (*write)(void *context, const char *text, size_t len), void *context);
+lgalloc_status lgalloc_stats_print(lgalloc_format format, void (*write)(void *context, const char *text, size_t len),
+                                   void *context);
 
 #ifdef __cplusplus
 } /* extern "C" */

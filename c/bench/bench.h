@@ -69,8 +69,8 @@ struct contestant {
     void (*start)(void);
     void *(*allocate)(size_t size); /* NULL: out of memory */
     void (*release)(void *ptr, size_t size);
-    void (*trim)(void);                    /* gives back what is free; NULL: cannot be asked to */
-    void (*clear)(void *ptr, size_t size); /* empties memory in use with one system call; NULL */
+    void (*trim)(void);                       /* gives back what is free; NULL: cannot be asked to */
+    void (*clear)(void *ptr, size_t size);    /* empties memory in use with one system call; NULL */
     void (*version)(char *text, size_t size); /* NULL: none of its own */
 };
 
@@ -109,15 +109,14 @@ struct sample {
     double series[MAX_SERIES];
 };
 
-enum against { AGAINST_CONTESTANT, AGAINST_BEST_MALLOC, AGAINST_CRATE, AGAINST_OLD_CRATE, AGAINST_SELF,
-              ABSOLUTE };
+enum against { AGAINST_CONTESTANT, AGAINST_BEST_MALLOC, AGAINST_CRATE, AGAINST_OLD_CRATE, AGAINST_SELF, ABSOLUTE };
 
 /* `value` of the contestants `who` is at most `factor` times what it is compared with. */
 struct bound {
     uint32_t who;
     unsigned value;
     enum against against;
-    unsigned other;       /* the contestant's id, or with AGAINST_SELF the other value */
+    unsigned other; /* the contestant's id, or with AGAINST_SELF the other value */
     double factor;
 };
 
@@ -130,14 +129,14 @@ struct workload {
     const char *value_names[MAX_VALUES]; /* NULL ends them; none at all: one value without a name */
     uint32_t contestants;
     void (*run)(const struct workload *workload, const struct contestant *contestant, struct sample *out);
-    size_t size;      /* bytes per region */
+    size_t size; /* bytes per region */
     unsigned threads;
-    unsigned count;   /* regions per batch */
-    unsigned max_rounds; /* 0: as many as there are */
-    bool on_tmpfs;       /* files are in settings.tmpfs */
-    bool start_late;     /* run() starts the contestant itself */
-    bool killed_is_one;  /* a child that the kernel killed for a system call has the value 1 */
-    struct bound bounds[MAX_BOUNDS];     /* factor 0 and who 0 end them */
+    unsigned count;                  /* regions per batch */
+    unsigned max_rounds;             /* 0: as many as there are */
+    bool on_tmpfs;                   /* files are in settings.tmpfs */
+    bool start_late;                 /* run() starts the contestant itself */
+    bool killed_is_one;              /* a child that the kernel killed for a system call has the value 1 */
+    struct bound bounds[MAX_BOUNDS]; /* factor 0 and who 0 end them */
 };
 
 extern const struct workload workloads[];
@@ -203,9 +202,9 @@ struct settings {
     unsigned rounds;
     bool rounds_asked_for;
     unsigned processors;
-    uint64_t budget_ns;   /* per measurement */
-    size_t touch_bytes;   /* for first touch and clearing */
-    size_t million;       /* regions for the workload of that name */
+    uint64_t budget_ns; /* per measurement */
+    size_t touch_bytes; /* for first touch and clearing */
+    size_t million;     /* regions for the workload of that name */
 };
 
 extern struct settings settings;
@@ -233,8 +232,7 @@ struct results {
 
 /* Median, least and greatest of a value over the rounds; false where there is no figure. */
 bool results_median(const struct results *results, unsigned id, unsigned value, double *out);
-bool results_range(const struct results *results, unsigned id, unsigned value, double *out_min,
-                   double *out_max);
+bool results_range(const struct results *results, unsigned id, unsigned value, double *out_min, double *out_max);
 
 enum outcome { NOT_MEASURED, NOT_JUDGED, MISSED, WITHIN_SCATTER, REACHED };
 

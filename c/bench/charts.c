@@ -44,7 +44,8 @@ static void begin(FILE *to, const char *directory, const char *file, unsigned he
     char text[4096];
 
     snprintf(text, sizeof text, "%s/%s", directory, file);
-    fprintf(to, "reset\nset terminal svg size 760,%u dynamic background 'white' font 'sans-serif,13'\nset output ", height);
+    fprintf(to, "reset\nset terminal svg size 760,%u dynamic background 'white' font 'sans-serif,13'\nset output ",
+            height);
     quoted(to, text);
     /* Who measured, and when: below all else. */
     machine_line(text, sizeof text);
@@ -118,7 +119,8 @@ static void draw_latency(FILE *to, const char *directory, const struct results *
     begin(to, directory, "latency.svg", 460, "Allocating 64 KiB to 2 MiB: time of single calls");
     axes(to, "calls that take less", "nanoseconds (lower is better)");
     fputs("set logscale y\nset format y '10^{%L}'\nset xrange [0:5]\n"
-          "set xtics ('0%%' 0, '90%%' 1, '99%%' 2, '99.9%%' 3, '99.99%%' 4, '99.999%%' 5)\n", to);
+          "set xtics ('0%%' 0, '90%%' 1, '99%%' 2, '99.9%%' 3, '99.99%%' 4, '99.999%%' 5)\n",
+          to);
     plot(to, results, "steps", false);
     for (unsigned id = 0; id < CONTESTANTS; id++) {
         double total = 0;
@@ -176,13 +178,18 @@ static void draw_resident(FILE *to, const char *directory, const struct results 
     }
     const unsigned rows = (count + IN_A_ROW - 1) / IN_A_ROW;
     begin(to, directory, "resident.svg", 90 + rows * ROW_HEIGHT, "");
-    fprintf(to, "unset title\nunset key\nset label 101 'Resident memory (lower is better): three waves of 512 MiB, then nothing"
-          " to do' at screen 0.5,0.97 center\n"
-          "set label 102 'MiB; every look after the same work, %.0f ms or more after the one before; grey: in use;"
-          " this library with its worker' "
-          "at screen 0.5,0.925 center font ',11'\n", 1e3 * memory_over_time_step());
-    fprintf(to, "set multiplot\nset yrange [0:%.0f]\nset xrange [0:%.0f]\nset lmargin 0\nset rmargin 0\nset tmargin 0\n"
-            "set bmargin 0\nset tics font ',10'\nset xtics 50\n", most * 1.25, (double)(results->of[ids[0]].samples[0].series_count / 2));
+    fprintf(
+        to,
+        "unset title\nunset key\nset label 101 'Resident memory (lower is better): three waves of 512 MiB, then nothing"
+        " to do' at screen 0.5,0.97 center\n"
+        "set label 102 'MiB; every look after the same work, %.0f ms or more after the one before; grey: in use;"
+        " this library with its worker' "
+        "at screen 0.5,0.925 center font ',11'\n",
+        1e3 * memory_over_time_step());
+    fprintf(to,
+            "set multiplot\nset yrange [0:%.0f]\nset xrange [0:%.0f]\nset lmargin 0\nset rmargin 0\nset tmargin 0\n"
+            "set bmargin 0\nset tics font ',10'\nset xtics 50\n",
+            most * 1.25, (double)(results->of[ids[0]].samples[0].series_count / 2));
     for (unsigned i = 0; i < count; i++) {
         const struct sample *const sample = &results->of[ids[i]].samples[0];
         const unsigned moments = sample->series_count / 2;
@@ -191,10 +198,14 @@ static void draw_resident(FILE *to, const char *directory, const struct results 
         fprintf(to, "set origin %.3f,%.3f\nset size 0.26,%.3f\nset title ", 0.07 + 0.31 * (i % IN_A_ROW),
                 0.88 - cell * (row + 1) + cell * 0.17, cell * 0.63);
         quoted(to, contestant_get(ids[i])->name);
-        fprintf(to, " font ',11' offset 0,-0.5\nset label 103 'at most %.0f, at the end %.0f' at graph 0.98,0.94 right "
-                "font ',10'\n", sample->values[0], sample->values[1]);
-        fprintf(to, "plot '-' using 1:2 with filledcurves y1=0 fc rgb '#d0d0d0', "
-                "'-' using 1:2 with lines %s\n", style(ids[i]));
+        fprintf(to,
+                " font ',11' offset 0,-0.5\nset label 103 'at most %.0f, at the end %.0f' at graph 0.98,0.94 right "
+                "font ',10'\n",
+                sample->values[0], sample->values[1]);
+        fprintf(to,
+                "plot '-' using 1:2 with filledcurves y1=0 fc rgb '#d0d0d0', "
+                "'-' using 1:2 with lines %s\n",
+                style(ids[i]));
         for (unsigned at = 0; at < moments; at++)
             fprintf(to, "%u %.1f\n", at, sample->series[moments + at]);
         fputs("e\n", to);

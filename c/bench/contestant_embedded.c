@@ -25,5 +25,5 @@ static void trim(void)
     lgalloc_purge();
 }
 
-const struct contestant embedded_contestant = {"lgalloc embedded", start, lgalloc_malloc, lgalloc_free_sized, trim, NULL,
-                                               NULL};
+const struct contestant embedded_contestant = {
+    "lgalloc embedded", start, lgalloc_malloc, lgalloc_free_sized, trim, NULL, NULL};

@@ -20,8 +20,7 @@ static const char *directory;
 __attribute__((noinline, cold)) static void *more(size_t size)
 {
     char *memory = directory != NULL ? hand_map_file(directory, AT_ONCE * size)
-                                     : hand_map_anonymous(AT_ONCE * size, size > 2 * MIB ? size : 2 * MIB,
-                                                          true);
+                                     : hand_map_anonymous(AT_ONCE * size, size > 2 * MIB ? size : 2 * MIB, true);
 
     for (size_t i = AT_ONCE; i > 1; i--)
         stack.regions[stack.count++] = memory + (i - 1) * size;

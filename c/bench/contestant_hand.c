@@ -21,8 +21,7 @@ enum { READ_WRITE = PROT_READ | PROT_WRITE };
 void *hand_map_anonymous(size_t bytes, size_t alignment, bool huge)
 {
     /* Twice the alignment too much, and both ends given back. */
-    char *memory = mmap(NULL, bytes + alignment, READ_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-                        0);
+    char *memory = mmap(NULL, bytes + alignment, READ_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED)
         give_up("mmap: %s", strerror(errno));
     const size_t before = (alignment - (uintptr_t)memory % alignment) % alignment;

@@ -69,5 +69,6 @@ static void version(char *text, size_t size)
 const struct contestant lgalloc_contestants[3] = {
     [LGALLOC_FILE] = {"lgalloc file", start_file, lgalloc_malloc, lgalloc_free_sized, trim, NULL, version},
     [LGALLOC_ANONYMOUS] = {"lgalloc anonymous", start_anonymous, lgalloc_malloc, lgalloc_free_sized, trim, NULL, NULL},
-    [LGALLOC_POPULATE] = {"lgalloc populate", start_anonymous, allocate_populated, lgalloc_free_sized, trim, NULL, NULL},
+    [LGALLOC_POPULATE] = {"lgalloc populate", start_anonymous, allocate_populated, lgalloc_free_sized, trim, NULL,
+                          NULL},
 };

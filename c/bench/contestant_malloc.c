@@ -103,8 +103,8 @@ static int (*mi_version)(void);
 
 static void mi_start(void)
 {
-    static const char *const names[] = {"libmimalloc.so.2", "libmimalloc.so.2.0", "libmimalloc.so.3",
-                                        "libmimalloc.so", NULL};
+    static const char *const names[] = {"libmimalloc.so.2", "libmimalloc.so.2.0", "libmimalloc.so.3", "libmimalloc.so",
+                                        NULL};
     void *found = library(names);
 
     symbol(found, "mi_malloc", &mi_malloc, sizeof mi_malloc);
@@ -145,8 +145,7 @@ static const char *(*tc_version)(int *, int *, const char **);
 
 static void tc_start(void)
 {
-    static const char *const names[] = {"libtcmalloc_minimal.so.4", "libtcmalloc_minimal.so",
-                                        "libtcmalloc.so.4", NULL};
+    static const char *const names[] = {"libtcmalloc_minimal.so.4", "libtcmalloc_minimal.so", "libtcmalloc.so.4", NULL};
     void *found = library(names);
 
     symbol(found, "tc_malloc", &tc_malloc, sizeof tc_malloc);

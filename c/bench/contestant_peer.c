@@ -62,10 +62,22 @@ static void start(unsigned index)
         give_up("it could not start: %s", strerror(error));
 }
 
-static void start_0(void) { start(0); }
-static void start_1(void) { start(1); }
-static void start_2(void) { start(2); }
-static void start_3(void) { start(3); }
+static void start_0(void)
+{
+    start(0);
+}
+static void start_1(void)
+{
+    start(1);
+}
+static void start_2(void)
+{
+    start(2);
+}
+static void start_3(void)
+{
+    start(3);
+}
 
 bool peer_add(const char *text)
 {

@@ -57,8 +57,6 @@ const struct contestant zero_contestants[6] = {
     [ZERO_FILE_MEMSET - ZERO_FILE] = {"file, memset", start_file, with_memset, release, NULL, NULL, NULL},
     [ZERO_FILE_DISCARD - ZERO_FILE] = {"file, discard", start_file, with_discard, release, NULL, NULL, NULL},
     [ZERO_ANON - ZERO_FILE] = {"anonymous, as it does", start_anonymous, zeroed, release, NULL, NULL, NULL},
-    [ZERO_ANON_MEMSET - ZERO_FILE] = {"anonymous, memset", start_anonymous, with_memset, release, NULL, NULL,
-                                      NULL},
-    [ZERO_ANON_DISCARD - ZERO_FILE] = {"anonymous, discard", start_anonymous, with_discard, release, NULL,
-                                       NULL, NULL},
+    [ZERO_ANON_MEMSET - ZERO_FILE] = {"anonymous, memset", start_anonymous, with_memset, release, NULL, NULL, NULL},
+    [ZERO_ANON_DISCARD - ZERO_FILE] = {"anonymous, discard", start_anonymous, with_discard, release, NULL, NULL, NULL},
 };

@@ -49,9 +49,12 @@ static void processor(char *text, size_t size)
 
 static void file_system(const char *path, char *text, size_t size)
 {
-    static const struct { unsigned long magic; const char *name; } known[] = {
-        {0xef53, "ext4"},     {0x01021994, "tmpfs"},  {0x58465342, "xfs"},  {0x9123683e, "btrfs"},
-        {0x794c7630, "overlayfs"}, {0x6969, "nfs"}, {0xf2f52010, "f2fs"}, {0x2fc12fc1, "zfs"},
+    static const struct {
+        unsigned long magic;
+        const char *name;
+    } known[] = {
+        {0xef53, "ext4"},          {0x01021994, "tmpfs"}, {0x58465342, "xfs"},  {0x9123683e, "btrfs"},
+        {0x794c7630, "overlayfs"}, {0x6969, "nfs"},       {0xf2f52010, "f2fs"}, {0x2fc12fc1, "zfs"},
     };
     struct statfs status;
 
@@ -79,8 +82,7 @@ static struct fact *fact(struct fact *facts, size_t *count, size_t capacity, con
 }
 
 /* A child starts the contestant and sends its version back as a note. */
-static void run_version(const struct workload *workload, const struct contestant *contestant,
-                        struct sample *out)
+static void run_version(const struct workload *workload, const struct contestant *contestant, struct sample *out)
 {
     (void)workload;
     snprintf(out->note, sizeof out->note, "loaded");
@@ -111,8 +113,8 @@ static size_t gather(struct fact *out_facts, size_t capacity)
     next = fact(out_facts, &count, capacity, "kernel");
     if (uname(&system) == 0)
         /* Digits and dots alone: what follows names whose build it is. */
-        snprintf(next->text, sizeof next->text, "%.*s %.60s", (int)strspn(system.release, "0123456789."), system.release,
-                 system.machine);
+        snprintf(next->text, sizeof next->text, "%.*s %.60s", (int)strspn(system.release, "0123456789."),
+                 system.release, system.machine);
     next = fact(out_facts, &count, capacity, "huge pages");
     first_line("/sys/kernel/mm/transparent_hugepage/enabled", next->text, sizeof next->text);
     next = fact(out_facts, &count, capacity, "huge pages, defrag");

@@ -86,13 +86,13 @@ __attribute__((format(printf, 1, 2), noreturn)) static void refuse(const char *f
 static void parse(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"quick", no_argument, NULL, 'q'},         {"memory", no_argument, NULL, 'm'},
-        {"list", no_argument, NULL, 'l'},          {"help", no_argument, NULL, 'h'},
-        {"json", required_argument, NULL, 'j'},    {"charts", required_argument, NULL, 'c'},
-        {"filter", required_argument, NULL, 'f'},  {"rounds", required_argument, NULL, 'r'},
-        {"path", required_argument, NULL, 'p'},    {"tmpfs", required_argument, NULL, 't'},
-        {"input", required_argument, NULL, 'i'},   {"peer", required_argument, NULL, 'e'},
-        {"markdown", no_argument, NULL, 'd'},      {NULL, 0, NULL, 0},
+        {"quick", no_argument, NULL, 'q'},        {"memory", no_argument, NULL, 'm'},
+        {"list", no_argument, NULL, 'l'},         {"help", no_argument, NULL, 'h'},
+        {"json", required_argument, NULL, 'j'},   {"charts", required_argument, NULL, 'c'},
+        {"filter", required_argument, NULL, 'f'}, {"rounds", required_argument, NULL, 'r'},
+        {"path", required_argument, NULL, 'p'},   {"tmpfs", required_argument, NULL, 't'},
+        {"input", required_argument, NULL, 'i'},  {"peer", required_argument, NULL, 'e'},
+        {"markdown", no_argument, NULL, 'd'},     {NULL, 0, NULL, 0},
     };
     const char *temporary = getenv("TMPDIR");
     static char name[] = "lgalloc-bench";

@@ -137,11 +137,11 @@ static void bound_row(FILE *to, const struct results *results, const struct boun
     }
     fprintf(to, "| `%s` |", workload->name);
     /* The names begin with "lgalloc ", as the heading does. */
-    cell(to, bound->who == SET_LGALLOC ? "file / anonymous"
-                                       : contestant_get((unsigned)__builtin_ctz(bound->who))->name + strlen("lgalloc "));
+    cell(to, bound->who == SET_LGALLOC
+                 ? "file / anonymous"
+                 : contestant_get((unsigned)__builtin_ctz(bound->who))->name + strlen("lgalloc "));
     char unit[64];
-    snprintf(unit, sizeof unit, named ? " (%s)" : " %s",
-             named ? workload->value_names[bound->value] : workload->unit);
+    snprintf(unit, sizeof unit, named ? " (%s)" : " %s", named ? workload->value_names[bound->value] : workload->unit);
     cell_texts(to, &medians, unit);
     cell_texts(to, &ratios, behind);
     fprintf(to, " %s%s |", report_number(number, bound->factor), absolute ? unit : " x");

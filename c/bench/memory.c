@@ -71,8 +71,7 @@ static void look(struct sample *out, unsigned moment)
     out->series_count = MOMENTS * FIGURES;
 }
 
-static void run_memory(const struct workload *workload, const struct contestant *contestant,
-                       struct sample *out)
+static void run_memory(const struct workload *workload, const struct contestant *contestant, struct sample *out)
 {
     struct gang gang = {.contestant = contestant};
     struct worker workers[THREADS];
@@ -113,8 +112,8 @@ void report_memory(FILE *to)
     const char *const row = markdown ? "| %s | %s | %.1f | %.1f | %.0f | %.2f |\n"
                                      : "  %-20s %-20s %12.1f %12.1f %9.0f %15.2f\n";
 
-    fprintf(to, "\nmemory: %d threads, each %d regions of 64 KiB to 2 MiB written; when all is free, this\n",
-            THREADS, REGIONS);
+    fprintf(to, "\nmemory: %d threads, each %d regions of 64 KiB to 2 MiB written; when all is free, this\n", THREADS,
+            REGIONS);
     fputs("library's worker is switched on, and the threads sleep from then on\n", to);
     if (markdown)
         fputs("\n| | | resident MiB | on disk MiB | mappings | addresses GiB |\n|---|---|---:|---:|---:|---:|\n", to);

@@ -10,7 +10,11 @@ const char *report_number(char text[16], double value)
     const double size = value < 0 ? -value : value;
 
     snprintf(text, 16,
-             size == 0 ? "%.0f" : size < 0.1 ? "%.3f" : size < 10 ? "%.2f" : size < 100 ? "%.1f" : "%.0f",
+             size == 0    ? "%.0f"
+             : size < 0.1 ? "%.3f"
+             : size < 10  ? "%.2f"
+             : size < 100 ? "%.1f"
+                          : "%.0f",
              value);
     return text;
 }
@@ -184,5 +188,6 @@ void report_summary(FILE *to, const struct results *results, size_t count)
             of[WITHIN_SCATTER], of[MISSED], of[NOT_JUDGED], of[NOT_MEASURED]);
     if (of[NOT_JUDGED] > 0)
         fputs("Not judged: the machine did other work, so that not even the floor took the same time in each round;\n"
-              "or there were fewer than three. More rounds (--rounds) or a calmer machine tell.\n", to);
+              "or there were fewer than three. More rounds (--rounds) or a calmer machine tell.\n",
+              to);
 }

@@ -29,8 +29,7 @@ bool results_median(const struct results *results, unsigned id, unsigned value, 
     return true;
 }
 
-bool results_range(const struct results *results, unsigned id, unsigned value, double *out_min,
-                   double *out_max)
+bool results_range(const struct results *results, unsigned id, unsigned value, double *out_min, double *out_max)
 {
     double values[MAX_ROUNDS];
     const unsigned count = collect(results, id, value, values);
@@ -156,14 +155,13 @@ struct verdict judge(const struct results *results, const struct bound *bound, u
         snprintf(verdict.against, sizeof verdict.against, "%s",
                  workload_values(workload) > 1 ? workload->value_names[bound->value] : workload->unit);
     else if (bound->against == AGAINST_SELF)
-        snprintf(verdict.against, sizeof verdict.against, "x its own '%s'",
-                 workload->value_names[other_value]);
+        snprintf(verdict.against, sizeof verdict.against, "x its own '%s'", workload->value_names[other_value]);
     else
         snprintf(verdict.against, sizeof verdict.against, "x %s",
-                 other < CONTESTANTS                      ? contestant_get(other)->name
-                 : bound->against == AGAINST_BEST_MALLOC  ? "the best malloc"
-                 : bound->against == AGAINST_OLD_CRATE    ? "the crate 0.1.6"
-                                                          : "the faster crate");
+                 other < CONTESTANTS                     ? contestant_get(other)->name
+                 : bound->against == AGAINST_BEST_MALLOC ? "the best malloc"
+                 : bound->against == AGAINST_OLD_CRATE   ? "the crate 0.1.6"
+                                                         : "the faster crate");
 
     if (!results_median(results, id, bound->value, &mine))
         snprintf(verdict.why_not, sizeof verdict.why_not, "it has no figure");

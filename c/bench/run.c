@@ -47,8 +47,7 @@ void give_up(const char *format, ...)
     send_and_exit();
 }
 
-__attribute__((noreturn)) static void child(const struct workload *workload,
-                                            const struct contestant *contestant)
+__attribute__((noreturn)) static void child(const struct workload *workload, const struct contestant *contestant)
 {
     memset(&sample, 0, sizeof sample);
     alarm(SECONDS);

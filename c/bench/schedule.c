@@ -17,6 +17,7 @@ enum { CHEAP = 1000 };
 
 /* What a turn takes with --quick, in milliseconds, beside the others: the figures of --json, where they are far from the
  * usual. The machine's speed is found out on the way. */
+/* clang-format off */
 static const struct { const char *name; double cost; } costs[] = {
     {"direct-pair", 12}, {"hot-pair", 9}, {"batch", 9}, {"batch-2", 11}, {"batch-64k", 7}, {"handoff", 78},
     {"steal", 6}, {"thread-start", 12}, {"scaling", 200}, {"live", 66}, {"million", 400}, {"written", 310},
@@ -29,6 +30,7 @@ static const struct { const char *name; double cost; } costs[] = {
     {"class-walk", 900}, {"mix", 300}, {"mix-2", 300}, {"class-change", 250}, {"arrays", 130},
     {"arrays-64m", 890}, {"sort", 740},
 };
+/* clang-format on */
 enum { USUAL_COST = 40 };
 
 static double turn_cost(const struct workload *workload)
@@ -42,7 +44,7 @@ static double turn_cost(const struct workload *workload)
 static struct {
     const struct workload *const *chosen;
     size_t count;
-    size_t at; /* the workload that is measured */
+    size_t at;    /* the workload that is measured */
     double start; /* seconds */
     double workload_start;
     unsigned rounds; /* of the workload that is measured */

@@ -28,16 +28,16 @@ static void array_free(struct array array)
     memory->release(array.values, array.count * sizeof(double));
 }
 
-#define ARRAY_OPERATION(name, operator)                                                       \
-    static struct array name(struct array a, struct array b)                                  \
-    {                                                                                         \
-        const struct array result = array_new(a.count);                                       \
-        double *restrict to = result.values;                                                  \
-        const double *x = a.values;                                                           \
-        const double *y = b.values;                                                           \
-        for (size_t i = 0; i < result.count; i++)                                             \
-            to[i] = x[i] operator y[i];                                                       \
-        return result;                                                                        \
+#define ARRAY_OPERATION(name, operator)                      \
+    static struct array name(struct array a, struct array b) \
+    {                                                        \
+        const struct array result = array_new(a.count);      \
+        double *restrict to = result.values;                 \
+        const double *x = a.values;                          \
+        const double *y = b.values;                          \
+        for (size_t i = 0; i < result.count; i++)            \
+            to[i] = x[i] operator y[i];                      \
+        return result;                                       \
     }
 
 ARRAY_OPERATION(array_add, +)

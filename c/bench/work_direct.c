@@ -82,9 +82,8 @@ static double measure(void *arg)
 
 void run_direct(const struct workload *workload, const struct contestant *contestant, struct sample *out)
 {
-    struct direct work = {.size = workload->size,
-                          .batches = workload->count != 0,
-                          .bare = contestant == &floor_contestants[0]};
+    struct direct work = {
+        .size = workload->size, .batches = workload->count != 0, .bare = contestant == &floor_contestants[0]};
 
     out->values[0] = mean_over_threads(workload->threads, measure, &work);
 }

@@ -57,7 +57,10 @@ void run_latency(const struct workload *workload, const struct contestant *conte
 {
     static struct histogram taking;
     static struct histogram giving;
-    static struct { void *ptr; size_t size; } slots[SLOTS];
+    static struct {
+        void *ptr;
+        size_t size;
+    } slots[SLOTS];
     const size_t operations = settings.quick ? 50 * 1000 : 400 * 1000;
     uint64_t random = 88172645463325252U;
 

@@ -98,13 +98,11 @@ static void forbid_system_calls(void)
     };
     const struct sock_fprog program = {sizeof rules / sizeof *rules, rules};
 
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
         give_up("seccomp: %s", strerror(errno));
 }
 
-void run_system_calls_pair(const struct workload *workload, const struct contestant *contestant,
-                           struct sample *out)
+void run_system_calls_pair(const struct workload *workload, const struct contestant *contestant, struct sample *out)
 {
     enum { WARM_UP = 100, PAIRS = 100 * 1000 };
 
@@ -118,8 +116,7 @@ void run_system_calls_pair(const struct workload *workload, const struct contest
     out->values[0] = 0;
 }
 
-void run_system_calls_stats(const struct workload *workload, const struct contestant *contestant,
-                            struct sample *out)
+void run_system_calls_stats(const struct workload *workload, const struct contestant *contestant, struct sample *out)
 {
     contestant->release(contestant->allocate(workload->size), workload->size);
     read_stats(NULL, 1);
@@ -141,8 +138,7 @@ __attribute__((noinline)) static void lgalloc_pairs(size_t size, unsigned count)
     }
 }
 
-__attribute__((noinline)) static void table_pairs(const struct contestant *contestant, size_t size,
-                                                  unsigned count)
+__attribute__((noinline)) static void table_pairs(const struct contestant *contestant, size_t size, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
         void *ptr = contestant->allocate(size);
@@ -193,11 +189,9 @@ static uint64_t steps(pid_t pid)
  * Instructions per pair, counted one by one: many pairs less few, so that the way to the stops and
  * back cancels out. This library is called directly, all others through the table's functions.
  */
-void run_instructions(const struct workload *workload, const struct contestant *contestant,
-                      struct sample *out)
+void run_instructions(const struct workload *workload, const struct contestant *contestant, struct sample *out)
 {
-    const bool direct =
-        contestant == contestant_get(LGALLOC_FILE) || contestant == contestant_get(LGALLOC_ANONYMOUS);
+    const bool direct = contestant == contestant_get(LGALLOC_FILE) || contestant == contestant_get(LGALLOC_ANONYMOUS);
     const pid_t pid = fork();
     int status = 0;
 

@@ -111,7 +111,7 @@ void run_million(const struct workload *workload, const struct contestant *conte
     if (regions == NULL)
         give_up("out of memory");
     write_pages(regions, count * sizeof *regions, PAGE); /* not to be measured */
-    have_memory(128 * MIB); /* whatever an allocator keeps of them */
+    have_memory(128 * MIB);                              /* whatever an allocator keeps of them */
     const uint64_t start = now_ns();
     for (size_t i = 0; i < count; i++)
         regions[i] = must_allocate(contestant, workload->size);

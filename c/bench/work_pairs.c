@@ -113,8 +113,7 @@ void run_scaling(const struct workload *workload, const struct contestant *conte
     static const unsigned threads[] = {1, 2, 4, 16, 64, 256};
 
     for (unsigned i = 0; i < sizeof threads / sizeof *threads; i++) {
-        struct scaling scaling = {.pairs = {contestant, workload->size, 0},
-                                  .budget_ns = 2 * settings.budget_ns};
+        struct scaling scaling = {.pairs = {contestant, workload->size, 0}, .budget_ns = 2 * settings.budget_ns};
         const uint64_t taken = run_together_prepared(threads[i], pairs_until_stopped, &scaling);
         const unsigned busy = threads[i] < settings.processors ? threads[i] : settings.processors;
         out->values[i] = (double)taken * busy / (double)atomic_load(&scaling.done);

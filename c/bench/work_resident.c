@@ -82,8 +82,7 @@ static void end_step(struct course *course)
  * Three waves of 512 MiB, in regions of 2, 8 and 32 MiB, written as they come: up, half of it back, all of it back. Then
  * nothing any more.
  */
-void run_memory_over_time(const struct workload *workload, const struct contestant *contestant,
-                          struct sample *out)
+void run_memory_over_time(const struct workload *workload, const struct contestant *contestant, struct sample *out)
 {
     static struct course course;
 

@@ -20,9 +20,9 @@ enum { GROUP = 8, RING = 64, LINE = 64, BLOCK = 32, MAX_GROUPS = 1 << 16 };
 struct handoff {
     const struct contestant *contestant;
     size_t size;
-    bool written;     /* a word goes with each region, the least that a message is good for */
-    size_t groups;    /* to hand over, a multiple of BLOCK */
-    double *blocks;   /* nanoseconds per region from one block of groups to the next */
+    bool written;                     /* a word goes with each region, the least that a message is good for */
+    size_t groups;                    /* to hand over, a multiple of BLOCK */
+    double *blocks;                   /* nanoseconds per region from one block of groups to the next */
     _Alignas(LINE) atomic_size_t put; /* groups */
     _Alignas(LINE) atomic_size_t taken;
     _Alignas(LINE) size_t *slots[RING / GROUP][GROUP];
@@ -149,8 +149,7 @@ static double time_visits(const struct visit *work, unsigned count)
  * Threads that allocate once, and threads that do nothing, in turns: what the machine does otherwise
  * is larger than what is measured. The second value is the ratio of the two.
  */
-void run_thread_start(const struct workload *workload, const struct contestant *contestant,
-                      struct sample *out)
+void run_thread_start(const struct workload *workload, const struct contestant *contestant, struct sample *out)
 {
     enum { TURNS = 400, AT_ONCE = 4 };
     const unsigned turns = settings.quick ? TURNS / 4 : TURNS;

@@ -11,7 +11,7 @@
 /* Appends to a buffer that holds `len` bytes and grows where it has to. NULL: no memory, and the buffer is as it was. */
 static char *append(char *buffer, size_t len, const char *text, size_t count)
 {
-    if (lgalloc_any_usable_size(buffer) < len + count) { /* 0 for NULL */
+    if (lgalloc_any_usable_size(buffer) < len + count) {               /* 0 for NULL */
         char *larger = lgalloc_any_realloc(buffer, 2 * (len + count)); /* from 32 MiB on pages move, not bytes */
         if (larger == NULL)
             return NULL;

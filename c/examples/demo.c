@@ -177,8 +177,7 @@ static double median(double *values, size_t count)
 
 static void print_head(const struct settings *settings, const struct input *input, const struct plan *plan)
 {
-    printf("input    %s: %zu words, %s\n", input->path, input->count,
-           bytes_text(input->count * sizeof(uint64_t)).text);
+    printf("input    %s: %zu words, %s\n", input->path, input->count, bytes_text(input->count * sizeof(uint64_t)).text);
     if (settings->backing == LGALLOC_BACKING_FILE)
         printf("backing  files in %s\n", settings->path);
     else
@@ -192,18 +191,17 @@ static void print_size_classes(void)
     lgalloc_size_class_stats stats[LGALLOC_SIZE_CLASS_COUNT];
     const size_t count = lgalloc_stats(stats, LGALLOC_SIZE_CLASS_COUNT);
 
-    printf("\n%-8s %5s %8s %7s %7s %6s %6s %7s %6s %6s %6s %6s\n", "class", "areas", "bytes", "allocs",
-           "frees", "steals", "slow", "refills", "in use", "clean", "global", "thread");
+    printf("\n%-8s %5s %8s %7s %7s %6s %6s %7s %6s %6s %6s %6s\n", "class", "areas", "bytes", "allocs", "frees",
+           "steals", "slow", "refills", "in use", "clean", "global", "thread");
     for (size_t i = 0; i < count && i < LGALLOC_SIZE_CLASS_COUNT; i++) {
         const lgalloc_size_class_stats *class = &stats[i];
         if (class->allocations == 0)
             continue;
-        printf("%-8s %5zu %8s %7llu %7llu %6llu %6llu %7llu %6zu %6zu %6zu %6zu\n",
-               bytes_text(class->size_class).text, class->areas, bytes_text(class->area_total_bytes).text,
-               (unsigned long long)class->allocations, (unsigned long long)class->deallocations,
-               (unsigned long long)class->steals, (unsigned long long)class->slow_path,
-               (unsigned long long)class->refill, class->in_use_regions, class->clean_regions,
-               class->global_regions, class->thread_regions);
+        printf("%-8s %5zu %8s %7llu %7llu %6llu %6llu %7llu %6zu %6zu %6zu %6zu\n", bytes_text(class->size_class).text,
+               class->areas, bytes_text(class->area_total_bytes).text, (unsigned long long)class->allocations,
+               (unsigned long long)class->deallocations, (unsigned long long)class->steals,
+               (unsigned long long)class->slow_path, (unsigned long long)class->refill, class->in_use_regions,
+               class->clean_regions, class->global_regions, class->thread_regions);
     }
 }
 
@@ -281,34 +279,40 @@ static unsigned number(const char *option, const char *text, unsigned max)
 
 static void usage(void)
 {
-    puts("usage: demo [FILE] [--threads N] [--repeat N] [--backing file|anonymous] [--path DIR] [--limit BYTES]\n"
-         "\n"
-         "Sorts the 8-byte words of FILE with many threads, on lgalloc and on malloc, and compares. Says first what\n"
-         "that needs, and refuses what does not fit.\n"
-         "\n"
-         "  FILE       a regular file; default: the C compiler, or another large file of a toolchain\n"
-         "  --threads  sorting threads, half as many read and merge; default: the processors, 2 at least\n"
-         "  --repeat   rounds: the first, in which all memory is new, is shown apart from the median of the others;\n"
-         "             default: 5, or 1 where the limit is small\n"
-         "  --backing  where lgalloc's memory comes from; default: file\n"
-         "  --path     directory for lgalloc's files; default: TMPDIR, or /var/tmp\n"
-         "  --limit    the most that lgalloc may hold, in use or free: 1.5G, 512 MiB, ...; default: none, or what\n"
-         "             there is room for. Where it is less than the sort takes, the words are in sealed regions, which\n"
-         "             are evicted to a file in that directory, and there is no malloc beside");
+    puts(
+        "usage: demo [FILE] [--threads N] [--repeat N] [--backing file|anonymous] [--path DIR] [--limit BYTES]\n"
+        "\n"
+        "Sorts the 8-byte words of FILE with many threads, on lgalloc and on malloc, and compares. Says first what\n"
+        "that needs, and refuses what does not fit.\n"
+        "\n"
+        "  FILE       a regular file; default: the C compiler, or another large file of a toolchain\n"
+        "  --threads  sorting threads, half as many read and merge; default: the processors, 2 at least\n"
+        "  --repeat   rounds: the first, in which all memory is new, is shown apart from the median of the others;\n"
+        "             default: 5, or 1 where the limit is small\n"
+        "  --backing  where lgalloc's memory comes from; default: file\n"
+        "  --path     directory for lgalloc's files; default: TMPDIR, or /var/tmp\n"
+        "  --limit    the most that lgalloc may hold, in use or free: 1.5G, 512 MiB, ...; default: none, or what\n"
+        "             there is room for. Where it is less than the sort takes, the words are in sealed regions, which\n"
+        "             are evicted to a file in that directory, and there is no malloc beside");
 }
 
 static struct settings parse(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"threads", required_argument, NULL, 't'}, {"repeat", required_argument, NULL, 'r'},
-        {"backing", required_argument, NULL, 'b'}, {"path", required_argument, NULL, 'p'},
-        {"limit", required_argument, NULL, 'l'},   {"help", no_argument, NULL, 'h'},
+        {"threads", required_argument, NULL, 't'},
+        {"repeat", required_argument, NULL, 'r'},
+        {"backing", required_argument, NULL, 'b'},
+        {"path", required_argument, NULL, 'p'},
+        {"limit", required_argument, NULL, 'l'},
+        {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
     const long processors = sysconf(_SC_NPROCESSORS_ONLN);
     const char *temporary = getenv("TMPDIR");
     struct settings settings = {
-        .threads = processors < 2 ? 2 : processors > MAX_THREADS ? MAX_THREADS : (unsigned)processors,
+        .threads = processors < 2             ? 2
+                   : processors > MAX_THREADS ? MAX_THREADS
+                                              : (unsigned)processors,
         .backing = LGALLOC_BACKING_FILE,
         .path = temporary != NULL && *temporary != '\0' ? temporary : "/var/tmp",
     };

@@ -30,8 +30,7 @@ int main(void)
     numbers = first;
     for (size_t i = 0; i < capacity; i++)
         numbers[i] = (double)i;
-    printf("%zu bytes, room for %zu numbers, the last is %.0f\n", handle.len, capacity,
-           numbers[capacity - 1]);
+    printf("%zu bytes, room for %zu numbers, the last is %.0f\n", handle.len, capacity, numbers[capacity - 1]);
 
     /* Half of it is not needed any more: its memory goes back, and it reads as zero. */
     status = lgalloc_discard(handle, handle.len / 2, handle.len / 2);

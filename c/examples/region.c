@@ -42,8 +42,7 @@ int main(void)
     int sum = 0;
     for (size_t i = 0; i < lgalloc_region_len(&region); i++)
         sum += all[i];
-    printf("%zu of %zu numbers, sum %d\n", lgalloc_region_len(&region), lgalloc_region_capacity(&region),
-           sum);
+    printf("%zu of %zu numbers, sum %d\n", lgalloc_region_len(&region), lgalloc_region_capacity(&region), sum);
 
     lgalloc_region_drop(&region); /* on any thread */
     return sum == 15 ? EXIT_SUCCESS : EXIT_FAILURE;

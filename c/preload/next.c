@@ -9,21 +9,17 @@
 #include <unistd.h>
 
 /* X(result, name, parameters) */
-#define NEXT_FUNCTIONS(X)                                      \
-    X(void *, malloc, (size_t size))                           \
-    X(void *, calloc, (size_t count, size_t size))             \
-    X(void *, realloc, (void *ptr, size_t size))               \
-    X(void, free, (void *ptr))                                 \
-    X(void *, memalign, (size_t align, size_t size))           \
-    X(void *, aligned_alloc, (size_t align, size_t size))      \
+#define NEXT_FUNCTIONS(X)                                           \
+    X(void *, malloc, (size_t size))                                \
+    X(void *, calloc, (size_t count, size_t size))                  \
+    X(void *, realloc, (void *ptr, size_t size))                    \
+    X(void, free, (void *ptr))                                      \
+    X(void *, memalign, (size_t align, size_t size))                \
+    X(void *, aligned_alloc, (size_t align, size_t size))           \
     X(int, posix_memalign, (void **out, size_t align, size_t size)) \
     X(size_t, malloc_usable_size, (void *ptr))
 
-enum stage {
-    UNKNOWN = 0,
-    LOOKING,
-    FOUND
-};
+enum stage { UNKNOWN = 0, LOOKING, FOUND };
 static atomic_int stage;
 
 #define X(result, name, parameters) static result first_##name parameters;
@@ -33,7 +29,7 @@ NEXT_FUNCTIONS(X)
 /* What is called: as long as it isn't found, functions that look for it. Each pointer is all that there is to know, so
  * whoever sees it may call it. */
 static struct {
-#define X(result, name, parameters) result (*_Atomic name) parameters;
+#define X(result, name, parameters) result(*_Atomic name) parameters;
     NEXT_FUNCTIONS(X)
 #undef X
 } next = {
@@ -60,7 +56,8 @@ static void *room_take(size_t align, size_t size)
 {
     size_t wanted;
     align = align > ROOM_ALIGN ? align : ROOM_ALIGN;
-    if (align > ROOM_BYTES || __builtin_add_overflow(size, align + 2 * ROOM_ALIGN - 1, &wanted) || wanted > ROOM_BYTES) {
+    if (align > ROOM_BYTES || __builtin_add_overflow(size, align + 2 * ROOM_ALIGN - 1, &wanted) ||
+        wanted > ROOM_BYTES) {
         errno = ENOMEM;
         return NULL;
     }
@@ -102,9 +99,9 @@ static void next_find(void)
     if (!atomic_compare_exchange_strong(&stage, &nobody, LOOKING))
         return;
     void *found; /* a function by a pointer to data, as POSIX has it */
-#define X(result, name, parameters)           \
-    result(*name) parameters;                 \
-    found = look_for(#name);                  \
+#define X(result, name, parameters) \
+    result(*name) parameters;       \
+    found = look_for(#name);        \
     memcpy(&name, &found, sizeof(found));
     NEXT_FUNCTIONS(X)
 #undef X

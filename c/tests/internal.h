@@ -78,11 +78,11 @@ static inline void unit_assert_sound(bool contents)
  * hook is installed once, before there are other threads, and then stays.
  */
 static struct {
-    _Atomic uint64_t calls;  /* one bit for each system call that may fail */
-    atomic_int error;        /* what it fails with; 0: one of a few, at random */
-    atomic_long skip;        /* so many calls succeed first */
-    atomic_long failures;    /* then so many fail */
-    atomic_uint one_in;      /* if not 0: each call fails with this chance instead */
+    _Atomic uint64_t calls; /* one bit for each system call that may fail */
+    atomic_int error;       /* what it fails with; 0: one of a few, at random */
+    atomic_long skip;       /* so many calls succeed first */
+    atomic_long failures;   /* then so many fail */
+    atomic_uint one_in;     /* if not 0: each call fails with this chance instead */
     _Atomic uint64_t random;
     atomic_ulong seen[LG_SYS_COUNT]; /* calls that were asked about */
     atomic_ulong hits[LG_SYS_COUNT]; /* calls that were made to fail */
@@ -212,10 +212,14 @@ static inline int unit_teardown(void **state)
     return 0;
 }
 
-#define UNIT_FILE(function) \
-    { #function " (file)", function, unit_setup_file, unit_teardown, NULL }
-#define UNIT_ANONYMOUS(function) \
-    { #function " (anonymous)", function, unit_setup_anonymous, unit_teardown, NULL }
+#define UNIT_FILE(function)                                                 \
+    {                                                                       \
+#function " (file)", function, unit_setup_file, unit_teardown, NULL \
+    }
+#define UNIT_ANONYMOUS(function)                                                      \
+    {                                                                                 \
+#function " (anonymous)", function, unit_setup_anonymous, unit_teardown, NULL \
+    }
 #define UNIT_BOTH(function) UNIT_FILE(function), UNIT_ANONYMOUS(function)
 
 /* ---------------------------------------------------------------- regions and areas */

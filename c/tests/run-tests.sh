@@ -20,7 +20,7 @@ stress_variants=(gcc-plain gcc-asan clang-tsan)
 
 # Those that take long come first, so that what is left at the end is short.
 steps=(build "${variants[@]}" fuzz cargo peers crates adapters hpp preload musl deb cmake instructions reproducible alone
-  meson install conan exit demo shellcheck readme header exports abi)
+  meson install conan exit demo shellcheck format readme header exports abi)
 
 # Steps write what they counted here: passed, failed, and words for the line.
 result() { printf '%s\n' "$@" >"$TMPDIR/result"; }
@@ -240,6 +240,15 @@ step_shellcheck() {
   result 1 0 "${#scripts[@]} scripts"
 }
 
+# All of the C, as .clang-format says. By the one version, since another breaks lines elsewhere.
+step_format() {
+  local -a files
+  mapfile -t files < <(cd "$root" && find c ffi-tests fuzz include \( -name build -o -name target \) -prune -o -type f \
+    -name '*.[ch]' -print)
+  (cd "$root" && clang-format-14 --dry-run --Werror "${files[@]}")
+  result 1 0 "${#files[@]} files"
+}
+
 # ---------------------------------------------------------------- one step
 
 # tools_of STEP: what it needs beyond what all need.
@@ -250,6 +259,7 @@ tools_of() {
     musl) echo musl-gcc ;;
     deb) echo dpkg-buildpackage dh lintian sdt ;;
     shellcheck) echo shellcheck ;;
+    format) echo clang-format-14 ;;
   esac
 }
 

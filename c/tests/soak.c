@@ -137,15 +137,9 @@ static void hint(struct item *item, uint64_t r)
         return;
     }
     switch (r % 4) {
-    case 0:
-        (void)lgalloc_prefetch(handle, 0, handle.len);
-        break;
-    case 1:
-        (void)lgalloc_cold(handle, 0, handle.len);
-        break;
-    case 2:
-        (void)lgalloc_populate(handle, 0, lg_min(handle.len, 256 * KIB));
-        break;
+    case 0: (void)lgalloc_prefetch(handle, 0, handle.len); break;
+    case 1: (void)lgalloc_cold(handle, 0, handle.len); break;
+    case 2: (void)lgalloc_populate(handle, 0, lg_min(handle.len, 256 * KIB)); break;
     default:
         CHECK(test_marked(contents_of(item), item->seed));
         (void)lgalloc_discard(handle, 0, handle.len);
@@ -164,9 +158,7 @@ static void work(uint64_t *random, size_t steps)
         uint64_t r = test_random(random);
         struct item **slot = &held[r % HELD];
         switch (r >> 8 & 31) {
-        case 0:
-            lgalloc_thread_flush();
-            break;
+        case 0: lgalloc_thread_flush(); break;
         case 1:
             if (r >> 20 & 1) {
                 (void)lgalloc_purge();
@@ -183,9 +175,7 @@ static void work(uint64_t *random, size_t steps)
         case 5:
         case 6:
         case 7:
-        case 8:
-            *slot = atomic_exchange(&slots[(r >> 16) % SLOTS], *slot);
-            break;
+        case 8: *slot = atomic_exchange(&slots[(r >> 16) % SLOTS], *slot); break;
         default:
             release(*slot);
             *slot = take(random);
@@ -315,9 +305,7 @@ static void manage(uint64_t *random, const struct timespec *epoch, bool may_fork
             atomic_fetch_add(&done.purges, 1);
             break;
         case 2:
-        case 3:
-            change_configuration(random);
-            break;
+        case 3: change_configuration(random); break;
         case 4: {
             lgalloc_file_stats files[LGALLOC_SIZE_CLASS_COUNT];
             size_t count;
@@ -325,8 +313,7 @@ static void manage(uint64_t *random, const struct timespec *epoch, bool may_fork
             CHECK(status == LGALLOC_STATUS_OK || atomic_load(&failing));
             break;
         }
-        default:
-            break;
+        default: break;
         }
         struct timespec pause = {0, (long)(r >> 32) % 10000000};
         nanosleep(&pause, NULL);
@@ -448,7 +435,7 @@ int main(int argc, char **argv)
     printf("%ssoak: %.1f s, seed %" PRIu64 ": %lu epochs, %lu allocations, %lu refused, %lu threads, %lu forks, "
            "%lu purges, %lu settings, %lu failed calls, %lu times verified: all in order\n",
            terminal ? "\r" : "", seconds_since(&start), seed_of_all, done.epochs, atomic_load(&done.allocations),
-           atomic_load(&done.refused), atomic_load(&done.threads), atomic_load(&done.forks),
-           atomic_load(&done.purges), atomic_load(&done.settings), done.failed_calls, done.verified);
+           atomic_load(&done.refused), atomic_load(&done.threads), atomic_load(&done.forks), atomic_load(&done.purges),
+           atomic_load(&done.settings), done.failed_calls, done.verified);
     return 0;
 }

@@ -268,8 +268,8 @@ const char *test_equations(bool forked)
     EQUATION(global.area_bytes == area_bytes);
     EQUATION(global.dirty_bytes >= dirty_at_least);
     EQUATION(global.clean_bytes >= clean_at_least);
-    EQUATION(forked || global.in_use_bytes + global.evicted_bytes + global.dirty_bytes + global.clean_bytes ==
-                           global.area_bytes);
+    EQUATION(forked ||
+             global.in_use_bytes + global.evicted_bytes + global.dirty_bytes + global.clean_bytes == global.area_bytes);
     EQUATION(global.area_bytes <= global.reserved_address_bytes);
     for (size_t j = 0; j < TEST_COUNT(global.reserved); j++) {
         EQUATION(global.reserved[j] == 0);
@@ -372,8 +372,7 @@ bool test_marked(lgalloc_handle handle, uint64_t seed)
 {
     bool same = true;
     for (size_t i = 0; i <= 8; i++) {
-        same = same &&
-               *mark_word(handle, i) == ((seed + i) * UINT64_C(0x9e3779b97f4a7c15) ^ (uintptr_t)handle.ptr);
+        same = same && *mark_word(handle, i) == ((seed + i) * UINT64_C(0x9e3779b97f4a7c15) ^ (uintptr_t)handle.ptr);
     }
     return same;
 }

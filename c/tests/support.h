@@ -60,8 +60,7 @@ size_t test_scale(size_t full, size_t reduced);
 
 _Noreturn void test_fail_at(const char *file, int line, const char *what);
 
-#define TEST_REQUIRE(condition) \
-    ((condition) ? (void)0 : test_fail_at(__FILE__, __LINE__, #condition))
+#define TEST_REQUIRE(condition) ((condition) ? (void)0 : test_fail_at(__FILE__, __LINE__, #condition))
 
 /* Skips a cmocka test with a reason. */
 #define TEST_SKIP(reason)                       \
@@ -120,10 +119,14 @@ int test_setup_anonymous(void **state);
 int test_teardown_quiet(void **state);
 lgalloc_backing test_backing(void **state);
 
-#define TEST_FILE(function) \
-    { #function " (file)", function, test_setup_file, test_teardown_quiet, NULL }
-#define TEST_ANONYMOUS(function) \
-    { #function " (anonymous)", function, test_setup_anonymous, test_teardown_quiet, NULL }
+#define TEST_FILE(function)                                                       \
+    {                                                                             \
+#function " (file)", function, test_setup_file, test_teardown_quiet, NULL \
+    }
+#define TEST_ANONYMOUS(function)                                                            \
+    {                                                                                       \
+#function " (anonymous)", function, test_setup_anonymous, test_teardown_quiet, NULL \
+    }
 #define TEST_BOTH(function) TEST_FILE(function), TEST_ANONYMOUS(function)
 
 /* ---------------------------------------------------------------- statistics */
@@ -201,9 +204,9 @@ uint64_t test_random(uint64_t *state);
 /* ---------------------------------------------------------------- child processes */
 
 struct test_child {
-    int status;         /* as waitpid() has it */
-    char output[8192];  /* standard output */
-    char errors[8192];  /* standard error */
+    int status;        /* as waitpid() has it */
+    char output[8192]; /* standard output */
+    char errors[8192]; /* standard error */
 };
 
 /*

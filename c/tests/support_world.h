@@ -30,9 +30,12 @@ struct world_case {
     void (*body)(void);
 };
 void world_test(void **state);
-#define WORLD_TEST(function)                                                   \
-    {                                                                          \
-        #function, world_test, NULL, NULL, &(struct world_case) { function }   \
+#define WORLD_TEST(function)                                    \
+    {                                                           \
+#function, world_test, NULL, NULL, &(struct world_case) \
+        {                                                       \
+            function                                            \
+        }                                                       \
     }
 
 /* ---------------------------------------------------------------- file systems */

@@ -141,8 +141,8 @@ static bool has_pattern(const unsigned char *ptr, size_t len)
 static void grows_and_shrinks(void **state)
 {
     (void)state;
-    static const size_t sizes[] = {64 * KIB,      100 * KIB, MIB,           3 * MIB,  32 * MIB - 1, 32 * MIB + 1,
-                                   128 * MIB - 1, 16 * MIB,  33 * MIB,      40000,    256 * MIB,    64 * MIB,
+    static const size_t sizes[] = {64 * KIB,      100 * KIB, MIB,           3 * MIB,   32 * MIB - 1, 32 * MIB + 1,
+                                   128 * MIB - 1, 16 * MIB,  33 * MIB,      40000,     256 * MIB,    64 * MIB,
                                    32 * MIB,      65 * MIB,  500 * KIB + 3, 128 * MIB, 64 * KIB};
     size_t count = test_slow_tool() ? 8 : TEST_COUNT(sizes);
     unsigned char *ptr = lgalloc_malloc(sizes[0]);
@@ -242,8 +242,8 @@ static void across_backings(void **state)
     assert_non_null(ptr);
     write_pattern(ptr, 32 * MIB);
     lgalloc_config *config = test_config();
-    lgalloc_config_with_backing(config, backing == LGALLOC_BACKING_FILE ? LGALLOC_BACKING_ANONYMOUS
-                                                                         : LGALLOC_BACKING_FILE);
+    lgalloc_config_with_backing(config,
+                                backing == LGALLOC_BACKING_FILE ? LGALLOC_BACKING_ANONYMOUS : LGALLOC_BACKING_FILE);
     test_apply(config);
     ptr = lgalloc_realloc(ptr, 64 * MIB);
     assert_non_null(ptr);

@@ -41,7 +41,7 @@ static void heap_while_disabled(void **state)
     (void)state;
     uint64_t fallbacks = test_global().heap_fallbacks;
     errno = 4711;
-    void *blocks[] = {lgalloc_any_malloc(0), lgalloc_any_malloc(100), lgalloc_any_calloc(10, 10),
+    void *blocks[] = {lgalloc_any_malloc(0),       lgalloc_any_malloc(100),        lgalloc_any_calloc(10, 10),
                       lgalloc_any_malloc(2 * MIB), lgalloc_any_calloc(1, 2 * MIB), lgalloc_any_aligned(64, MIB)};
     for (size_t i = 0; i < TEST_COUNT(blocks); i++) {
         assert_non_null(blocks[i]);
@@ -69,8 +69,14 @@ static void sides(void **state)
     uint64_t fallbacks = test_global().heap_fallbacks;
     static const struct {
         size_t size, region; /* 0: the heap's */
-    } rows[] = {{0, 0},          {1, 0},           {40000, 0},        {64 * KIB - 1, 0}, {64 * KIB, 64 * KIB},
-                {65537, 128 * KIB}, {3 * MIB, 4 * MIB}, {32 * MIB, 32 * MIB}};
+    } rows[] = {{0, 0},
+                {1, 0},
+                {40000, 0},
+                {64 * KIB - 1, 0},
+                {64 * KIB, 64 * KIB},
+                {65537, 128 * KIB},
+                {3 * MIB, 4 * MIB},
+                {32 * MIB, 32 * MIB}};
     for (size_t i = 0; i < TEST_COUNT(rows); i++) {
         for (int way = 0; way < 4; way++) {
             unsigned char *ptr = way == 0   ? lgalloc_any_malloc(rows[i].size)
@@ -176,9 +182,8 @@ static void any_power_of_two(void **state)
 static void across_the_border(void **state)
 {
     (void)state;
-    static const size_t sizes[] = {1,       100,      64 * KIB - 1, 64 * KIB, 100, 5 * MIB, 3 * MIB, 65537,
-                                   60000,   MIB,      33 * MIB,     65 * MIB, 10,  MIB,     40000,   64 * KIB,
-                                   50 * KIB};
+    static const size_t sizes[] = {1,   100,      64 * KIB - 1, 64 * KIB, 100, 5 * MIB, 3 * MIB,  65537,   60000,
+                                   MIB, 33 * MIB, 65 * MIB,     10,       MIB, 40000,   64 * KIB, 50 * KIB};
     unsigned char *ptr = lgalloc_any_malloc(sizes[0]);
     assert_non_null(ptr);
     fill(ptr, sizes[0]);

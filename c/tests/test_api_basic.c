@@ -147,8 +147,7 @@ static void invalid_arguments(void **state)
     void *ptr;
     size_t capacity;
     assert_int_equal(lgalloc_allocate(2 * MIB, 1, 1, &ptr, &capacity, NULL), LGALLOC_STATUS_INVALID_ARGUMENT);
-    assert_int_equal(lgalloc_allocate_zeroed(2 * MIB, 1, 1, &ptr, &capacity, NULL),
-                     LGALLOC_STATUS_INVALID_ARGUMENT);
+    assert_int_equal(lgalloc_allocate_zeroed(2 * MIB, 1, 1, &ptr, &capacity, NULL), LGALLOC_STATUS_INVALID_ARGUMENT);
     lgalloc_handle handle;
     assert_int_equal(lgalloc_allocate_zeroed(SIZE_MAX, 2, 1, &ptr, &capacity, &handle),
                      LGALLOC_STATUS_INVALID_ARGUMENT);
@@ -200,9 +199,9 @@ static void rounding_up(void **state)
     static const struct {
         size_t capacity, elem_size, len;
     } rows[] = {
-        {32769, 1, 64 * KIB},      {65536, 1, 64 * KIB},       {65537, 1, 128 * KIB}, {8193, 8, 128 * KIB},
-        {8192, 8, 64 * KIB},       {1, 2 * MIB, 2 * MIB},      {3, MIB, 4 * MIB},     {1, MIB + 1, 2 * MIB},
-        {1000, 1000, MIB},         {32 * MIB - 1, 1, 32 * MIB}, {5, 13107, 64 * KIB},  {64, 1024, 64 * KIB},
+        {32769, 1, 64 * KIB}, {65536, 1, 64 * KIB},        {65537, 1, 128 * KIB}, {8193, 8, 128 * KIB},
+        {8192, 8, 64 * KIB},  {1, 2 * MIB, 2 * MIB},       {3, MIB, 4 * MIB},     {1, MIB + 1, 2 * MIB},
+        {1000, 1000, MIB},    {32 * MIB - 1, 1, 32 * MIB}, {5, 13107, 64 * KIB},  {64, 1024, 64 * KIB},
     };
     for (size_t i = 0; i < TEST_COUNT(rows); i++) {
         struct outcome o = attempt(rows[i].capacity, rows[i].elem_size, 1);

@@ -353,15 +353,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_BOTH(growth_dampener), /* first: it needs classes that have no history */
-        TEST_BOTH(arguments),
-        TEST_BOTH(all_or_nothing),
-        TEST_BOTH(unset_options_stay),
-        TEST_BOTH(disabled_frees),
-        TEST_FILE(path_change),
-        TEST_BOTH(backing_change),
-        TEST_FILE(path_that_is_wrong),
-        TEST_BOTH(huge_pages),
-        TEST_BOTH(several_threads_at_once),
+        TEST_BOTH(arguments),          TEST_BOTH(all_or_nothing), TEST_BOTH(unset_options_stay),
+        TEST_BOTH(disabled_frees),     TEST_FILE(path_change),    TEST_BOTH(backing_change),
+        TEST_FILE(path_that_is_wrong), TEST_BOTH(huge_pages),     TEST_BOTH(several_threads_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,9 +24,18 @@ static void bounds(void **state)
         static const struct {
             size_t offset, len;
         } outside[] = {
-            {0, MIB + 1},       {MIB, 1},           {MIB + 1, 0},        {1, MIB},     {SIZE_MAX, 0},
-            {SIZE_MAX, 1},      {1, SIZE_MAX},      {8, SIZE_MAX - 7},   {0, SIZE_MAX}, {SIZE_MAX, SIZE_MAX},
-            {SIZE_MAX - MIB + 1, MIB}, {MIB, SIZE_MAX - MIB + 1},
+            {0, MIB + 1},
+            {MIB, 1},
+            {MIB + 1, 0},
+            {1, MIB},
+            {SIZE_MAX, 0},
+            {SIZE_MAX, 1},
+            {1, SIZE_MAX},
+            {8, SIZE_MAX - 7},
+            {0, SIZE_MAX},
+            {SIZE_MAX, SIZE_MAX},
+            {SIZE_MAX - MIB + 1, MIB},
+            {MIB, SIZE_MAX - MIB + 1},
         };
         memset(handle.ptr, 0x33, handle.len);
         for (size_t j = 0; j < TEST_COUNT(outside); j++) {
@@ -188,8 +197,7 @@ static void discard_part(void **state)
     static const struct {
         size_t offset, len;
     } parts[] = {
-        {100, 512 * KIB}, {0, 8192}, {4095, 4098}, {4096, 4096},
-        {4096, 4095},     {1, 8190}, {8191, 2},    {MIB - 4097, 4097},
+        {100, 512 * KIB}, {0, 8192}, {4095, 4098}, {4096, 4096}, {4096, 4095}, {1, 8190}, {8191, 2}, {MIB - 4097, 4097},
     };
     lgalloc_handle handle = test_take(bytes);
     unsigned char *memory = handle.ptr;

@@ -28,7 +28,8 @@ static void vanishes(void *arg)
     test_require_works(2 * MIB); /* there is a file already */
     lgalloc_handle large;
     errno = 0;
-    TEST_REQUIRE(lgalloc_allocate(GIB, 1, 1, NULL, NULL, &large) == LGALLOC_STATUS_IO); /* that would need another one */
+    TEST_REQUIRE(lgalloc_allocate(GIB, 1, 1, NULL, NULL, &large) ==
+                 LGALLOC_STATUS_IO); /* that would need another one */
     TEST_REQUIRE(errno == ENOENT);
     lgalloc_deallocate(handle);
     test_require_works(MIB);
@@ -343,14 +344,10 @@ static void locked_regions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(directory_that_vanishes),
-        cmocka_unit_test(unwritable_directories),
-        cmocka_unit_test(file_size_limit),
-        cmocka_unit_test(descriptor_limit),
-        cmocka_unit_test(address_space_limit),
-        cmocka_unit_test(limits_leave_half),
-        cmocka_unit_test(arena_of_a_size),
-        cmocka_unit_test(locked_regions),
+        cmocka_unit_test(directory_that_vanishes), cmocka_unit_test(unwritable_directories),
+        cmocka_unit_test(file_size_limit),         cmocka_unit_test(descriptor_limit),
+        cmocka_unit_test(address_space_limit),     cmocka_unit_test(limits_leave_half),
+        cmocka_unit_test(arena_of_a_size),         cmocka_unit_test(locked_regions),
     };
     (void)test_dir(); /* made by this process, so that it is removed by it */
     return cmocka_run_group_tests(tests, NULL, NULL);

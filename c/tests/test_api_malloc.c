@@ -52,8 +52,8 @@ static void sizes(void **state)
     (void)state;
     static const struct {
         size_t size, len;
-    } rows[] = {{32769, 64 * KIB}, {64 * KIB, 64 * KIB}, {64 * KIB + 1, 128 * KIB}, {MIB, MIB}, {MIB + 1, 2 * MIB},
-                {3 * MIB, 4 * MIB}, {32 * MIB, 32 * MIB}};
+    } rows[] = {{32769, 64 * KIB},  {64 * KIB, 64 * KIB}, {64 * KIB + 1, 128 * KIB}, {MIB, MIB},
+                {MIB + 1, 2 * MIB}, {3 * MIB, 4 * MIB},   {32 * MIB, 32 * MIB}};
     for (size_t i = 0; i < TEST_COUNT(rows); i++) {
         for (int way = 0; way < 3; way++) {
             void *ptr = lgalloc_malloc(rows[i].size);

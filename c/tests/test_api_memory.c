@@ -383,8 +383,7 @@ static void zeroed_regions_are_zero(void **state)
             void *ptr;
             size_t capacity;
             lgalloc_handle handle;
-            assert_int_equal(lgalloc_allocate_zeroed(bytes / 8, 8, 8, &ptr, &capacity, &handle),
-                             LGALLOC_STATUS_OK);
+            assert_int_equal(lgalloc_allocate_zeroed(bytes / 8, 8, 8, &ptr, &capacity, &handle), LGALLOC_STATUS_OK);
             assert_ptr_equal(ptr, handle.ptr);
             assert_int_equal(capacity, bytes / 8);
             assert_true(test_filled(ptr, handle.len, 0));

@@ -277,7 +277,8 @@ static void free_a_near_miss(void *arg)
 /* ---------------------------------------------------------------- what must come of it */
 
 static size_t inside_offsets[] = {1, 4096, 64 * KIB, MIB, BYTES - 1};
-static size_t wrong_sizes[] = {0, 1, 64 * KIB, MIB, BYTES + 1, 2 * BYTES, 64 * GIB, 64 * GIB + 1, (size_t)1 << 63, SIZE_MAX};
+static size_t wrong_sizes[] = {0,       1, 64 * KIB, MIB, BYTES + 1, 2 * BYTES, 64 * GIB, 64 * GIB + 1, (size_t)1 << 63,
+                               SIZE_MAX};
 static size_t wrong_lengths[] = {1, BYTES - 1, BYTES + 1, MIB, 2 * BYTES, 64 * KIB, 64 * GIB, SIZE_MAX};
 
 /* A word that tells this kind of misuse from the others. */
@@ -377,8 +378,7 @@ static void assert_near_misses_caught(lgalloc_backing backing)
     static const char *const any[] = {"inside", "not memory of", "never", "length", NULL};
     test_configure(backing);
     for (size_t i = 0; i < TEST_COUNT(frees) * TEST_COUNT(misses) * TEST_COUNT(befores); i++) {
-        struct near_miss near_miss = {frees[i % TEST_COUNT(frees)],
-                                      misses[i / TEST_COUNT(frees) % TEST_COUNT(misses)],
+        struct near_miss near_miss = {frees[i % TEST_COUNT(frees)], misses[i / TEST_COUNT(frees) % TEST_COUNT(misses)],
                                       befores[i / TEST_COUNT(frees) / TEST_COUNT(misses)]};
         assert_caught("near a free region", free_a_near_miss, &near_miss, any);
     }
@@ -388,8 +388,16 @@ static void foreign_addresses(void **state)
 {
     (void)state;
     char here[64];
-    void *const addresses[] = {here, (void *)1, (void *)2, (void *)8, (void *)20, (void *)(64 * KIB), (void *)GIB,
-                               (void *)(UINTPTR_MAX / 2), (void *)(UINTPTR_MAX - 1), (void *)UINTPTR_MAX};
+    void *const addresses[] = {here,
+                               (void *)1,
+                               (void *)2,
+                               (void *)8,
+                               (void *)20,
+                               (void *)(64 * KIB),
+                               (void *)GIB,
+                               (void *)(UINTPTR_MAX / 2),
+                               (void *)(UINTPTR_MAX - 1),
+                               (void *)UINTPTR_MAX};
     for (size_t i = 0; i < TEST_COUNT(addresses); i++) {
         assert_caught("foreign address", free_address, addresses[i], foreign);
         assert_caught("foreign address, sized", free_sized_address, addresses[i], foreign);
@@ -480,12 +488,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         /* In this order: the first three see a process that has called nothing. */
-        cmocka_unit_test(nothing_freed_first),
-        cmocka_unit_test(without_configuration),
-        cmocka_unit_test(foreign_addresses),
-        cmocka_unit_test(otherwise_silent),
-        cmocka_unit_test(file_backing),
-        cmocka_unit_test(anonymous_backing),
+        cmocka_unit_test(nothing_freed_first), cmocka_unit_test(without_configuration),
+        cmocka_unit_test(foreign_addresses),   cmocka_unit_test(otherwise_silent),
+        cmocka_unit_test(file_backing),        cmocka_unit_test(anonymous_backing),
     };
     (void)test_dir(); /* made by this process, so that it is removed by it */
     return cmocka_run_group_tests(tests, NULL, NULL);

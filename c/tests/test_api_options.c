@@ -9,11 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const variables[] = {"ENABLE",        "PATH",         "BACKING",         "INTERVAL_NS",
-                                        "BATCH",         "CLEAR_BYTES",  "RELEASE_TICKS",   "EAGER_RETURN",
-                                        "LIMIT_BYTES",   "IDLE_BYTES",   "GROWTH_DAMPENER", "LOCAL_BUFFER_BYTES",
-                                        "HUGE_PAGES",    "RESERVE_BLOCKS", "STATS",         "LIMT_BYTES",
-                                        "limit_bytes",   "PRELOAD_THRESHOLD"};
+static const char *const variables[] = {
+    "ENABLE",        "PATH",           "BACKING",     "INTERVAL_NS", "BATCH",           "CLEAR_BYTES",
+    "RELEASE_TICKS", "EAGER_RETURN",   "LIMIT_BYTES", "IDLE_BYTES",  "GROWTH_DAMPENER", "LOCAL_BUFFER_BYTES",
+    "HUGE_PAGES",    "RESERVE_BLOCKS", "STATS",       "LIMT_BYTES",  "limit_bytes",     "PRELOAD_THRESHOLD"};
 
 static void without_variables(void)
 {
@@ -177,9 +176,27 @@ static void bytes(void **state)
             fail_msg("%s is %zu", good[i].text, test_global().limit_bytes);
         }
     }
-    static const char *const wrong[] = {"",      "M",    "-1",   "+1",  " 1",   "1 ",  "1  M",  "1 M ",
-                                        "2.5G",  "0x10", "1MM",  "1Mi", "1P",   "KiB", "1s",    "one",
-                                        "1KIB",  "1e9",  "18446744073709551616", "16777216T",  "1\n",
+    static const char *const wrong[] = {"",
+                                        "M",
+                                        "-1",
+                                        "+1",
+                                        " 1",
+                                        "1 ",
+                                        "1  M",
+                                        "1 M ",
+                                        "2.5G",
+                                        "0x10",
+                                        "1MM",
+                                        "1Mi",
+                                        "1P",
+                                        "KiB",
+                                        "1s",
+                                        "one",
+                                        "1KIB",
+                                        "1e9",
+                                        "18446744073709551616",
+                                        "16777216T",
+                                        "1\n",
                                         "99999999999999999999999999"};
     for (size_t i = 0; i < TEST_COUNT(wrong); i++) {
         lgalloc_config *config = test_config();
@@ -335,14 +352,10 @@ static void one_set_from_two_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST_BOTH(environment),
-        TEST_ANONYMOUS(unknown_variables),
-        TEST_ANONYMOUS(bytes),
-        TEST_ANONYMOUS(intervals),
-        TEST_ANONYMOUS(switches),
-        TEST_BOTH(backings),
-        TEST_ANONYMOUS(names),
-        TEST_ANONYMOUS(one_set_from_two_threads),
+        TEST_BOTH(environment),   TEST_ANONYMOUS(unknown_variables),
+        TEST_ANONYMOUS(bytes),    TEST_ANONYMOUS(intervals),
+        TEST_ANONYMOUS(switches), TEST_BOTH(backings),
+        TEST_ANONYMOUS(names),    TEST_ANONYMOUS(one_set_from_two_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

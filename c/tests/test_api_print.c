@@ -125,13 +125,14 @@ static void text(void **state)
     assert_non_null(strstr(all, "\n  64 KiB "));
     assert_non_null(strstr(all, "\n   4 MiB "));
     assert_null(strstr(all, "\n  16 GiB ")); /* never used */
-    static const char *const words[] = {"in use", "dirty: at most", "resident, says the system",
-                                        "on disk, says the file system", "limit", "areas released"};
+    static const char *const words[] = {
+        "in use", "dirty: at most", "resident, says the system", "on disk, says the file system",
+        "limit",  "areas released"};
     for (size_t i = 0; i < TEST_COUNT(words); i++) {
         assert_non_null(strstr(all, words[i]));
     }
     assert_non_null(strstr(all, test_backing(state) == LGALLOC_BACKING_FILE ? "\nbacking             file\n"
-                                                                             : "\nbacking             anonymous\n"));
+                                                                            : "\nbacking             anonymous\n"));
     assert_non_null(strstr(all, "\nlocal_buffer_bytes  32 MiB\n"));
     assert_non_null(strstr(all, "\nidle_bytes          unlimited\n"));
     assert_non_null(strstr(all, "\nstats               none\n"));
@@ -385,7 +386,8 @@ static void the_checker_sees_faults(void **state)
     for (size_t i = 0; i < TEST_COUNT(wrong); i++) {
         assert_non_null(prometheus_fault(strcpy(copy, wrong[i]), &metrics, &samples));
     }
-    strcpy(copy, "# HELP lgalloc_a A.\n# TYPE lgalloc_a gauge\nlgalloc_a{b=\"x\\\"y\\\\\",c=\"2\"} 1.5\nlgalloc_a +Inf\n");
+    strcpy(copy,
+           "# HELP lgalloc_a A.\n# TYPE lgalloc_a gauge\nlgalloc_a{b=\"x\\\"y\\\\\",c=\"2\"} 1.5\nlgalloc_a +Inf\n");
     assert_null(prometheus_fault(copy, &metrics, &samples));
     assert_int_equal(metrics, 1);
     assert_int_equal(samples, 2);
@@ -419,7 +421,8 @@ static void prometheus(void **state)
     }
     /* Of each kind of statistics every field and two figures that the system says; and info. */
     size_t global = sizeof(lgalloc_global_stats) / 8 - TEST_COUNT(((lgalloc_global_stats *)NULL)->reserved) + 2;
-    size_t of_class = sizeof(lgalloc_size_class_stats) / 8 - 1 - TEST_COUNT(((lgalloc_size_class_stats *)NULL)->reserved) + 2;
+    size_t of_class = sizeof(lgalloc_size_class_stats) / 8 - 1 -
+                      TEST_COUNT(((lgalloc_size_class_stats *)NULL)->reserved) + 2;
     assert_true(options >= 12);
     assert_int_equal(metrics, 1 + global + of_class + options);
     assert_int_equal(samples, 1 + global + of_class * LGALLOC_SIZE_CLASS_COUNT + options);

@@ -230,8 +230,7 @@ static void heap_is_out(void **state)
     lgalloc_region region = filled_with_junk();
     assert_failed(lgalloc_region_new_heap(SIZE_MAX, 1, 1, &region), LGALLOC_STATUS_OUT_OF_MEMORY, &region);
     region = filled_with_junk();
-    assert_failed(lgalloc_region_new_heap(SIZE_MAX / 2 / 8, 8, 4096, &region), LGALLOC_STATUS_OUT_OF_MEMORY,
-                  &region);
+    assert_failed(lgalloc_region_new_heap(SIZE_MAX / 2 / 8, 8, 4096, &region), LGALLOC_STATUS_OUT_OF_MEMORY, &region);
     region = filled_with_junk();
     assert_failed(lgalloc_region_new_auto(SIZE_MAX / 2, 1, 1, &region), LGALLOC_STATUS_OUT_OF_MEMORY, &region);
 }
@@ -263,11 +262,9 @@ static void mapped_regions(void **state)
     region = filled_with_junk();
     assert_failed(lgalloc_region_new_mmap(1000, 8, 8, &region), LGALLOC_STATUS_INVALID_SIZE_CLASS, &region);
     region = filled_with_junk();
-    assert_failed(lgalloc_region_new_mmap((size_t)1 << 34, 8, 8, &region), LGALLOC_STATUS_INVALID_SIZE_CLASS,
-                  &region);
+    assert_failed(lgalloc_region_new_mmap((size_t)1 << 34, 8, 8, &region), LGALLOC_STATUS_INVALID_SIZE_CLASS, &region);
     region = filled_with_junk();
-    assert_failed(lgalloc_region_new_mmap(2 * MIB, 1, 4 * MIB, &region), LGALLOC_STATUS_UNALIGNED_MEMORY,
-                  &region);
+    assert_failed(lgalloc_region_new_mmap(2 * MIB, 1, 4 * MIB, &region), LGALLOC_STATUS_UNALIGNED_MEMORY, &region);
 }
 
 static void automatic_regions(void **state)
@@ -363,15 +360,9 @@ static void borrowed_handles(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST_BOTH(empty_regions),
-        TEST_BOTH(nothing_to_hold),
-        TEST_BOTH(invalid_arguments),
-        TEST_BOTH(heap_regions),
-        TEST_ANONYMOUS(heap_is_out),
-        TEST_BOTH(mapped_regions),
-        TEST_BOTH(automatic_regions),
-        TEST_BOTH(automatic_falls_back),
-        TEST_BOTH(automatic_keeps_the_limit),
+        TEST_BOTH(empty_regions),     TEST_BOTH(nothing_to_hold),      TEST_BOTH(invalid_arguments),
+        TEST_BOTH(heap_regions),      TEST_ANONYMOUS(heap_is_out),     TEST_BOTH(mapped_regions),
+        TEST_BOTH(automatic_regions), TEST_BOTH(automatic_falls_back), TEST_BOTH(automatic_keeps_the_limit),
         TEST_BOTH(borrowed_handles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -77,7 +77,8 @@ static void sealing_and_pinning(void **state)
         assert_int_equal(lgalloc_unseal(handle), LGALLOC_STATUS_INVALID_ARGUMENT);
         assert_int_equal(lgalloc_evict(handle), LGALLOC_STATUS_INVALID_ARGUMENT);
         assert_int_equal(lgalloc_seal(handle, handle.len + 1), LGALLOC_STATUS_OUT_OF_BOUNDS);
-        assert_int_equal(lgalloc_seal((lgalloc_handle){handle.ptr, 2 * handle.len}, 0), LGALLOC_STATUS_INVALID_ARGUMENT);
+        assert_int_equal(lgalloc_seal((lgalloc_handle){handle.ptr, 2 * handle.len}, 0),
+                         LGALLOC_STATUS_INVALID_ARGUMENT);
         assert_int_equal(test_global().sealed_bytes, 0);
 
         assert_int_equal(lgalloc_seal(handle, handle.len), LGALLOC_STATUS_OK);
@@ -89,8 +90,10 @@ static void sealing_and_pinning(void **state)
         assert_int_equal(lgalloc_any_usable_size(handle.ptr), bytes);
         assert_true(lgalloc_owns(handle.ptr));
         assert_int_equal(lgalloc_pin((lgalloc_handle){handle.ptr, 2 * handle.len}), LGALLOC_STATUS_INVALID_ARGUMENT);
-        assert_int_equal(lgalloc_pin((lgalloc_handle){(char *)handle.ptr + 1, handle.len}), LGALLOC_STATUS_INVALID_ARGUMENT);
-        assert_int_equal(lgalloc_pin((lgalloc_handle){(char *)handle.ptr - 1, handle.len}), LGALLOC_STATUS_INVALID_ARGUMENT);
+        assert_int_equal(lgalloc_pin((lgalloc_handle){(char *)handle.ptr + 1, handle.len}),
+                         LGALLOC_STATUS_INVALID_ARGUMENT);
+        assert_int_equal(lgalloc_pin((lgalloc_handle){(char *)handle.ptr - 1, handle.len}),
+                         LGALLOC_STATUS_INVALID_ARGUMENT);
 
         assert_int_equal(lgalloc_pin(handle), LGALLOC_STATUS_OK);
         assert_int_equal(lgalloc_try_pin(handle), LGALLOC_STATUS_OK);
@@ -303,7 +306,8 @@ static void reading_without_pins(void **state)
     for (int resident = 1; resident >= 0; resident--) {
         static const struct {
             size_t offset, len;
-        } parts[] = {{0, PIECE}, {0, 1}, {PIECE - 5001, 1}, {4095, 2}, {12345, 100000}, {PIECE, 0}, {PIECE - 1, 1}, {1, PIECE - 5001}};
+        } parts[] = {{0, PIECE},      {0, 1},     {PIECE - 5001, 1}, {4095, 2},
+                     {12345, 100000}, {PIECE, 0}, {PIECE - 1, 1},    {1, PIECE - 5001}};
         for (size_t i = 0; i < TEST_COUNT(parts); i++) {
             assert_int_equal(lgalloc_read(handle, parts[i].offset, parts[i].len, out), LGALLOC_STATUS_OK);
             for (size_t j = 0; j < parts[i].len && parts[i].offset + j < PIECE - 5000; j++) {
@@ -802,8 +806,10 @@ static void several_classes(void **state)
     test_free_all(handles, TEST_COUNT(handles));
 }
 
-#define SEALED_TEST(function) \
-    { #function, function, test_setup_anonymous, teardown, NULL }
+#define SEALED_TEST(function)                                     \
+    {                                                             \
+#function, function, test_setup_anonymous, teardown, NULL \
+    }
 
 int main(void)
 {

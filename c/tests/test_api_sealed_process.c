@@ -392,8 +392,10 @@ static void in_the_middle(void **state)
     test_free_all(busy.handles, 4);
 }
 
-#define PROCESS_TEST(function) \
-    { #function, function, setup, teardown, NULL }
+#define PROCESS_TEST(function)                     \
+    {                                              \
+#function, function, setup, teardown, NULL \
+    }
 
 int main(void)
 {
@@ -401,11 +403,8 @@ int main(void)
         return 0;
     }
     const struct CMUnitTest tests[] = {
-        PROCESS_TEST(misuse),
-        PROCESS_TEST(touching),
-        PROCESS_TEST(forked),
-        PROCESS_TEST(without_handlers),
-        PROCESS_TEST(in_the_middle),
+        PROCESS_TEST(misuse),           PROCESS_TEST(touching),      PROCESS_TEST(forked),
+        PROCESS_TEST(without_handlers), PROCESS_TEST(in_the_middle),
     };
     return cmocka_run_group_tests_name("sealed, and the process", tests, NULL, NULL);
 }

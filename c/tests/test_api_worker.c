@@ -40,7 +40,8 @@ struct cleared {
 static bool all_cleared(void *arg)
 {
     const struct cleared *wanted = arg;
-    return test_class(2 * MIB).clear_slow_total >= wanted->large && test_class(64 * KIB).clear_slow_total >= wanted->small;
+    return test_class(2 * MIB).clear_slow_total >= wanted->large &&
+           test_class(64 * KIB).clear_slow_total >= wanted->small;
 }
 
 static void worker_clears(void **state)

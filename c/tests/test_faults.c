@@ -52,8 +52,7 @@ static void require_status(const struct scene *scene, lgalloc_status status)
     if (status == LGALLOC_STATUS_IO && scene->error != 0) {
         TEST_REQUIRE(errno == scene->error);
     }
-    TEST_REQUIRE(status == LGALLOC_STATUS_OK || status == LGALLOC_STATUS_IO ||
-                 status == LGALLOC_STATUS_OUT_OF_MEMORY);
+    TEST_REQUIRE(status == LGALLOC_STATUS_OK || status == LGALLOC_STATUS_IO || status == LGALLOC_STATUS_OUT_OF_MEMORY);
 }
 
 static void take(struct scene *scene, size_t slot, size_t bytes, bool zeroed)
@@ -328,18 +327,17 @@ static const struct {
 };
 
 /* Made at the start, or when metadata grows: every try needs a new process. */
-#define ONCE_IN_A_LIFE                                                                                \
+#define ONCE_IN_A_LIFE \
     (UNIT_CALL(RESERVE) | UNIT_CALL(COMMIT) | UNIT_CALL(MEMBARRIER) | UNIT_CALL(KEY) | UNIT_CALL(KEY_SET))
 /* Made for one backing alone. */
-#define ONLY_FILES                                                                                     \
+#define ONLY_FILES                                                                                          \
     (UNIT_CALL(MAP_FILE) | UNIT_CALL(OPEN) | UNIT_CALL(TRUNCATE) | UNIT_CALL(ALLOCATE) | UNIT_CALL(PUNCH) | \
      UNIT_CALL(FSTAT) | UNIT_CALL(IDENTIFY) | UNIT_CALL(ADVISE_REMOVE) | UNIT_CALL(ADVISE_DONTFORK))
-#define ONLY_ANONYMOUS                                                                               \
-    (UNIT_CALL(ADVISE_DISCARD) | UNIT_CALL(ADVISE_HUGE) | UNIT_CALL(NAME) | UNIT_CALL(MOVE_OUT) | \
-     UNIT_CALL(MOVE_IN))
+#define ONLY_ANONYMOUS \
+    (UNIT_CALL(ADVISE_DISCARD) | UNIT_CALL(ADVISE_HUGE) | UNIT_CALL(NAME) | UNIT_CALL(MOVE_OUT) | UNIT_CALL(MOVE_IN))
 /* Whose failures are counted. */
 #define CLEARING (UNIT_CALL(ADVISE_DISCARD) | UNIT_CALL(ADVISE_REMOVE) | UNIT_CALL(PUNCH))
-#define ADVICE                                                                                             \
+#define ADVICE                                                                                                   \
     (UNIT_CALL(ADVISE_HUGE) | UNIT_CALL(ADVISE_DONTFORK) | UNIT_CALL(ADVISE_PREFETCH) | UNIT_CALL(ADVISE_COLD) | \
      UNIT_CALL(ADVISE_DUMP))
 

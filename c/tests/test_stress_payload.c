@@ -55,9 +55,7 @@ static void work(uint64_t seed, size_t count)
         uint64_t r = test_random(&random);
         struct item **slot = &held[r % HELD];
         switch (r >> 8 & 31) {
-        case 0:
-            lgalloc_thread_flush();
-            break;
+        case 0: lgalloc_thread_flush(); break;
         case 1:
             if (purges) {
                 (void)lgalloc_purge();
@@ -68,9 +66,7 @@ static void work(uint64_t seed, size_t count)
         case 4:
         case 5:
         case 6:
-        case 7:
-            *slot = atomic_exchange(&slots[(r >> 16) % SLOTS], *slot);
-            break;
+        case 7: *slot = atomic_exchange(&slots[(r >> 16) % SLOTS], *slot); break;
         default:
             release(*slot);
             *slot = take(&random);

@@ -91,8 +91,8 @@ static void files_follow_too(void **state)
 
 /* ---------------------------------------------------------------- moved */
 
-static char *moves_to;      /* where the region goes that is moved, */
-static size_t moves_bytes;  /* and how much of it */
+static char *moves_to;     /* where the region goes that is moved, */
+static size_t moves_bytes; /* and how much of it */
 static bool moved;
 
 /* The second step of a move fails when what was at its destination is gone already. */

@@ -242,8 +242,7 @@ static void pointers_speak_for_themselves(void *arg)
     lg_class *cls;
     uint64_t index;
     TEST_REQUIRE(!lg_handle_find((lgalloc_handle){(void *)(base - 64 * KIB), 64 * KIB}, &cls, &index));
-    TEST_REQUIRE(!lg_handle_find((lgalloc_handle){(void *)(base + lg_layout_.arena_bytes), 64 * KIB},
-                                 &cls, &index));
+    TEST_REQUIRE(!lg_handle_find((lgalloc_handle){(void *)(base + lg_layout_.arena_bytes), 64 * KIB}, &cls, &index));
     TEST_REQUIRE(!lg_handle_find((lgalloc_handle){NULL, 64 * KIB}, &cls, &index));
     TEST_REQUIRE(!lg_handle_find((lgalloc_handle){&base, 64 * KIB}, &cls, &index));
     TEST_REQUIRE(!lg_handle_find((lgalloc_handle){(void *)UINTPTR_MAX, 64 * KIB}, &cls, &index));

@@ -50,8 +50,7 @@ static void smaller_and_larger(void **state)
 
 static void dies_with_numbers(void *arg)
 {
-    LG_DIE(LG_TEXT("zero "), LG_HEX(0), LG_TEXT(", some "), LG_HEX(0xc0ffee), LG_TEXT(", most "),
-           LG_HEX(UINT64_MAX));
+    LG_DIE(LG_TEXT("zero "), LG_HEX(0), LG_TEXT(", some "), LG_HEX(0xc0ffee), LG_TEXT(", most "), LG_HEX(UINT64_MAX));
 }
 
 static void dies_at_length(void *arg)
@@ -86,7 +85,8 @@ static void one_line_before_the_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(class_of_a_size),    cmocka_unit_test(class_of_any_request),
+        cmocka_unit_test(class_of_a_size),
+        cmocka_unit_test(class_of_any_request),
         cmocka_unit_test(smaller_and_larger),
         cmocka_unit_test(one_line_before_the_end),
     };

@@ -103,12 +103,8 @@ static void random_operations(size_t members, size_t operations)
         uint64_t member = batch.word * 64 + (uint64_t)__builtin_ctzll(batch.mask);
         switch (test_random(&random) % 6) {
         case 0:
-        case 1:
-            give(fixture, batch);
-            break;
-        case 2:
-            assert_same_batch(lg_bitmap_claim(&fixture->bitmap, most), model_claim(fixture, most));
-            break;
+        case 1: give(fixture, batch); break;
+        case 2: assert_same_batch(lg_bitmap_claim(&fixture->bitmap, most), model_claim(fixture, most)); break;
         case 3:
             assert_same_batch(lg_bitmap_claim_scan(&fixture->bitmap, most, members), model_claim(fixture, most));
             break;
@@ -120,8 +116,7 @@ static void random_operations(size_t members, size_t operations)
             break;
         }
         default:
-            assert_int_equal(lg_bitmap_has(&fixture->bitmap, member),
-                             fixture->model[batch.word] >> (member % 64) & 1);
+            assert_int_equal(lg_bitmap_has(&fixture->bitmap, member), fixture->model[batch.word] >> (member % 64) & 1);
             assert_int_equal(lg_bitmap_word(&fixture->bitmap, batch.word), fixture->model[batch.word]);
             break;
         }
@@ -157,8 +152,13 @@ static void levels(void **state)
         uint32_t top;
     } cases[] = {
         /* The lowest level is rounded up to 64 words. */
-        {1, 64, 0},       {64, 64, 0},          {65, 64 + 1, 1},       {4096, 64 + 1, 1},
-        {4097, 128 + 2 + 1, 2}, {262144, 4096 + 64 + 1, 2}, {262145, 4160 + 65 + 2 + 1, 3},
+        {1, 64, 0},
+        {64, 64, 0},
+        {65, 64 + 1, 1},
+        {4096, 64 + 1, 1},
+        {4097, 128 + 2 + 1, 2},
+        {262144, 4096 + 64 + 1, 2},
+        {262145, 4160 + 65 + 2 + 1, 3},
         {MEMBERS_MAX, 262144 + 4096 + 64 + 1, 3},
     };
     for (size_t i = 0; i < TEST_COUNT(cases); i++) {

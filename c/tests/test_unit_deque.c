@@ -114,8 +114,7 @@ static void random_operations(uint64_t first, uint64_t capacity, size_t operatio
             if (enough) {
                 uint64_t bottom = lg_load_relaxed_64(&fixture.deque.bottom);
                 for (uint64_t j = 0; j < n; j++) {
-                    assert_true(lg_load_relaxed_64(lg_deque_slot(&fixture.deque, bottom + j)) ==
-                                items[high - n + j]);
+                    assert_true(lg_load_relaxed_64(lg_deque_slot(&fixture.deque, bottom + j)) == items[high - n + j]);
                 }
                 if (r >> 17 & 1) {
                     lg_deque_push_run(&fixture.deque, n);

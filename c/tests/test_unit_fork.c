@@ -221,14 +221,9 @@ static void *never_rests(void *arg)
             lgalloc_deallocate(handles[i]);
         }
         switch (random % 16) {
-        case 0:
-            lgalloc_thread_flush();
-            break;
-        case 1:
-            (void)lgalloc_purge();
-            break;
-        default:
-            break;
+        case 0: lgalloc_thread_flush(); break;
+        case 1: (void)lgalloc_purge(); break;
+        default: break;
         }
     }
     return NULL;
@@ -360,12 +355,8 @@ static void refused_in_the_child(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        UNIT_BOTH(one_thread),
-        UNIT_BOTH(caches_of_vanished_threads),
-        UNIT_BOTH(in_the_middle_of_a_pop),
-        UNIT_BOTH(with_threads_inside),
-        UNIT_BOTH(the_worker_starts_again),
-        UNIT_BOTH(brought_up_between_two_looks),
+        UNIT_BOTH(one_thread),           UNIT_BOTH(caches_of_vanished_threads), UNIT_BOTH(in_the_middle_of_a_pop),
+        UNIT_BOTH(with_threads_inside),  UNIT_BOTH(the_worker_starts_again),    UNIT_BOTH(brought_up_between_two_looks),
         UNIT_BOTH(refused_in_the_child),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

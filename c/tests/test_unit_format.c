@@ -89,8 +89,18 @@ static void bytes_and_times(void **state)
 static void there_and_back(void **state)
 {
     (void)state;
-    static const uint64_t numbers[] = {0, 1, 1000, 1023, 1024, 60000000000, 3600000000000, 32 * LG_MIB,
-                                       LG_GIB + 1, (uint64_t)1 << 63, UINT64_MAX - 1, UINT64_MAX};
+    static const uint64_t numbers[] = {0,
+                                       1,
+                                       1000,
+                                       1023,
+                                       1024,
+                                       60000000000,
+                                       3600000000000,
+                                       32 * LG_MIB,
+                                       LG_GIB + 1,
+                                       (uint64_t)1 << 63,
+                                       UINT64_MAX - 1,
+                                       UINT64_MAX};
     static const enum lg_kind kinds[] = {LG_KIND_COUNT, LG_KIND_BYTES, LG_KIND_TIME, LG_KIND_SWITCH, LG_KIND_BACKING};
     for (size_t k = 0; k < sizeof(kinds) / sizeof(*kinds); k++)
         for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
@@ -113,8 +123,14 @@ static void times(void **state)
     static const struct {
         const char *text;
         uint64_t nanoseconds;
-    } cases[] = {{"7", 7},           {"7ns", 7},          {"7us", 7000},          {"7 ms", 7000000},
-                 {"7s", 7000000000}, {"7m", 420000000000}, {"7 h", 25200000000000}, {"0s", 0},
+    } cases[] = {{"7", 7},
+                 {"7ns", 7},
+                 {"7us", 7000},
+                 {"7 ms", 7000000},
+                 {"7s", 7000000000},
+                 {"7m", 420000000000},
+                 {"7 h", 25200000000000},
+                 {"0s", 0},
                  {"5124095h", (uint64_t)5124095 * 3600 * 1000000000}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         uint64_t value = 1;
@@ -136,7 +152,8 @@ static void quoted(void **state)
         {"", "\"\""},
         {"/var/tmp", "\"/var/tmp\""},
         {"a\"b\\c", "\"a\\\"b\\\\c\""},
-        {"a\nb\tc", "\"a\\nb\xef\xbf\xbd" "c\""},
+        {"a\nb\tc", "\"a\\nb\xef\xbf\xbd"
+                    "c\""},
         {"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\""}, /* good UTF-8 */
         {"\xe9", "\"\xef\xbf\xbd\""},                                                         /* Latin-1 */
         {"\xc3", "\"\xef\xbf\xbd\""},                                                         /* cut off */

@@ -101,7 +101,8 @@ static void come_and_go(void **state)
     assert_int_equal(threads_there(), 0);
     config = spilling(9, 5);
     assert_int_equal(lgalloc_set_config(config), LGALLOC_STATUS_INVALID_ARGUMENT);
-    assert_non_null(strstr(lgalloc_config_error(config), "spill_threads=9 is refused; allowed: a whole number up to 8"));
+    assert_non_null(
+        strstr(lgalloc_config_error(config), "spill_threads=9 is refused; allowed: a whole number up to 8"));
     lgalloc_config_free(config);
 }
 

@@ -13,11 +13,11 @@
 
 enum { UNTOUCHED = 4711 };
 
-#define ASSERT_FAILS(call, error)             \
-    do {                                      \
-        errno = UNTOUCHED;                    \
-        assert_int_equal(call, error);        \
-        assert_int_equal(errno, UNTOUCHED);   \
+#define ASSERT_FAILS(call, error)           \
+    do {                                    \
+        errno = UNTOUCHED;                  \
+        assert_int_equal(call, error);      \
+        assert_int_equal(errno, UNTOUCHED); \
     } while (0)
 
 /* Where tools that stand in for the system answer with an error of their own. */
@@ -233,8 +233,8 @@ static void interrupted_calls_end(void **state)
     assert_int_equal(bytes_done, 16 * MIB);
     /* Where nothing comes through, that is the answer, after so many tries. */
     longest_step = bytes_done = 0;
-    static const enum lg_system_call calls[] = {LG_SYS_ALLOCATE, LG_SYS_PUNCH, LG_SYS_ADVISE_POPULATE,
-                                                LG_SYS_ADVISE_REMOVE, LG_SYS_READ, LG_SYS_WRITE};
+    static const enum lg_system_call calls[] = {LG_SYS_ALLOCATE,      LG_SYS_PUNCH, LG_SYS_ADVISE_POPULATE,
+                                                LG_SYS_ADVISE_REMOVE, LG_SYS_READ,  LG_SYS_WRITE};
     for (size_t i = 0; i < TEST_COUNT(calls); i++) {
         steps_seen = in_a_row = 0;
         ASSERT_FAILS(long_call(calls[i], fd, pages, page, len), EINTR);
@@ -345,9 +345,9 @@ static void lines_of_a_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(failures_are_returned), cmocka_unit_test(addresses_stay_reserved),
-        cmocka_unit_test(readable_all_the_while), cmocka_unit_test(files_without_a_name),
-        cmocka_unit_test(interrupted_calls_end),  cmocka_unit_test(injected_failures),
+        cmocka_unit_test(failures_are_returned),    cmocka_unit_test(addresses_stay_reserved),
+        cmocka_unit_test(readable_all_the_while),   cmocka_unit_test(files_without_a_name),
+        cmocka_unit_test(interrupted_calls_end),    cmocka_unit_test(injected_failures),
         cmocka_unit_test(inode_that_is_used_again), cmocka_unit_test(lines_of_a_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

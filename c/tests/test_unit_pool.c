@@ -324,8 +324,8 @@ static void breaks_and_verifies(void *arg)
 
 static void the_verifier_sees_it(void **state)
 {
-    static void (*breaks[])(void) = {breaks_a_state,        breaks_a_count, breaks_the_charge, loses_a_region,
-                                     puts_one_in_two_pools, writes_to_a_clean_one};
+    static void (*breaks[])(void) = {breaks_a_state, breaks_a_count,        breaks_the_charge,
+                                     loses_a_region, puts_one_in_two_pools, writes_to_a_clean_one};
     for (size_t i = 0; i < TEST_COUNT(breaks); i++) {
         test_child_succeeds(breaks_and_verifies, &breaks[i]);
     }
@@ -334,9 +334,8 @@ static void the_verifier_sees_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        UNIT_ANONYMOUS(charges_and_limits),  UNIT_ANONYMOUS(no_more_than_the_limit),
-        UNIT_BOTH(counts_what_is_there),     UNIT_ANONYMOUS(ranges_of_any_length),
-        UNIT_ANONYMOUS(commits_once),        UNIT_ANONYMOUS(found_out),
+        UNIT_ANONYMOUS(charges_and_limits),   UNIT_ANONYMOUS(no_more_than_the_limit), UNIT_BOTH(counts_what_is_there),
+        UNIT_ANONYMOUS(ranges_of_any_length), UNIT_ANONYMOUS(commits_once),           UNIT_ANONYMOUS(found_out),
         UNIT_ANONYMOUS(the_verifier_sees_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -68,7 +68,8 @@ static void refused_by_the_system(void **state)
         uint64_t call;
         const char *error;
     } cases[] = {
-        {"LGALLOC_INTERVAL_NS", "5ms", UNIT_CALL(THREAD), "interval_ns=5 ms: the worker's thread can't be started: errno 11"},
+        {"LGALLOC_INTERVAL_NS", "5ms", UNIT_CALL(THREAD),
+         "interval_ns=5 ms: the worker's thread can't be started: errno 11"},
         {"LGALLOC_STATS", "/dev/null", UNIT_CALL(OPEN_APPEND), "stats=/dev/null: the file can't be opened: errno 11"},
     };
     for (size_t i = 0; i < TEST_COUNT(cases); i++) {

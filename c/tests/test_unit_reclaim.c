@@ -44,12 +44,7 @@ static void neighbours_in_one_call(void **state)
         uint64_t keep;
         size_t kept, calls;
     } cases[] = {
-        {0, 0, 1},
-        {0x8000000000000000u, 1, 1},
-        {1, 1, 1},
-        {0x10, 1, 2},
-        {0x5550, 6, 7},
-        {0xaaaaaaaaaaaaaaaau, 32, 32},
+        {0, 0, 1}, {0x8000000000000000u, 1, 1}, {1, 1, 1}, {0x10, 1, 2}, {0x5550, 6, 7}, {0xaaaaaaaaaaaaaaaau, 32, 32},
     };
     lg_class *c = unit_class(64 * KIB);
     for (size_t i = 0; i < TEST_COUNT(cases); i++) {
@@ -150,9 +145,9 @@ static void within_budgets(void **state)
     static const struct {
         uint64_t regions, bytes, cleared;
     } cases[] = {
-        {5, UINT64_MAX, 5},      {1, UINT64_MAX, 1},       {0, UINT64_MAX, 0},       {UINT64_MAX, 0, 0},
-        {UINT64_MAX, 3 * MIB, 3}, {UINT64_MAX, 1, 1},      {UINT64_MAX, MIB - 1, 1}, {UINT64_MAX, 5 * MIB / 2, 3},
-        {2, 7 * MIB, 2},         {7, 2 * MIB, 2},          {100, 100 * MIB, 20},
+        {5, UINT64_MAX, 5},       {1, UINT64_MAX, 1}, {0, UINT64_MAX, 0},       {UINT64_MAX, 0, 0},
+        {UINT64_MAX, 3 * MIB, 3}, {UINT64_MAX, 1, 1}, {UINT64_MAX, MIB - 1, 1}, {UINT64_MAX, 5 * MIB / 2, 3},
+        {2, 7 * MIB, 2},          {7, 2 * MIB, 2},    {100, 100 * MIB, 20},
     };
     for (size_t i = 0; i < TEST_COUNT(cases); i++) {
         unit_make_dirty(20, MIB);
@@ -354,7 +349,7 @@ static void clears_to_make_room(void **state)
     test_actor_start(&actor);
     test_actor_call(&actor, caches_some, &count); /* dirty, in another thread's cache */
     lgalloc_handle used = test_take(4 * MIB);
-    unit_make_dirty(2, 2 * MIB);                  /* dirty, in another class's pool */
+    unit_make_dirty(2, 2 * MIB); /* dirty, in another class's pool */
     lgalloc_thread_flush();
     uint64_t charged = lg_charged();
     test_set_limit(charged + MIB);

@@ -172,8 +172,8 @@ static void freed_in_a_step(void **state)
         bool evicted; /* it is a load */
         int error;
     } steps[] = {
-        {LG_SYS_WRITE, false, 0},  {LG_SYS_WRITE, false, EIO},  {LG_SYS_GUARD, false, 0},  {LG_SYS_GUARD, false, ENOMEM},
-        {LG_SYS_UNGUARD, true, 0}, {LG_SYS_UNGUARD, true, EIO}, {LG_SYS_READ, true, 0},    {LG_SYS_READ, true, EIO},
+        {LG_SYS_WRITE, false, 0},  {LG_SYS_WRITE, false, EIO},  {LG_SYS_GUARD, false, 0}, {LG_SYS_GUARD, false, ENOMEM},
+        {LG_SYS_UNGUARD, true, 0}, {LG_SYS_UNGUARD, true, EIO}, {LG_SYS_READ, true, 0},   {LG_SYS_READ, true, EIO},
     };
     for (size_t i = 0; i < TEST_COUNT(steps); i++) {
         lgalloc_handle handle = steps[i].evicted ? evicted(i) : sealed(i);
@@ -478,8 +478,10 @@ static void waits_for_an_eviction(void **state)
     test_set_limit(0);
 }
 
-#define SEAL_TEST(function) \
-    { #function, function, setup, teardown, NULL }
+#define SEAL_TEST(function)                        \
+    {                                              \
+#function, function, setup, teardown, NULL \
+    }
 
 int main(void)
 {
@@ -487,18 +489,10 @@ int main(void)
         return 0;
     }
     const struct CMUnitTest tests[] = {
-        SEAL_TEST(metadata_is_refused),
-        SEAL_TEST(pinned_while_written),
-        SEAL_TEST(pinned_and_unpinned_while_written),
-        SEAL_TEST(gone_while_guarded),
-        SEAL_TEST(freed_in_a_step),
-        SEAL_TEST(freed_while_a_pin_loads),
-        SEAL_TEST(cannot_be_written),
-        SEAL_TEST(cannot_be_read),
-        SEAL_TEST(write_error_below_a_limit),
-        SEAL_TEST(guard_that_stays),
-        SEAL_TEST(one_load_for_all),
-        SEAL_TEST(unsealed_while_written),
+        SEAL_TEST(metadata_is_refused),   SEAL_TEST(pinned_while_written), SEAL_TEST(pinned_and_unpinned_while_written),
+        SEAL_TEST(gone_while_guarded),    SEAL_TEST(freed_in_a_step),      SEAL_TEST(freed_while_a_pin_loads),
+        SEAL_TEST(cannot_be_written),     SEAL_TEST(cannot_be_read),       SEAL_TEST(write_error_below_a_limit),
+        SEAL_TEST(guard_that_stays),      SEAL_TEST(one_load_for_all),     SEAL_TEST(unsealed_while_written),
         SEAL_TEST(waits_for_an_eviction),
     };
     return cmocka_run_group_tests_name("seal", tests, NULL, NULL);

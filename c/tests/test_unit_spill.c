@@ -60,11 +60,11 @@ static int nothing_left(void **state)
     return lg_spill_bytes() == 0 ? 0 : -1;
 }
 
-#define NEEDS_DISK(state)    \
-    do {                     \
+#define NEEDS_DISK(state)       \
+    do {                        \
         if (*(state) == NULL) { \
-            skip();          \
-        }                    \
+            skip();             \
+        }                       \
     } while (0)
 #define ON_DISK(function) cmocka_unit_test_setup_teardown(function, on_disk, nothing_left)
 
@@ -436,11 +436,12 @@ static void every_failure_is_an_answer(void **state)
         int error;
     } cases[] = {
 #define CASE(name, error) {#name, UNIT_CALL(name), error}
-        CASE(OPEN, EACCES),     CASE(IDENTIFY, EIO),      CASE(ON_DISK, EIO),      CASE(RESERVE, ENOMEM),
-        CASE(COMMIT, ENOMEM),   CASE(DIRECT, EINVAL),     CASE(HOLD, ENOMEM),      CASE(ALLOCATE, ENOSPC),
-        CASE(ALLOCATE, EDQUOT), CASE(ALLOCATE, EOPNOTSUPP), CASE(WRITE, EIO),      CASE(WRITE, ENOSPC),
-        CASE(WRITE, EINVAL),    CASE(READ, EIO),          CASE(READ, EINVAL),      CASE(WRITE_BACK, EIO),
-        CASE(PUNCH, EIO),       CASE(PUNCH, EOPNOTSUPP),
+        CASE(OPEN, EACCES),         CASE(IDENTIFY, EIO),    CASE(ON_DISK, EIO),
+        CASE(RESERVE, ENOMEM),      CASE(COMMIT, ENOMEM),   CASE(DIRECT, EINVAL),
+        CASE(HOLD, ENOMEM),         CASE(ALLOCATE, ENOSPC), CASE(ALLOCATE, EDQUOT),
+        CASE(ALLOCATE, EOPNOTSUPP), CASE(WRITE, EIO),       CASE(WRITE, ENOSPC),
+        CASE(WRITE, EINVAL),        CASE(READ, EIO),        CASE(READ, EINVAL),
+        CASE(WRITE_BACK, EIO),      CASE(PUNCH, EIO),       CASE(PUNCH, EOPNOTSUPP),
 #undef CASE
     };
     char *region = region_of(2 * MIB, 10), *loaded = region_of(2 * MIB, 11);

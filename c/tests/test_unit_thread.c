@@ -28,8 +28,8 @@ static void *holds_a_record(void *arg)
 
 static int by_address(const void *a, const void *b)
 {
-    uintptr_t x = (uintptr_t)*(lg_thread *const *)a;
-    uintptr_t y = (uintptr_t)*(lg_thread *const *)b;
+    uintptr_t x = (uintptr_t) * (lg_thread *const *)a;
+    uintptr_t y = (uintptr_t) * (lg_thread *const *)b;
     return x < y ? -1 : x > y;
 }
 
@@ -379,12 +379,9 @@ static void one_steal_of_several(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        UNIT_ANONYMOUS(recycled_lowest_first),
-        UNIT_BOTH(many_threads),
-        UNIT_ANONYMOUS(counters_never_go_down),
-        UNIT_BOTH(alive_to_the_last),
-        UNIT_ANONYMOUS(any_thread_may_steal),
-        UNIT_BOTH(one_steal_of_several),
+        UNIT_ANONYMOUS(recycled_lowest_first),  UNIT_BOTH(many_threads),
+        UNIT_ANONYMOUS(counters_never_go_down), UNIT_BOTH(alive_to_the_last),
+        UNIT_ANONYMOUS(any_thread_may_steal),   UNIT_BOTH(one_steal_of_several),
     };
     /* Children of a process in which the allocator isn't up yet. */
     static lgalloc_backing file = LGALLOC_BACKING_FILE;

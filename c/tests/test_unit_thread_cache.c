@@ -196,7 +196,8 @@ static void dirty_ones_first(void **state)
     assert_int_equal(unit_clean(c), clean);
     assert_int_equal(lg_charged(), charged);
     assert_int_equal(unit_cached(lg_self(), c) + unit_dirty(c), 3);
-    assert_ptr_equal(local->home_at, lg_bitmap_at(&c->pools[LG_DIRTY_POOL], unit_index(handle) / 64)); /* its home now */
+    assert_ptr_equal(local->home_at,
+                     lg_bitmap_at(&c->pools[LG_DIRTY_POOL], unit_index(handle) / 64)); /* its home now */
     lgalloc_deallocate(handle);
 }
 

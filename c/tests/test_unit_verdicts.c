@@ -40,8 +40,8 @@ double quantile(double *values, size_t count, double part)
 }
 
 /* A floor that takes 10, and now and then `noise` times as much; the library takes `ratio` times the floor's usual. */
-static struct verdict verdict_of(unsigned rounds, unsigned max_rounds, double ratio, unsigned noisy_rounds, double noise,
-                                 enum against against)
+static struct verdict verdict_of(unsigned rounds, unsigned max_rounds, double ratio, unsigned noisy_rounds,
+                                 double noise, enum against against)
 {
     const struct workload workload = {.name = "made up", .unit = "ns", .max_rounds = max_rounds};
     const struct bound bound = {SET(LGALLOC_FILE), 0, against, FLOOR, against == ABSOLUTE ? 15 : 1.5};

@@ -150,8 +150,8 @@ static void quiet_ticks(void **state)
 /* A system that can't clear is asked less and less often. */
 static void hopeless_calls_become_rare(void **state)
 {
-    enum lg_system_call call =
-        test_backing(state) == LGALLOC_BACKING_FILE ? LG_SYS_ADVISE_REMOVE : LG_SYS_ADVISE_DISCARD;
+    enum lg_system_call call = test_backing(state) == LGALLOC_BACKING_FILE ? LG_SYS_ADVISE_REMOVE
+                                                                           : LG_SYS_ADVISE_DISCARD;
     lgalloc_config *config = test_config();
     lgalloc_config_release_ticks(config, 0);
     test_apply(config);

@@ -5,7 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static const size_t sizes[] = {64 * KIB, 100 * KIB, 512 * KIB, MIB, 2 * MIB, 5 * MIB, 16 * MIB, 33 * MIB, 128 * MIB, 600 * MIB};
+static const size_t sizes[] = {64 * KIB, 100 * KIB, 512 * KIB, MIB,       2 * MIB,
+                               5 * MIB,  16 * MIB,  33 * MIB,  128 * MIB, 600 * MIB};
 
 /* All of a small region, pages here and there of a large one, and those that were used. */
 static void require_zero(const lgalloc_handle *handle, size_t used)

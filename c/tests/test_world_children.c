@@ -132,7 +132,8 @@ static void looks_first(void)
 {
     lgalloc_handle in_vain = {kept[0].ptr, kept[0].len};
     (void)test_global();
-    TEST_REQUIRE(backing == LGALLOC_BACKING_ANONYMOUS || lgalloc_cold(in_vain, 0, 1) == LGALLOC_STATUS_INVALID_ARGUMENT);
+    TEST_REQUIRE(backing == LGALLOC_BACKING_ANONYMOUS ||
+                 lgalloc_cold(in_vain, 0, 1) == LGALLOC_STATUS_INVALID_ARGUMENT);
     lives();
 }
 
@@ -212,7 +213,8 @@ static void without_handlers(lgalloc_backing how)
                                              looks_first, has_threads,  lives_and_has_a_child};
     begin(how);
     for (size_t i = 0; i < TEST_COUNT(lives_of); i++) {
-        pid_t child = ways[(i + (size_t)how) % TEST_COUNT(ways)](); /* each life by each way, on one backing or the other */
+        pid_t child =
+            ways[(i + (size_t)how) % TEST_COUNT(ways)](); /* each life by each way, on one backing or the other */
         if (child == 0) {
             lives_of[i]();
             _exit(0);
@@ -332,8 +334,8 @@ static void register_handlers(int argc, char **argv, char **environment)
 }
 
 /* Before any constructor. */
-__attribute__((section(".preinit_array"), used)) static void (*const preinit)(int, char **, char **) =
-    register_handlers;
+__attribute__((section(".preinit_array"), used)) static void (*const preinit)(int, char **,
+                                                                              char **) = register_handlers;
 
 static void forks_with_handlers(void)
 {
@@ -509,16 +511,11 @@ WITHOUT_SANITIZERS(signals_while_others_work)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WORLD_TEST(without_handlers_on_files_case),
-        WORLD_TEST(without_handlers_in_memory_case),
-        WORLD_TEST(while_others_work_case),
-        WORLD_TEST(spawned),
-        WORLD_TEST(handlers_of_others_on_files),
-        WORLD_TEST(handlers_of_others_in_memory),
-        WORLD_TEST(first_used_in_a_handler),
-        WORLD_TEST(handlers_while_others_work_case),
-        WORLD_TEST(signals_on_files_case),
-        WORLD_TEST(signals_in_memory_case),
+        WORLD_TEST(without_handlers_on_files_case), WORLD_TEST(without_handlers_in_memory_case),
+        WORLD_TEST(while_others_work_case),         WORLD_TEST(spawned),
+        WORLD_TEST(handlers_of_others_on_files),    WORLD_TEST(handlers_of_others_in_memory),
+        WORLD_TEST(first_used_in_a_handler),        WORLD_TEST(handlers_while_others_work_case),
+        WORLD_TEST(signals_on_files_case),          WORLD_TEST(signals_in_memory_case),
         WORLD_TEST(signals_while_others_work_case),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -208,8 +208,7 @@ static void core_has(lgalloc_backing backing, bool core_dump)
     if (test_slow_tool()) {
         world_skip("this tool keeps processes from dumping core");
     }
-    struct shared *shared =
-        mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct shared *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     TEST_REQUIRE(shared != MAP_FAILED);
     int fd = core_of(backing, core_dump, shared);
     char words[sizeof secret];
@@ -306,8 +305,8 @@ static void core_by_gdb(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WORLD_TEST(marks_of_files),    WORLD_TEST(marks_of_anonymous_memory), WORLD_TEST(core_without_files),
-        WORLD_TEST(core_without_memory), WORLD_TEST(core_with_files),         WORLD_TEST(core_with_memory),
+        WORLD_TEST(marks_of_files),      WORLD_TEST(marks_of_anonymous_memory), WORLD_TEST(core_without_files),
+        WORLD_TEST(core_without_memory), WORLD_TEST(core_with_files),           WORLD_TEST(core_with_memory),
         WORLD_TEST(core_by_gdb),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

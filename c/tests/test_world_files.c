@@ -199,11 +199,23 @@ static void zeros_on_overlay(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WORLD_TEST(on_ext4), WORLD_TEST(on_xfs), WORLD_TEST(on_btrfs), WORLD_TEST(on_tmpfs), WORLD_TEST(on_overlay),
-        WORLD_TEST(promise_on_ext4), WORLD_TEST(promise_on_xfs), WORLD_TEST(promise_on_btrfs),
-        WORLD_TEST(promise_on_compressed_btrfs), WORLD_TEST(promise_on_tmpfs), WORLD_TEST(promise_on_overlay),
-        WORLD_TEST(no_promise), WORLD_TEST(zeros_on_ext4), WORLD_TEST(zeros_on_xfs), WORLD_TEST(zeros_on_btrfs),
-        WORLD_TEST(zeros_on_tmpfs), WORLD_TEST(zeros_on_overlay),
+        WORLD_TEST(on_ext4),
+        WORLD_TEST(on_xfs),
+        WORLD_TEST(on_btrfs),
+        WORLD_TEST(on_tmpfs),
+        WORLD_TEST(on_overlay),
+        WORLD_TEST(promise_on_ext4),
+        WORLD_TEST(promise_on_xfs),
+        WORLD_TEST(promise_on_btrfs),
+        WORLD_TEST(promise_on_compressed_btrfs),
+        WORLD_TEST(promise_on_tmpfs),
+        WORLD_TEST(promise_on_overlay),
+        WORLD_TEST(no_promise),
+        WORLD_TEST(zeros_on_ext4),
+        WORLD_TEST(zeros_on_xfs),
+        WORLD_TEST(zeros_on_btrfs),
+        WORLD_TEST(zeros_on_tmpfs),
+        WORLD_TEST(zeros_on_overlay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

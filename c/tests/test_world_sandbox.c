@@ -210,8 +210,12 @@ static const struct {
     long number;
     const char *name;
 } calls[] = {
-    {SYS_mmap, "mmap"},           {SYS_mprotect, "mprotect"},   {SYS_munmap, "munmap"},
-    {SYS_madvise, "madvise"},     {SYS_openat, "openat"},       {SYS_close, "close"},
+    {SYS_mmap, "mmap"},
+    {SYS_mprotect, "mprotect"},
+    {SYS_munmap, "munmap"},
+    {SYS_madvise, "madvise"},
+    {SYS_openat, "openat"},
+    {SYS_close, "close"},
 #ifdef SYS_open
     {SYS_open, "open"},
 #endif
@@ -221,10 +225,16 @@ static const struct {
 #ifdef SYS_newfstatat
     {SYS_newfstatat, "newfstatat"},
 #endif
-    {SYS_ftruncate, "ftruncate"}, {SYS_fallocate, "fallocate"}, {SYS_prctl, "prctl"},
-    {SYS_fcntl, "fcntl"},         {SYS_clock_nanosleep, "clock_nanosleep"},
-    {SYS_sched_yield, "sched_yield"}, {SYS_prlimit64, "prlimit64"}, {SYS_read, "read"},
-    {SYS_clone, "clone"},         {SYS_membarrier, "membarrier"},
+    {SYS_ftruncate, "ftruncate"},
+    {SYS_fallocate, "fallocate"},
+    {SYS_prctl, "prctl"},
+    {SYS_fcntl, "fcntl"},
+    {SYS_clock_nanosleep, "clock_nanosleep"},
+    {SYS_sched_yield, "sched_yield"},
+    {SYS_prlimit64, "prlimit64"},
+    {SYS_read, "read"},
+    {SYS_clone, "clone"},
+    {SYS_membarrier, "membarrier"},
 };
 
 static size_t which;
@@ -270,10 +280,8 @@ static void each_call_unknown_in_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WORLD_TEST(barrier_not_permitted_on_files),
-        WORLD_TEST(barrier_unknown_in_memory),
-        WORLD_TEST(barrier_refused_and_memory_short),
-        cmocka_unit_test(each_call_not_permitted_on_files),
+        WORLD_TEST(barrier_not_permitted_on_files),    WORLD_TEST(barrier_unknown_in_memory),
+        WORLD_TEST(barrier_refused_and_memory_short),  cmocka_unit_test(each_call_not_permitted_on_files),
         cmocka_unit_test(each_call_unknown_in_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

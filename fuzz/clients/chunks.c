@@ -7,10 +7,10 @@
 #include "flow/worker.h"
 
 /* Classes by how many regions there are at all: of two chunks. */
-#define ONE 10   /* 64 MiB: one, which takes both */
-#define TWO 9    /* 32 MiB: two, each a chunk */
-#define FOUR 8   /* 16 MiB: two in a chunk */
-#define EIGHT 7  /* 8 MiB: four in a chunk */
+#define ONE 10  /* 64 MiB: one, which takes both */
+#define TWO 9   /* 32 MiB: two, each a chunk */
+#define FOUR 8  /* 16 MiB: two in a chunk */
+#define EIGHT 7 /* 8 MiB: four in a chunk */
 
 static lgalloc_handle handles[8];
 
@@ -173,6 +173,7 @@ static void fork_change(unsigned id)
 
 #define MOST 2000 /* executions are long */
 
+/* clang-format off */
 const client clients_chunks[] = {
     {"same-chunk", "two size classes want the chunk that a third has free", 2, setup_one_free, same_chunk,
      world_check_end, {2, 1, MOST}, true, false},
@@ -197,4 +198,5 @@ const client clients_chunks[] = {
     {"fork-change", "the child of a fork: a chunk was changing its class", 2, setup_both_free, fork_change,
      world_check_end, {2, 1, MOST}, false, false},
 };
+/* clang-format on */
 const unsigned clients_chunks_count = sizeof(clients_chunks) / sizeof(*clients_chunks);

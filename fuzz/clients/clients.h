@@ -11,9 +11,9 @@ typedef struct client {
     void (*setup)(void);
     void (*body)(unsigned id);
     void (*check)(void);
-    xp_bounds bounds;  /* what a test has time for */
-    bool fences_too;   /* also as on a system without membarrier */
-    bool weak_too;     /* also with memory as C11 describes it */
+    xp_bounds bounds; /* what a test has time for */
+    bool fences_too;  /* also as on a system without membarrier */
+    bool weak_too;    /* also with memory as C11 describes it */
 } client;
 
 extern const client clients_parts[], clients_whole[], clients_chunks[], clients_process[], clients_sealed[];

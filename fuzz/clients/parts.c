@@ -277,6 +277,7 @@ static void bitmap_mask(unsigned id)
 
 #define ALL 100000
 
+/* clang-format off */
 const client clients_parts[] = {
     {"deque-one-thief", "owner pops, pushes, pops, pops; a thief takes one", 2, deque_setup_two, deque_one_thief,
      deque_check, {9, 3, ALL}, true, true},
@@ -297,4 +298,5 @@ const client clients_parts[] = {
     {"bitmap-mask", "a giver; two claim by mask", 3, bitmap_setup_one, bitmap_mask, bitmap_check, {4, 1, ALL}, false,
      true},
 };
+/* clang-format on */
 const unsigned clients_parts_count = sizeof(clients_parts) / sizeof(*clients_parts);

@@ -125,6 +125,7 @@ static void check_down(void)
 
 #define MOST 4000
 
+/* clang-format off */
 const client clients_process[] = {
     {"transit-turns", "a mover, and one who quiesces movers, take turns", 2, setup_mover, transit_turns, check_turns,
      {3, 2, MOST}, true, true},
@@ -138,4 +139,5 @@ const client clients_process[] = {
     {"start-over-up", "two threads bring the allocator up in the child of a fork", 2, setup_child, come_up, check_up,
      {2, 1, MOST}, false, true},
 };
+/* clang-format on */
 const unsigned clients_process_count = sizeof(clients_process) / sizeof(*clients_process);

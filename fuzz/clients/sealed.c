@@ -362,6 +362,7 @@ static void check_child(void)
 
 #define MOST 3000
 
+/* clang-format off */
 const client clients_sealed[] = {
     {"seal-pin-evict", "two pin a region and one evicts it", 3, setup_resident, pin_evict, check, {2, 1, MOST}, false, true},
     {"seal-pins-load", "two pin a region that is out", 2, setup_evicted, pins_load, check_one_load, {2, 1, MOST}, false, true},
@@ -393,4 +394,5 @@ const client clients_sealed[] = {
     {"seal-fork", "a fork, seen from the child, at any moment of an eviction and a load", 2, setup_fork, fork_evict,
      check_child, {2, 1, MOST}, false, false},
 };
+/* clang-format on */
 const unsigned clients_sealed_count = sizeof(clients_sealed) / sizeof(*clients_sealed);

@@ -14,9 +14,9 @@
 #include "regions/transit.h"
 
 /* Classes by how many regions there are at all. */
-#define ONE 10  /* 64 MiB: one */
-#define TWO 9   /* 32 MiB: two, in areas of their own */
-#define FOUR 8  /* 16 MiB: four, in two areas */
+#define ONE 10 /* 64 MiB: one */
+#define TWO 9  /* 32 MiB: two, in areas of their own */
+#define FOUR 8 /* 16 MiB: four, in two areas */
 
 static lgalloc_handle handles[8];
 static bool done[XP_THREADS];
@@ -538,7 +538,7 @@ static void refused_last(unsigned id)
     case 0:
         drop(handles[0]);
         (void)lg_deque_count(&lg_bin_of(records[0], lg_class_at(TWO))->deque); /* others may come before all is seen, */
-        lg_fence_seq_cst();                                       /* and now it is */
+        lg_fence_seq_cst();                                                    /* and now it is */
         break;
     case 1: (void)world_take_cached(TWO); break; /* kept to the end */
     default: (void)world_take_last(TWO);
@@ -574,6 +574,7 @@ static void transit_quiesce(unsigned id)
 
 #define MOST 8000
 
+/* clang-format off */
 const client clients_whole[] = {
     {"steal-exit", "a thread frees and ends; another takes both regions", 2, setup, steal_exit, world_check_end,
      {2, 1, MOST}, true, false},
@@ -638,4 +639,5 @@ const client clients_whole[] = {
     {"fork-child", "the child of a fork: what the other thread held is found", 2, setup, fork_child,
      world_check_end, {3, 1, MOST}, true, false},
 };
+/* clang-format on */
 const unsigned clients_whole_count = sizeof(clients_whole) / sizeof(*clients_whole);

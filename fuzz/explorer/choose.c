@@ -187,7 +187,8 @@ bool walk_starts_over(void)
 
 bool walk_is_over(void)
 {
-    while (choice.node_count != 0 && choice.nodes[choice.node_count - 1].chosen + 1 >= choice.nodes[choice.node_count - 1].n)
+    while (choice.node_count != 0 &&
+           choice.nodes[choice.node_count - 1].chosen + 1 >= choice.nodes[choice.node_count - 1].n)
         choice.node_count--;
     return choice.node_count == 0;
 }

@@ -30,8 +30,8 @@ void trace_line(const char *what, const void *at, uint64_t value, bool has_value
 void xp_say(const char *what, uint64_t a, uint64_t b)
 {
     if (xp_trace)
-        fprintf(stderr, "%6u  thread %u: %s %llu %llu\n", running.decisions, running.thread, what, (unsigned long long)a,
-                (unsigned long long)b);
+        fprintf(stderr, "%6u  thread %u: %s %llu %llu\n", running.decisions, running.thread, what,
+                (unsigned long long)a, (unsigned long long)b);
 }
 
 _Noreturn void xp_fail(const char *what, const char *more)

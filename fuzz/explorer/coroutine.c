@@ -70,8 +70,8 @@ static void prepare_stack(coroutine *c, void *stack, size_t size)
 {
     uintptr_t top = ((uintptr_t)stack + size) & ~(uintptr_t)15;
     void **sp = (void **)top;
-    *--sp = NULL;                        /* the return address of begin(): there is none */
-    *--sp = (void *)(uintptr_t)begin;    /* where the switch returns to */
+    *--sp = NULL;                     /* the return address of begin(): there is none */
+    *--sp = (void *)(uintptr_t)begin; /* where the switch returns to */
     for (int i = 0; i < 6; i++)
         *--sp = NULL;
     c->sp = sp;

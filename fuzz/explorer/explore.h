@@ -59,10 +59,10 @@ enum xp_memory { XP_TSO, XP_PSO, XP_WEAK };
 
 typedef struct xp_program {
     unsigned threads;
-    void (*reset)(void);          /* brings all memory that the threads use to its first state */
-    void (*setup)(void);          /* by the main thread, before the others */
-    void (*body)(unsigned id);    /* by each thread */
-    void (*check)(void);          /* by the main thread, when all have ended */
+    void (*reset)(void);       /* brings all memory that the threads use to its first state */
+    void (*setup)(void);       /* by the main thread, before the others */
+    void (*body)(unsigned id); /* by each thread */
+    void (*check)(void);       /* by the main thread, when all have ended */
     enum xp_memory memory;
     /* What thread-locals live in: saved and restored at each switch; each thread begins with `fresh`. */
     void *locals;

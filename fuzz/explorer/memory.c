@@ -171,7 +171,10 @@ void xp_store(void *at, unsigned size, uint64_t value, enum xp_order order)
     point_before(at);
     note_access(at, true);
     if (memory_model() == XP_WEAK) {
-        trace_line(order == XP_RELAXED ? "store" : order == XP_RELEASE ? "store release" : "store seq_cst", at, value, true);
+        trace_line(order == XP_RELAXED   ? "store"
+                   : order == XP_RELEASE ? "store release"
+                                         : "store seq_cst",
+                   at, value, true);
         weak_store(at, size, value, order);
         return;
     }
@@ -213,10 +216,22 @@ uint64_t xp_modify(void *at, unsigned size, enum xp_operation operation, uint64_
     uint64_t after = before;
     const char *what = "";
     switch (operation) {
-    case XP_ADD: after = before + operand; what = "add"; break;
-    case XP_SUB: after = before - operand; what = "sub"; break;
-    case XP_OR: after = before | operand; what = "or"; break;
-    case XP_AND: after = before & operand; what = "and"; break;
+    case XP_ADD:
+        after = before + operand;
+        what = "add";
+        break;
+    case XP_SUB:
+        after = before - operand;
+        what = "sub";
+        break;
+    case XP_OR:
+        after = before | operand;
+        what = "or";
+        break;
+    case XP_AND:
+        after = before & operand;
+        what = "and";
+        break;
     }
     trace_line(what, at, after, true);
     if (running_thread() != XP_MAIN && memory_model() == XP_WEAK)

@@ -43,8 +43,8 @@ static void fail(const char *what, const char *more)
         fputs("the schedule did not fail again\n", stderr);
         abort();
     }
-    fprintf(stderr, "thread %u of %u: %s%s%s\n", running.thread, running.program->threads, what, more != NULL ? ": " : "",
-            more != NULL ? more : "");
+    fprintf(stderr, "thread %u of %u: %s%s%s\n", running.thread, running.program->threads, what,
+            more != NULL ? ": " : "", more != NULL ? more : "");
     choose_print();
 }
 

@@ -10,7 +10,7 @@
 
 typedef struct access {
     const void *at;
-    uint64_t execution; /* the last in which it was accessed */
+    uint64_t execution;       /* the last in which it was accessed */
     uint8_t readers, writers; /* in that: one bit for each thread */
     bool shared;
 } access;

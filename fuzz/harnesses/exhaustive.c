@@ -70,8 +70,8 @@ static void run(const client *c, bool fences, enum xp_memory memory)
     if (!wanted(name))
         return;
     client_fences = fences;
-    xp_program program = {.threads = c->threads, .setup = c->setup, .body = c->body, .check = c->check,
-                          .memory = memory};
+    xp_program program = {
+        .threads = c->threads, .setup = c->setup, .body = c->body, .check = c->check, .memory = memory};
     world_run(&program);
     if (options.schedule != NULL) {
         xp_trace = true;
@@ -145,8 +145,10 @@ int main(int argc, char **argv)
         else if (argv[i][0] != '-' && options.name_count < 64)
             options.names[options.name_count++] = argv[i];
         else {
-            fprintf(stderr, "unknown option %s; there are [CLIENT...] --preemptions N, --late N, --most N, --schedule TEXT, --tso, --weak\n",
-                    argv[i]);
+            fprintf(
+                stderr,
+                "unknown option %s; there are [CLIENT...] --preemptions N, --late N, --most N, --schedule TEXT, --tso, --weak\n",
+                argv[i]);
             return 2;
         }
     }

@@ -13,8 +13,8 @@
 /* Numbers that are interesting to somebody. */
 static uint64_t choose_number(input *in)
 {
-    static const uint64_t numbers[] = {0,       1,        2,          4095,          4096,           65535,
-                                       65536,   1 << 20,  1ull << 21, 1ull << 25,    1ull << 36,     1ull << 40,
+    static const uint64_t numbers[] = {0,       1,         2,          4095,          4096,       65535,
+                                       65536,   1 << 20,   1ull << 21, 1ull << 25,    1ull << 36, 1ull << 40,
                                        1000000, INT64_MAX, UINT64_MAX, UINT64_MAX - 1};
     uint8_t how = input_u8(in);
     return (how & 0x80) != 0 ? input_bytes(in, 1 + (how & 7)) : numbers[how % 16];
@@ -32,9 +32,7 @@ static void choose_path(input *in, char *path, bool *good)
         *good = true;
         break;
     case 2: snprintf(path, PATH_MAX + 64, "%s/no/such/directory", model_directory); break;
-    case 3: /* not a directory */
-        snprintf(path, PATH_MAX + 64, "/dev/null");
-        break;
+    case 3: /* not a directory */ snprintf(path, PATH_MAX + 64, "/dev/null"); break;
     case 4: path[0] = 0; break;
     case 5: { /* as long as it may be, or longer */
         size_t len = PATH_MAX - 2 + (how >> 3) % 4;
@@ -119,14 +117,15 @@ static void use_setters(model *m, input *in)
 
 /* ---- the environment */
 
-static const char *const variables[] = {"ENABLE",       "BACKING",   "INTERVAL_NS",     "BATCH",
-                                        "CLEAR_BYTES",  "RELEASE_TICKS", "EAGER_RETURN", "GROWTH_DAMPENER",
-                                        "LOCAL_BUFFER_BYTES", "LIMIT_BYTES", "IDLE_BYTES", "HUGE_PAGES",
-                                        "RESERVE_BLOCKS", "CORE_DUMP"};
+static const char *const variables[] = {
+    "ENABLE",         "BACKING",         "INTERVAL_NS",        "BATCH",       "CLEAR_BYTES", "RELEASE_TICKS",
+    "EAGER_RETURN",   "GROWTH_DAMPENER", "LOCAL_BUFFER_BYTES", "LIMIT_BYTES", "IDLE_BYTES",  "HUGE_PAGES",
+    "RESERVE_BLOCKS", "CORE_DUMP"};
 #define VARIABLES (sizeof(variables) / sizeof(*variables))
 
 /* Digits, at most one space before a unit, and that unit: its factor is the one at the same place. */
-static bool read_quantity(const char *text, const char *const *units, const uint64_t *factors, size_t count, uint64_t *out)
+static bool read_quantity(const char *text, const char *const *units, const uint64_t *factors, size_t count,
+                          uint64_t *out)
 {
     __extension__ typedef unsigned __int128 wide;
     wide value = 0;
@@ -213,8 +212,9 @@ static bool valid(unsigned variable, const char *text)
 
 static void choose_text(input *in, char *text)
 {
-    static const char *const words[] = {"0", "1", "file", "anonymous", "64K", "1T", "16777216T", "18446744073709551615",
-                                        "18446744073709551616", "", " 1", "anon", "-1", "on", "2 MiB", "9M9"};
+    static const char *const words[] = {
+        "0", "1",  "file", "anonymous", "64K", "1T",    "16777216T", "18446744073709551615", "18446744073709551616",
+        "",  " 1", "anon", "-1",        "on",  "2 MiB", "9M9"};
     static const char characters[] = "0123456789KMGTk -+.iBbmsnuh";
     uint8_t how = input_u8(in);
     if ((how & 0x80) == 0) {

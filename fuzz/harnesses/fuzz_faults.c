@@ -35,7 +35,7 @@ static int decide(enum lg_system_call call)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const int errors[] = {ENOMEM, ENOSPC, EIO,   EINVAL, EAGAIN, EMFILE, EOPNOTSUPP, EFBIG,
+    static const int errors[] = {ENOMEM, ENOSPC, EIO,    EINVAL, EAGAIN, EMFILE, EOPNOTSUPP, EFBIG,
                                  EPERM,  EACCES, ENOENT, EBADF,  EFAULT, ENOSYS, EDQUOT,     EBUSY};
     static model m;
     input in = {data, data + size};

@@ -32,8 +32,8 @@ static shadow slots[SLOTS];
 static const char *directory;
 static uint64_t seeds;
 static size_t limit;
-static bool spill;     /* there is a directory to evict to */
-static bool bounded;   /* and a bound on what it takes */
+static bool spill;   /* there is a directory to evict to */
+static bool bounded; /* and a bound on what it takes */
 
 /* ---- failures */
 
@@ -73,9 +73,9 @@ static int decide_step(enum lg_system_call call, uint64_t at, uint64_t len)
 static void arm(input *in)
 {
     static const enum lg_system_call calls[] = {
-        LG_SYS_ALLOCATE, LG_SYS_WRITE, LG_SYS_READ, LG_SYS_OPEN,  LG_SYS_IDENTIFY, LG_SYS_HOLD,   LG_SYS_PUNCH,
-        LG_SYS_COMMIT,   LG_SYS_GUARD, LG_SYS_UNGUARD, LG_SYS_ADVISE_DISCARD, LG_SYS_WRITE_BACK, LG_SYS_DIRECT,
-        LG_SYS_RESERVE,  LG_SYS_ON_DISK, LG_SYS_UNMAP};
+        LG_SYS_ALLOCATE, LG_SYS_WRITE,   LG_SYS_READ,    LG_SYS_OPEN,    LG_SYS_IDENTIFY,       LG_SYS_HOLD,
+        LG_SYS_PUNCH,    LG_SYS_COMMIT,  LG_SYS_GUARD,   LG_SYS_UNGUARD, LG_SYS_ADVISE_DISCARD, LG_SYS_WRITE_BACK,
+        LG_SYS_DIRECT,   LG_SYS_RESERVE, LG_SYS_ON_DISK, LG_SYS_UNMAP};
     static const int errors[] = {ENOSPC, EIO, ENOMEM, EAGAIN, EINVAL, EDQUOT, EBADF, EPERM};
     for (unsigned i = 0; i < FAULTS; i++) {
         uint8_t how = input_u8(in);
@@ -114,7 +114,8 @@ static void check_bytes(const shadow *s, const unsigned char *bytes, size_t offs
     uint64_t words[512];
     size_t end = offset + len;
     for (size_t at = offset; at < end;) {
-        size_t first = at / 8, before = at % 8, n = sizeof(words) - before < end - at ? sizeof(words) - before : end - at;
+        size_t first = at / 8, before = at % 8,
+               n = sizeof(words) - before < end - at ? sizeof(words) - before : end - at;
         for (size_t i = 0; i < (before + n + 7) / 8; i++)
             words[i] = word_of(s->seed, first + i);
         if (memcmp(bytes + (at - offset), (const unsigned char *)words + before, n) != 0)
@@ -496,7 +497,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     lgalloc_config_enable(config);
     lgalloc_config_with_backing(config, LGALLOC_BACKING_ANONYMOUS);
     lgalloc_config_arena_bytes(config, 1024 * MIB); /* the verifier looks at all of it */
-    lgalloc_config_spill_threads(config, 0); /* so that an input always does the same */
+    lgalloc_config_spill_threads(config, 0);        /* so that an input always does the same */
     apply(config);
     lg_os_fault = decide;
     lg_os_fault_step = decide_step;

@@ -7,8 +7,7 @@ void fuzz_keep_input(void) __attribute__((weak));
 
 _Noreturn void fuzz_fail(const char *file, int line, const char *what, const char *more)
 {
-    fprintf(stderr, "%s:%d: failed: %s%s%s\n", file, line, what, more != NULL ? ": " : "",
-            more != NULL ? more : "");
+    fprintf(stderr, "%s:%d: failed: %s%s%s\n", file, line, what, more != NULL ? ": " : "", more != NULL ? more : "");
     if (fuzz_keep_input != NULL)
         fuzz_keep_input();
     abort();

@@ -40,8 +40,7 @@ static inline unsigned input_below(input *in, unsigned n)
 /* Prints what did not hold, and aborts: a fuzzer keeps the input then. */
 _Noreturn void fuzz_fail(const char *file, int line, const char *what, const char *more);
 
-#define FUZZ_CHECK(condition) \
-    ((condition) ? (void)0 : fuzz_fail(__FILE__, __LINE__, #condition, NULL))
+#define FUZZ_CHECK(condition) ((condition) ? (void)0 : fuzz_fail(__FILE__, __LINE__, #condition, NULL))
 
 /* What every harness has. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -150,10 +150,9 @@ void model_allocate(model *m, input *in, bool zeroed)
     size_t capacity = 1;
     lgalloc_handle handle = {m, 1};
     errno = E2BIG;
-    lgalloc_status status =
-        (zeroed ? lgalloc_allocate_zeroed : lgalloc_allocate)(r.capacity, r.elem_size, r.elem_align,
-                                                             (outs & 1) == 0 ? &ptr : NULL,
-                                                             (outs & 2) == 0 ? &capacity : NULL, &handle);
+    lgalloc_status status = (zeroed ? lgalloc_allocate_zeroed : lgalloc_allocate)(
+        r.capacity, r.elem_size, r.elem_align, (outs & 1) == 0 ? &ptr : NULL, (outs & 2) == 0 ? &capacity : NULL,
+        &handle);
     FUZZ_CHECK((expected & BIT(status)) != 0);
     FUZZ_CHECK(status != LGALLOC_STATUS_IO || (errno != E2BIG && errno != 0));
     FUZZ_CHECK(handle.ptr != NULL);
@@ -161,8 +160,7 @@ void model_allocate(model *m, input *in, bool zeroed)
     if (!memory) {
         FUZZ_CHECK(handle.len == 0);
         FUZZ_CHECK((outs & 1) != 0 || (ptr != NULL && ptr != m));
-        FUZZ_CHECK((outs & 2) != 0 ||
-                   capacity == (status == LGALLOC_STATUS_OK && r.elem_size == 0 ? SIZE_MAX : 0));
+        FUZZ_CHECK((outs & 2) != 0 || capacity == (status == LGALLOC_STATUS_OK && r.elem_size == 0 ? SIZE_MAX : 0));
         lgalloc_deallocate(handle); /* holds nothing: any number of times */
         lgalloc_deallocate(handle);
         return;
@@ -214,7 +212,8 @@ void model_resize(model *m, slot *s, input *in)
         model_check_words(s);
         return;
     }
-    FUZZ_CHECK(lgalloc_usable_size(ptr) >= bytes && lgalloc_usable_size(ptr) / 2 < bytes && lgalloc_owns(ptr + bytes - 1));
+    FUZZ_CHECK(lgalloc_usable_size(ptr) >= bytes && lgalloc_usable_size(ptr) / 2 < bytes &&
+               lgalloc_owns(ptr + bytes - 1));
     if (same)
         return;
     FUZZ_CHECK((expected & BIT(LGALLOC_STATUS_OK)) != 0);
@@ -341,9 +340,7 @@ void model_misuse(model *m, slot *s, input *in)
     case 2: handle.len += 1; break;
     case 3: handle.ptr = &handle; break;
     case 4: handle.len = (size_t)1 << 63; break;
-    default: /* twice; the region isn't handed out in between */
-        model_free(m, s);
-        break;
+    default: /* twice; the region isn't handed out in between */ model_free(m, s); break;
     }
     FUZZ_CHECK(dies(handle, way));
 }

@@ -21,9 +21,9 @@
 
 /* Memory is looked at in units, whatever class a region is of. */
 struct world {
-    uint8_t owner[WORLD_UNITS];   /* thread + 1 */
-    uint8_t mapped[WORLD_UNITS];  /* 0: not; 1: anonymous; fd + 2 */
-    bool holds[WORLD_UNITS];      /* anonymous memory */
+    uint8_t owner[WORLD_UNITS];  /* thread + 1 */
+    uint8_t mapped[WORLD_UNITS]; /* 0: not; 1: anonymous; fd + 2 */
+    bool holds[WORLD_UNITS];     /* anonymous memory */
     struct {
         unsigned by;
         uint64_t store;
@@ -42,9 +42,9 @@ struct world {
         uint64_t store;
     } last_frees[XP_THREADS][WORLD_LAST_FREES]; /* which others may not see yet */
     unsigned free_count[XP_THREADS];
-    int taking[XP_THREADS + 1];           /* class + 1 */
-    bool could_not[XP_THREADS + 1];       /* there was no region for the taker at some moment */
-    size_t worst_bytes[XP_THREADS + 1];   /* not available to it at the worst moment */
+    int taking[XP_THREADS + 1];         /* class + 1 */
+    bool could_not[XP_THREADS + 1];     /* there was no region for the taker at some moment */
+    size_t worst_bytes[XP_THREADS + 1]; /* not available to it at the worst moment */
     size_t limit;
     bool forked;
     const void *gone; /* the arena that a child that starts over leaves behind */

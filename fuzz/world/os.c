@@ -16,11 +16,11 @@
 #include "sealed.h"
 #include "system.h"
 
-#define FAULT(call)                          \
-    do {                                     \
-        int fault_ = world_fault(call);      \
-        if (fault_ != 0)                     \
-            return fault_;                   \
+#define FAULT(call)                     \
+    do {                                \
+        int fault_ = world_fault(call); \
+        if (fault_ != 0)                \
+            return fault_;              \
     } while (0)
 
 size_t lg_os_page_size(void)

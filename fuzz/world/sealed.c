@@ -15,7 +15,7 @@ static struct {
     size_t len;
     unsigned pins;
     bool guarded;
-    unsigned guard_by;   /* who put the guard there, and when */
+    unsigned guard_by; /* who put the guard there, and when */
     uint64_t guard_step;
     uint64_t looked[XP_THREADS + 1]; /* a thread's step when it had read it last; 0: it hasn't */
 } sealed[REGIONS];

@@ -68,7 +68,7 @@ static void describe(const void *at, char *text, size_t size)
             const lg_local *local = &thread->classes[c];
             const char *what = at == &bin->deque.top      ? "top"
                                : at == &bin->deque.bottom ? "bottom"
-                               : at == &bin->deque.space   ? "space"
+                               : at == &bin->deque.space  ? "space"
                                                           : NULL;
             if (what != NULL) {
                 snprintf(text, size, "record %zu class %u %s", id, c, what);

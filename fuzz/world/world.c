@@ -26,7 +26,9 @@
 static bool could_take(unsigned class_index, unsigned taker)
 {
     unsigned blocked[WORLD_CHUNKS] = {0}, own[WORLD_CHUNKS] = {0};
-    unsigned per_chunk = world_size_of(class_index) <= WORLD_CHUNK ? (unsigned)(WORLD_CHUNK / world_size_of(class_index)) : 1;
+    unsigned per_chunk = world_size_of(class_index) <= WORLD_CHUNK
+                             ? (unsigned)(WORLD_CHUNK / world_size_of(class_index))
+                             : 1;
     for (unsigned c = 0; c < WORLD_CLASSES; c++)
         for (unsigned chunk = 0; chunk < WORLD_CHUNKS; chunk++)
             *(c == class_index ? &own[chunk] : &blocked[chunk]) += world.busy[c][chunk];
@@ -48,7 +50,8 @@ static bool could_take(unsigned class_index, unsigned taker)
     for (unsigned t = 0; t <= XP_THREADS; t++)
         if (t != taker && world.taking[t] != 0) {
             unsigned c = (unsigned)world.taking[t] - 1;
-            there -= c == class_index ? 1 : (int)(world_size_of(c) > WORLD_CHUNK ? WORLD_CHUNKS * per_chunk : per_chunk);
+            there -= c == class_index ? 1
+                                      : (int)(world_size_of(c) > WORLD_CHUNK ? WORLD_CHUNKS * per_chunk : per_chunk);
         }
     return there > 0;
 }
@@ -126,7 +129,8 @@ static lgalloc_status allocate_last(unsigned class_index, lgalloc_handle *out_ha
     int error;
     bool no_room;
     *out_handle = (lgalloc_handle){NULL, 0};
-    lgalloc_status status = lg_cache_search_alone(lg_self(), lg_class_at(class_index), world_size_of(class_index), &region, &error, &no_room);
+    lgalloc_status status = lg_cache_search_alone(lg_self(), lg_class_at(class_index), world_size_of(class_index),
+                                                  &region, &error, &no_room);
     return status == LGALLOC_STATUS_OK ? hand_out(class_index, region, out_handle) : status;
 }
 
@@ -233,8 +237,7 @@ void world_check(void)
     lgalloc_size_class_stats stats[LGALLOC_SIZE_CLASS_COUNT];
     (void)lgalloc_stats(stats, LGALLOC_SIZE_CLASS_COUNT);
     for (unsigned c = 0; c < WORLD_CLASSES; c++) {
-        XP_CHECK((world.forked || stats[c].in_use_regions == world.owned[c]) &&
-                 "the counters know what is in use");
+        XP_CHECK((world.forked || stats[c].in_use_regions == world.owned[c]) && "the counters know what is in use");
     }
     for (unsigned i = 0; i < WORLD_UNITS; i++) {
         if (world.mapped[i] == 0 || world.owner[i] != WORLD_NOBODY || !*world_holds(i))
@@ -242,7 +245,8 @@ void world_check(void)
         const lg_class *cls = lg_class_of(lg_arena_address(i * world_size_of(0)));
         uint64_t region = lg_class_regions(cls, i * world_size_of(0));
         i |= (unsigned)(lg_class_size(cls) / world_size_of(0)) - 1; /* once for each region */
-        XP_CHECK(lg_load_relaxed_64(&lg_descriptor_at(cls, region)->state) != LG_CLEAN && "a clean region holds memory");
+        XP_CHECK(lg_load_relaxed_64(&lg_descriptor_at(cls, region)->state) != LG_CLEAN &&
+                 "a clean region holds memory");
     }
 }
 

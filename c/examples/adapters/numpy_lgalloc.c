@@ -93,8 +93,8 @@ static PyMethodDef methods[] = {{"use", use, METH_NOARGS, "New arrays take their
                                 {"regions", regions, METH_NOARGS, "How many regions were taken until now."},
                                 {NULL, NULL, 0, NULL}};
 
-static struct PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, .m_name = "numpy_lgalloc", .m_size = -1, .m_methods = methods};
+static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "numpy_lgalloc", .m_size = -1,
+                                        .m_methods = methods};
 
 PyMODINIT_FUNC PyInit_numpy_lgalloc(void)
 {

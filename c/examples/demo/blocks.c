@@ -96,7 +96,7 @@ static int seal(struct writer *writer)
     if (error != 0)
         return error;
     (void)lgalloc_cold(block.handle, 0, block.handle.len); /* others are needed sooner */
-    writer->to->blocks[writer->to->count++] = block; /* room for it is there since the block was taken */
+    writer->to->blocks[writer->to->count++] = block;       /* room for it is there since the block was taken */
     writer->handle.len = 0;
     return 0;
 }

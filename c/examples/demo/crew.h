@@ -12,7 +12,7 @@
 struct share {
     atomic_uint_fast64_t done; /* words, of `total` */
     uint64_t total;
-    atomic_int error; /* the first errno; 0: none, and everybody goes on */
+    atomic_int error;                                       /* the first errno; 0: none, and everybody goes on */
     void (*show)(void *arg, uint64_t done, uint64_t total); /* may be NULL */
     void *show_arg;
 };

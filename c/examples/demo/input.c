@@ -63,11 +63,8 @@ static char *large_file(void)
         "cc -print-prog-name=cc1plus 2>/dev/null",
     };
     static const char *const libraries[] = {
-        "/usr/lib/*/libLLVM*.so*",
-        "/usr/lib*/libLLVM*.so*",
-        "/usr/lib/llvm*/lib/libLLVM*.so*",
-        "/usr/lib/*/librustc_driver*.so*",
-        "/usr/lib*/librustc_driver*.so*",
+        "/usr/lib/*/libLLVM*.so*",         "/usr/lib*/libLLVM*.so*",         "/usr/lib/llvm*/lib/libLLVM*.so*",
+        "/usr/lib/*/librustc_driver*.so*", "/usr/lib*/librustc_driver*.so*",
     };
     char *path = NULL;
 
@@ -143,8 +140,8 @@ int input_fingerprint(const struct input *input, void (*progress)(void *arg, uin
         const size_t want = (left < BUFFER_WORDS ? left : BUFFER_WORDS) * sizeof *buffer;
         size_t have = 0;
         while (have < want && error == 0) {
-            const ssize_t got =
-                pread(input->fd, (char *)buffer + have, want - have, (off_t)(done * sizeof *buffer + have));
+            const ssize_t got = pread(input->fd, (char *)buffer + have, want - have,
+                                      (off_t)(done * sizeof *buffer + have));
             if (got < 0)
                 error = errno == EINTR ? 0 : errno;
             else if (got == 0)

@@ -129,8 +129,7 @@ static int read_once(const struct sequence *run, const struct input *input, uint
 
 static void print_head(const struct larger *settings, const struct input *input, const struct larger_plan *plan)
 {
-    printf("input    %s: %zu words, %s\n", input->path, input->count,
-           bytes_text(input->count * sizeof(uint64_t)).text);
+    printf("input    %s: %zu words, %s\n", input->path, input->count, bytes_text(input->count * sizeof(uint64_t)).text);
     printf("backing  anonymous memory; sealed regions are evicted to a file in %s\n", settings->path);
     printf("limit    %s for lgalloc, as asked for\n", bytes_text(settings->limit).text);
     printf("plan     runs of %s: %zu; merged %zu at a time; passes: %u\n",
@@ -144,7 +143,8 @@ static void print_head(const struct larger *settings, const struct input *input,
 static void print_round(unsigned number, const struct round *round)
 {
     printf("%-10u %8.2f s %8.2f s %8.2f s %11s %11s %10.2f s\n", number, round->made, round->merged,
-           round->made + round->merged, bytes_text(round->io.written).text, bytes_text(round->io.read).text, round->read);
+           round->made + round->merged, bytes_text(round->io.written).text, bytes_text(round->io.read).text,
+           round->read);
     fflush(stdout);
 }
 

@@ -68,8 +68,7 @@ int rival_start(struct rival *out_rival, int fd, size_t count, unsigned threads)
     int request[2];
     int answer[2];
 
-    uint64_t *words = mmap(NULL, count * sizeof *words, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-                           -1, 0);
+    uint64_t *words = mmap(NULL, count * sizeof *words, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (words == MAP_FAILED)
         return errno;
     if (pipe(request) != 0)

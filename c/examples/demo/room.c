@@ -72,7 +72,8 @@ static void bound_by_directory(const char *directory, const struct controller *c
 }
 
 /* A cgroup and all that it is in: each may have a limit. A container may see its own as the root. */
-static void bound_by_cgroup(const char *mount, const char *cgroup, const struct controller *controller, struct room *room)
+static void bound_by_cgroup(const char *mount, const char *cgroup, const struct controller *controller,
+                            struct room *room)
 {
     char directory[4096];
 

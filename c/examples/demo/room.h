@@ -8,8 +8,8 @@
 #include <stddef.h>
 
 struct room {
-    size_t bytes;         /* SIZE_MAX: nobody sets a bound */
-    char source[160];     /* who does */
+    size_t bytes;     /* SIZE_MAX: nobody sets a bound */
+    char source[160]; /* who does */
 };
 
 /* Memory: what the system could give without swapping, or less where a cgroup that this process is in allows less. */

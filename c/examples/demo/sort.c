@@ -23,7 +23,7 @@ struct job {
     struct queue chunks;
     struct merge_pool runs;
     atomic_size_t next_chunk;
-    atomic_int error; /* the first errno; 0: none */
+    atomic_int error;          /* the first errno; 0: none */
     atomic_uint_fast64_t done; /* words that were sorted or merged */
 
     pthread_mutex_t lock;

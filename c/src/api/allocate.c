@@ -15,8 +15,8 @@
 LG_HOT_FUNCTION(lgalloc_allocate);
 LG_HOT_FUNCTION(lgalloc_deallocate);
 
-static LG_COLD lgalloc_status set_nothing(lgalloc_status status, size_t elem_align, void **out_ptr, size_t *out_capacity,
-                                          lgalloc_handle *out_handle)
+static LG_COLD lgalloc_status set_nothing(lgalloc_status status, size_t elem_align, void **out_ptr,
+                                          size_t *out_capacity, lgalloc_handle *out_handle)
 {
     if (out_ptr != NULL)
         *out_ptr = lg_empty_handle(elem_align).ptr;
@@ -37,7 +37,7 @@ LG_INLINE void set_others(lgalloc_handle handle, size_t elem_size, void **out_pt
 }
 
 LG_INLINE lgalloc_status finish_slow(size_t capacity, size_t elem_size, size_t elem_align, void **out_ptr,
-                                    size_t *out_capacity, lgalloc_handle *out_handle, bool zeroed)
+                                     size_t *out_capacity, lgalloc_handle *out_handle, bool zeroed)
 {
     if (LG_UNLIKELY(out_handle == NULL)) {
         lg_taken refused = lg_slow_refuse(LGALLOC_STATUS_INVALID_ARGUMENT, capacity * elem_size, 0);

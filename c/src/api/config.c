@@ -297,8 +297,9 @@ static lgalloc_status thread_refused(const lgalloc_config *config, enum lg_optio
     char digits[32] = "";
     lg_text value = {.buffer = digits, .capacity = sizeof(digits) - 1};
     lg_put_value(&value, lg_option_infos[id].kind, value_of(config, id));
-    return refused_by_system(config, lg_option_infos[id].name, digits,
-                             id == LG_OPTION_interval_ns ? "the worker's thread can't be started" : "a thread can't be started", error);
+    return refused_by_system(
+        config, lg_option_infos[id].name, digits,
+        id == LG_OPTION_interval_ns ? "the worker's thread can't be started" : "a thread can't be started", error);
 }
 
 /* Starts and stops threads; those of before go on where one can't be had. */

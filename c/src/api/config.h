@@ -17,7 +17,8 @@ _Static_assert(LG_OPTION_COUNT <= 64, "a bit for each option");
 LG_HIDDEN void lg_config_set_option(lgalloc_config *config, enum lg_option_id id, uint64_t value);
 
 /* `what`: how the caller calls the option. */
-LG_HIDDEN lgalloc_status lg_config_set_name(lgalloc_config *config, enum lg_name_id id, const char *what, const char *text);
+LG_HIDDEN lgalloc_status lg_config_set_name(lgalloc_config *config, enum lg_name_id id, const char *what,
+                                            const char *text);
 
 /* Says that `what`, an option or a variable, can't be `value`, which may be NULL. Returns INVALID_ARGUMENT. */
 LG_HIDDEN lgalloc_status lg_config_refuse_text(const lgalloc_config *config, const char *what, const char *value,

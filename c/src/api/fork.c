@@ -56,15 +56,9 @@ static bool with_areas;
 
 /* All locks that there are. */
 static lg_lock *const locks[LG_RANK_COUNT] = {
-    [LG_RANK_INIT] = &lg_init_lock,
-    [LG_RANK_CONFIG] = &lg_config_lock,
-    [LG_RANK_WORKER] = &lg_worker_lock,
-    [LG_RANK_IO] = &lg_io_lock,
-    [LG_RANK_QUIESCE] = &lg_quiesce_lock,
-    [LG_RANK_ARENA] = &lg_arena_lock,
-    [LG_RANK_SPILL] = &lg_spill_lock,
-    [LG_RANK_PATH] = &lg_path_lock,
-    [LG_RANK_METADATA] = &lg_metadata_lock,
+    [LG_RANK_INIT] = &lg_init_lock,   [LG_RANK_CONFIG] = &lg_config_lock,   [LG_RANK_WORKER] = &lg_worker_lock,
+    [LG_RANK_IO] = &lg_io_lock,       [LG_RANK_QUIESCE] = &lg_quiesce_lock, [LG_RANK_ARENA] = &lg_arena_lock,
+    [LG_RANK_SPILL] = &lg_spill_lock, [LG_RANK_PATH] = &lg_path_lock,       [LG_RANK_METADATA] = &lg_metadata_lock,
     [LG_RANK_SEAL] = &lg_seal_lock,
 };
 

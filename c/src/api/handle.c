@@ -35,7 +35,8 @@ bool lg_region_find(const void *ptr, lg_class **out_class, uint64_t *out_region)
 {
     location at = location_of(ptr);
     lg_class *cls = at.cls;
-    if (cls == NULL || at.within != 0 || !lg_state_is_of(lg_load_relaxed_64(&lg_descriptor_at(cls, at.index)->state), ptr))
+    if (cls == NULL || at.within != 0 ||
+        !lg_state_is_of(lg_load_relaxed_64(&lg_descriptor_at(cls, at.index)->state), ptr))
         return false;
     *out_class = cls;
     *out_region = at.index;

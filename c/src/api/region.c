@@ -19,9 +19,8 @@ LG_HOT_FUNCTION(lgalloc_region_drop);
 
 static void make_empty(size_t elem_size, size_t elem_align, lgalloc_region *out)
 {
-    *out = (lgalloc_region){.ptr = lg_empty_handle(elem_align).ptr,
-                            .capacity = elem_size == 0 ? SIZE_MAX : 0,
-                            .elem_size = elem_size};
+    *out = (lgalloc_region){
+        .ptr = lg_empty_handle(elem_align).ptr, .capacity = elem_size == 0 ? SIZE_MAX : 0, .elem_size = elem_size};
 }
 
 LG_API void lgalloc_region_new_empty(size_t elem_size, size_t elem_align, lgalloc_region *out_region)
@@ -37,8 +36,7 @@ LG_API lgalloc_status lgalloc_region_new_heap(size_t capacity, size_t elem_size,
         return LGALLOC_STATUS_INVALID_ARGUMENT;
     make_empty(elem_size, elem_align, out_region);
     size_t bytes;
-    if (elem_align == 0 || (elem_align & (elem_align - 1)) != 0 ||
-        __builtin_mul_overflow(capacity, elem_size, &bytes))
+    if (elem_align == 0 || (elem_align & (elem_align - 1)) != 0 || __builtin_mul_overflow(capacity, elem_size, &bytes))
         return LGALLOC_STATUS_INVALID_ARGUMENT;
     if (bytes == 0)
         return LGALLOC_STATUS_OK;

@@ -147,8 +147,7 @@ LG_API lgalloc_status lgalloc_seal(lgalloc_handle handle, size_t used)
         return LGALLOC_STATUS_OUT_OF_BOUNDS;
     if (handle.len == 0)
         return LGALLOC_STATUS_OK;
-    if (!lg_handle_find(handle, &cls, &index) ||
-        lg_backing_kind(lg_class_bytes(cls, index)) != LG_AREA_ANONYMOUS)
+    if (!lg_handle_find(handle, &cls, &index) || lg_backing_kind(lg_class_bytes(cls, index)) != LG_AREA_ANONYMOUS)
         return LGALLOC_STATUS_INVALID_ARGUMENT;
     int error = lg_seal_begin(cls, index, used);
     return error == 0 ? LGALLOC_STATUS_OK : lg_io_error(error);
@@ -167,9 +166,7 @@ static lgalloc_status unseal_pinned(lg_class *cls, uint64_t index)
         case LG_TAKEN_LATER: /* it is being written, and stays since it is pinned */
             lg_seal_wait(region, LG_SEAL_WRITING);
             break;
-        default:
-            (void)lg_seal_unpin(region);
-            return LGALLOC_STATUS_BUSY;
+        default: (void)lg_seal_unpin(region); return LGALLOC_STATUS_BUSY;
         }
     }
 }
@@ -181,8 +178,7 @@ LG_API lgalloc_status lgalloc_unseal(lgalloc_handle handle)
     lgalloc_status status = pin_slow(handle);
     if (status != LGALLOC_STATUS_OK || handle.len == 0)
         return status;
-    return lg_sealed_find(handle, &cls, &index) ? unseal_pinned(cls, index)
-                                                        : LGALLOC_STATUS_INVALID_ARGUMENT;
+    return lg_sealed_find(handle, &cls, &index) ? unseal_pinned(cls, index) : LGALLOC_STATUS_INVALID_ARGUMENT;
 }
 
 LG_API lgalloc_status lgalloc_evict(lgalloc_handle handle)

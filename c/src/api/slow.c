@@ -140,7 +140,7 @@ lgalloc_status lg_slow_zero(lg_descriptor *region, void *ptr, size_t len)
     lg_thread *self = lg_thread_here();
     lg_class *cls = lg_class_for(len);
     lg_poison(ptr, len);
-    lg_cache_reject(self, cls, region); /* what it holds is cleared if that can be */
+    lg_cache_reject(self, cls, region);        /* what it holds is cleared if that can be */
     LG_COUNT_HOT(self, cls, deallocations, 1); /* after it went, as lg_cache_give() does */
     return lg_slow_refuse(LGALLOC_STATUS_IO, len, error).status;
 }

@@ -28,14 +28,15 @@ static bool is_of_others(const char *variable)
 
 static lgalloc_status refuse_variable(const lgalloc_config *config, const char *variable, const char *value)
 {
-    return lg_config_refuse_text(config, variable, value, "LGALLOC_"
+    return lg_config_refuse_text(config, variable, value,
+                                 "LGALLOC_"
 #define OPTION_VARIABLE(name, kind, value_, variable_) variable_ ", "
-        LG_OPTIONS(OPTION_VARIABLE)
+                                 LG_OPTIONS(OPTION_VARIABLE)
 #undef OPTION_VARIABLE
 #define NAME_VARIABLE(name, variable_, allowed) variable_ ", "
-        LG_NAMES(NAME_VARIABLE)
+                                     LG_NAMES(NAME_VARIABLE)
 #undef NAME_VARIABLE
-        "and the variables of the preload library, the build and the tests");
+                                         "and the variables of the preload library, the build and the tests");
 }
 
 LG_API lgalloc_status lgalloc_config_variable(lgalloc_config *config, const char *variable, const char *value)

@@ -24,27 +24,27 @@ typedef struct {
 
 typedef uint64_t __attribute__((may_alias)) lg_a64_bits; /* for instructions that C has no name for */
 
-#define LG_ATOMIC_LOAD(bits, order, o)                                                                       \
-    LG_INLINE uint##bits##_t lg_load_##order##_##bits(const lg_a##bits *a)                                   \
-    {                                                                                                        \
-        return atomic_load_explicit(&((lg_a##bits *)(uintptr_t)a)->v, o);                                    \
+#define LG_ATOMIC_LOAD(bits, order, o)                                     \
+    LG_INLINE uint##bits##_t lg_load_##order##_##bits(const lg_a##bits *a) \
+    {                                                                      \
+        return atomic_load_explicit(&((lg_a##bits *)(uintptr_t)a)->v, o);  \
     }
-#define LG_ATOMIC_STORE(bits, order, o)                                                                      \
-    LG_INLINE void lg_store_##order##_##bits(lg_a##bits *a, uint##bits##_t value)                            \
-    {                                                                                                        \
-        atomic_store_explicit(&a->v, value, o);                                                              \
+#define LG_ATOMIC_STORE(bits, order, o)                                           \
+    LG_INLINE void lg_store_##order##_##bits(lg_a##bits *a, uint##bits##_t value) \
+    {                                                                             \
+        atomic_store_explicit(&a->v, value, o);                                   \
     }
 /* Read-modify-writes return the value before. */
-#define LG_ATOMIC_RMW(bits, op, order, o)                                                                    \
-    LG_INLINE uint##bits##_t lg_##op##_##order##_##bits(lg_a##bits *a, uint##bits##_t value)                 \
-    {                                                                                                        \
-        return atomic_fetch_##op##_explicit(&a->v, value, o);                                                \
+#define LG_ATOMIC_RMW(bits, op, order, o)                                                    \
+    LG_INLINE uint##bits##_t lg_##op##_##order##_##bits(lg_a##bits *a, uint##bits##_t value) \
+    {                                                                                        \
+        return atomic_fetch_##op##_explicit(&a->v, value, o);                                \
     }
 /* On failure *expected is what was found there, read relaxed. */
-#define LG_ATOMIC_CAS(bits, order, o)                                                                        \
-    LG_INLINE bool lg_cas_##order##_##bits(lg_a##bits *a, uint##bits##_t *expected, uint##bits##_t desired)  \
-    {                                                                                                        \
-        return atomic_compare_exchange_strong_explicit(&a->v, expected, desired, o, memory_order_relaxed);   \
+#define LG_ATOMIC_CAS(bits, order, o)                                                                       \
+    LG_INLINE bool lg_cas_##order##_##bits(lg_a##bits *a, uint##bits##_t *expected, uint##bits##_t desired) \
+    {                                                                                                       \
+        return atomic_compare_exchange_strong_explicit(&a->v, expected, desired, o, memory_order_relaxed);  \
     }
 
 LG_ATOMIC_LOAD(32, relaxed, memory_order_relaxed)

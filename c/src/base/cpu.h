@@ -16,8 +16,7 @@
 #endif
 
 /* Not with sanitizers, whose runtimes aren't up yet when the choice is made. */
-#if !LG_LZCNT && defined(__GLIBC__) && !defined(__UCLIBC__) && !LG_ASAN && !LG_TSAN && !LG_MSAN &&            \
-    !defined(LG_EXPLORE)
+#if !LG_LZCNT && defined(__GLIBC__) && !defined(__UCLIBC__) && !LG_ASAN && !LG_TSAN && !LG_MSAN && !defined(LG_EXPLORE)
 
 #include <cpuid.h>
 
@@ -50,15 +49,14 @@ LG_INLINE LG_EARLY bool lg_cpu_has_lzcnt(void)
  * when the program is loaded. Stands before the first use of the name, since in this translation unit that means the
  * function for any processor from here on: the linker knows it as NAME_any, and by its name the one that was chosen.
  */
-#define LG_HOT_FUNCTION(name)                                                                                \
-    extern LG_HIDDEN __typeof__(name) name __asm__(LG_STRINGIFY(name) "_any");                               \
-    static __typeof__(name) name##_lzcnt;                                                                    \
-    static LG_EARLY __attribute__((used)) __typeof__(name) *name##_choose(void)                              \
-    {                                                                                                        \
-        return lg_cpu_has_lzcnt() ? name##_lzcnt : name;                                                     \
-    }                                                                                                        \
-    extern LG_API __typeof__(name) name##_chosen __asm__(LG_STRINGIFY(name))                                 \
-        __attribute__((ifunc(#name "_choose")))
+#define LG_HOT_FUNCTION(name)                                                   \
+    extern LG_HIDDEN __typeof__(name) name __asm__(LG_STRINGIFY(name) "_any");  \
+    static __typeof__(name) name##_lzcnt;                                       \
+    static LG_EARLY __attribute__((used)) __typeof__(name) *name##_choose(void) \
+    {                                                                           \
+        return lg_cpu_has_lzcnt() ? name##_lzcnt : name;                        \
+    }                                                                           \
+    extern LG_API __typeof__(name) name##_chosen __asm__(LG_STRINGIFY(name)) __attribute__((ifunc(#name "_choose")))
 
 #define LG_HOT LG_CACHE_ALIGNED
 #define LG_HOT_LZCNT static LG_CACHE_ALIGNED __attribute__((target("lzcnt,bmi,bmi2")))

@@ -10,18 +10,23 @@
 
 /* crc_slices[k][byte]: what a byte comes to with k zeros behind it. Each is a sum of what its bits come to. */
 #define CRC_BIT(byte, i, sum) (((byte) >> (i)&1) != 0 ? (sum) : 0u)
-#define CRC_ENTRY(n, a, b, c, d, e, f, g, h)                                                                 \
-    CRC_BIT(n, 0, a) ^ CRC_BIT(n, 1, b) ^ CRC_BIT(n, 2, c) ^ CRC_BIT(n, 3, d) ^ CRC_BIT(n, 4, e) ^ CRC_BIT(n, 5, f) ^\
+#define CRC_ENTRY(n, a, b, c, d, e, f, g, h)                                                                          \
+    CRC_BIT(n, 0, a) ^ CRC_BIT(n, 1, b) ^ CRC_BIT(n, 2, c) ^ CRC_BIT(n, 3, d) ^ CRC_BIT(n, 4, e) ^ CRC_BIT(n, 5, f) ^ \
         CRC_BIT(n, 6, g) ^ CRC_BIT(n, 7, h)
-#define CRC_FOUR(n, ...)                                                                                     \
-    CRC_ENTRY(n, __VA_ARGS__), CRC_ENTRY((n) + 1, __VA_ARGS__), CRC_ENTRY((n) + 2, __VA_ARGS__), CRC_ENTRY((n) + 3, __VA_ARGS__)
-#define CRC_SIXTEEN(n, ...)                                                                                  \
-    CRC_FOUR(n, __VA_ARGS__), CRC_FOUR((n) + 4, __VA_ARGS__), CRC_FOUR((n) + 8, __VA_ARGS__), CRC_FOUR((n) + 12, __VA_ARGS__)
-#define CRC_SIXTY_FOUR(n, ...)                                                                               \
-    CRC_SIXTEEN(n, __VA_ARGS__), CRC_SIXTEEN((n) + 16, __VA_ARGS__), CRC_SIXTEEN((n) + 32, __VA_ARGS__),     \
+#define CRC_FOUR(n, ...)                                                                         \
+    CRC_ENTRY(n, __VA_ARGS__), CRC_ENTRY((n) + 1, __VA_ARGS__), CRC_ENTRY((n) + 2, __VA_ARGS__), \
+        CRC_ENTRY((n) + 3, __VA_ARGS__)
+#define CRC_SIXTEEN(n, ...)                                                                   \
+    CRC_FOUR(n, __VA_ARGS__), CRC_FOUR((n) + 4, __VA_ARGS__), CRC_FOUR((n) + 8, __VA_ARGS__), \
+        CRC_FOUR((n) + 12, __VA_ARGS__)
+#define CRC_SIXTY_FOUR(n, ...)                                                                           \
+    CRC_SIXTEEN(n, __VA_ARGS__), CRC_SIXTEEN((n) + 16, __VA_ARGS__), CRC_SIXTEEN((n) + 32, __VA_ARGS__), \
         CRC_SIXTEEN((n) + 48, __VA_ARGS__)
-#define CRC_SLICE(...)                                                                                       \
-    {CRC_SIXTY_FOUR(0, __VA_ARGS__), CRC_SIXTY_FOUR(64, __VA_ARGS__), CRC_SIXTY_FOUR(128, __VA_ARGS__), CRC_SIXTY_FOUR(192, __VA_ARGS__)}
+#define CRC_SLICE(...)                                                                                     \
+    {                                                                                                      \
+        CRC_SIXTY_FOUR(0, __VA_ARGS__), CRC_SIXTY_FOUR(64, __VA_ARGS__), CRC_SIXTY_FOUR(128, __VA_ARGS__), \
+            CRC_SIXTY_FOUR(192, __VA_ARGS__)                                                               \
+    }
 
 static const uint32_t crc_slices[4][256] = {
     CRC_SLICE(0xf26b8303u, 0xe13b70f7u, 0xc79a971fu, 0x8ad958cfu, 0x105ec76fu, 0x20bd8edeu, 0x417b1dbcu, 0x82f63b78u),
@@ -157,14 +162,14 @@ static bool vectors_are_here(void)
 #define CRC_FOLD_SECOND 0xb9e02b86
 #define CRC_KEPT 256
 
-#define CRC_FOLD(kept, at)                                                                                   \
-    _mm512_ternarylogic_epi64(_mm512_clmulepi64_epi128(kept, by, 0x00), _mm512_clmulepi64_epi128(kept, by, 0x11),\
+#define CRC_FOLD(kept, at)                                                                                        \
+    _mm512_ternarylogic_epi64(_mm512_clmulepi64_epi128(kept, by, 0x00), _mm512_clmulepi64_epi128(kept, by, 0x11), \
                               _mm512_loadu_si512(at), 0x96) /* the sum of the three */
 
 #define CRC_WITH_VECTORS __attribute__((target("sse4.2,avx512f,vpclmulqdq")))
 
 /* Adds 64 bytes of what is kept, from a register: gcc's fake stacks for AddressSanitizer aren't aligned for these. */
-#define CRC_ADD_QUARTER(state, kept, i)                                                                      \
+#define CRC_ADD_QUARTER(state, kept, i)                                                                             \
     (uint32_t) _mm_crc32_u64(_mm_crc32_u64(state, (uint64_t)_mm_cvtsi128_si64(_mm512_extracti32x4_epi32(kept, i))), \
                              (uint64_t)_mm_extract_epi64(_mm512_extracti32x4_epi32(kept, i), 1))
 

@@ -7,11 +7,11 @@ void lg_die(const struct lg_part *parts, size_t count)
 {
     char line[512];
     size_t used = 0;
-#define APPEND(text, len)                                                                                    \
-    do {                                                                                                     \
-        size_t n_ = lg_min((len), sizeof(line) - 1 - used);                                                  \
-        memcpy(line + used, (text), n_);                                                                     \
-        used += n_;                                                                                          \
+#define APPEND(text, len)                                   \
+    do {                                                    \
+        size_t n_ = lg_min((len), sizeof(line) - 1 - used); \
+        memcpy(line + used, (text), n_);                    \
+        used += n_;                                         \
     } while (0)
     APPEND("lgalloc: ", 9);
     for (size_t i = 0; i < count; i++) {

@@ -14,8 +14,8 @@ LG_HIDDEN LG_COLD LG_NORETURN void lg_die(const struct lg_part *parts, size_t co
 
 #define LG_TEXT(t) ((struct lg_part){(t), 0})
 #define LG_HEX(n) ((struct lg_part){NULL, (uint64_t)(n)})
-#define LG_DIE(...)                                                                                          \
-    lg_die((const struct lg_part[]){__VA_ARGS__},                                                            \
+#define LG_DIE(...)                               \
+    lg_die((const struct lg_part[]){__VA_ARGS__}, \
            sizeof((const struct lg_part[]){__VA_ARGS__}) / sizeof(struct lg_part))
 
 #define LG_STRINGIFY_(x) #x
@@ -23,9 +23,8 @@ LG_HIDDEN LG_COLD LG_NORETURN void lg_die(const struct lg_part *parts, size_t co
 
 /* What must be true in a correct library whatever its callers do. */
 #if LG_DEBUG
-#define LG_ASSERT(x)                                                                                         \
-    (LG_LIKELY(x) ? (void)0                                                                                  \
-                  : LG_DIE(LG_TEXT("internal check failed: " #x " at " __FILE__ ":" LG_STRINGIFY(__LINE__))))
+#define LG_ASSERT(x) \
+    (LG_LIKELY(x) ? (void)0 : LG_DIE(LG_TEXT("internal check failed: " #x " at " __FILE__ ":" LG_STRINGIFY(__LINE__))))
 #else
 #define LG_ASSERT(x) ((void)sizeof(!(x)))
 #endif

@@ -17,7 +17,7 @@
 #include "os.h"
 
 typedef struct lg_file {
-    int32_t fd; /* above 2; -1: none */
+    int32_t fd;        /* above 2; -1: none */
     int32_t no_blocks; /* what reserving blocks is answered with, where the file system wouldn't keep them; else 0 */
     lg_identity identity;
     bool tells_holes; /* whether lg_file_next_data() knows of writes to mappings */
@@ -47,7 +47,8 @@ LG_HIDDEN int lg_file_usage(const lg_file *file, uint64_t *out_size, uint64_t *o
 /* Bytes of a part that hold data, as far as the file system tells. */
 LG_HIDDEN int lg_file_data(const lg_file *file, uint64_t offset, uint64_t len, uint64_t *out_bytes);
 /* Finds the next piece of data in a part: *out_len is 0 if there is none. */
-LG_HIDDEN int lg_file_next_data(const lg_file *file, uint64_t offset, uint64_t len, uint64_t *out_start, uint64_t *out_len);
+LG_HIDDEN int lg_file_next_data(const lg_file *file, uint64_t offset, uint64_t len, uint64_t *out_start,
+                                uint64_t *out_len);
 /* What was read is the file's: EBADF also where the descriptor has gone meanwhile. */
 LG_HIDDEN int lg_file_read(const lg_file *file, void *to, uint64_t len, uint64_t offset);
 LG_HIDDEN int lg_file_write(const lg_file *file, const void *from, uint64_t len, uint64_t offset);

@@ -28,7 +28,10 @@ typedef struct lg_lock {
     uint32_t rank;
 } lg_lock;
 
-#define LG_LOCK_INIT(rank_) {PTHREAD_MUTEX_INITIALIZER, (rank_)}
+#define LG_LOCK_INIT(rank_)                \
+    {                                      \
+        PTHREAD_MUTEX_INITIALIZER, (rank_) \
+    }
 
 /* Also of a lock that a thread which is gone has left in any state. */
 LG_HIDDEN void lg_lock_init(lg_lock *lock, uint32_t rank);

@@ -15,39 +15,39 @@
  * its variable, and its place in what the statistics print. Its setter is in config.c. What it means is said where users
  * look: in lgalloc.h beside the setter's prototype, and in the README, whose table a test compares with this one.
  */
-#define LG_OPTIONS(X)                                                                                        \
-    X(enabled, SWITCH, 0, "ENABLE")                                                                          \
-    X(backing, BACKING, LGALLOC_BACKING_FILE, "BACKING")                                                     \
-    X(interval_ns, TIME, 0, "INTERVAL_NS")                                                                   \
-    X(batch, COUNT, 0, "BATCH")                                                                              \
-    X(clear_bytes, BYTES, 0, "CLEAR_BYTES")                                                                  \
-    X(spill_bytes, BYTES, 0, "SPILL_BYTES")                                                                  \
-    X(release_ticks, COUNT, 16, "RELEASE_TICKS")                                                             \
-    X(eager_return, SWITCH, 0, "EAGER_RETURN")                                                               \
-    X(growth_dampener, COUNT, 0, "GROWTH_DAMPENER")                                                          \
-    X(local_buffer_bytes, BYTES, 32 * LG_MIB, "LOCAL_BUFFER_BYTES")                                          \
-    X(limit_bytes, BYTES, 0, "LIMIT_BYTES")                                                                  \
-    X(idle_bytes, BYTES, UINT64_MAX, "IDLE_BYTES")                                                           \
-    X(huge_pages, SWITCH, 1, "HUGE_PAGES")                                                                   \
-    X(core_dump, SWITCH, 0, "CORE_DUMP")                                                                     \
-    X(reserve_blocks, SWITCH, 0, "RESERVE_BLOCKS")                                                           \
-    X(arena_bytes, ARENA, 0, "ARENA_BYTES")                                                                  \
-    X(spill_threads, THREADS, 1, "SPILL_THREADS")                                                            \
+#define LG_OPTIONS(X)                                               \
+    X(enabled, SWITCH, 0, "ENABLE")                                 \
+    X(backing, BACKING, LGALLOC_BACKING_FILE, "BACKING")            \
+    X(interval_ns, TIME, 0, "INTERVAL_NS")                          \
+    X(batch, COUNT, 0, "BATCH")                                     \
+    X(clear_bytes, BYTES, 0, "CLEAR_BYTES")                         \
+    X(spill_bytes, BYTES, 0, "SPILL_BYTES")                         \
+    X(release_ticks, COUNT, 16, "RELEASE_TICKS")                    \
+    X(eager_return, SWITCH, 0, "EAGER_RETURN")                      \
+    X(growth_dampener, COUNT, 0, "GROWTH_DAMPENER")                 \
+    X(local_buffer_bytes, BYTES, 32 * LG_MIB, "LOCAL_BUFFER_BYTES") \
+    X(limit_bytes, BYTES, 0, "LIMIT_BYTES")                         \
+    X(idle_bytes, BYTES, UINT64_MAX, "IDLE_BYTES")                  \
+    X(huge_pages, SWITCH, 1, "HUGE_PAGES")                          \
+    X(core_dump, SWITCH, 0, "CORE_DUMP")                            \
+    X(reserve_blocks, SWITCH, 0, "RESERVE_BLOCKS")                  \
+    X(arena_bytes, ARENA, 0, "ARENA_BYTES")                         \
+    X(spill_threads, THREADS, 1, "SPILL_THREADS")                   \
     X(spill_free_percent, PERCENT, 5, "SPILL_FREE_PERCENT")
 
 /* X(name, variable, what is allowed): options that are texts, shorter than PATH_MAX, and none at first. */
-#define LG_NAMES(X)                                                                                          \
-    X(path, "PATH", "the name of a directory, not empty and shorter than PATH_MAX")                          \
-    X(spill, "SPILL", "the name of a directory on disk, not empty and shorter than PATH_MAX")                \
+#define LG_NAMES(X)                                                                           \
+    X(path, "PATH", "the name of a directory, not empty and shorter than PATH_MAX")           \
+    X(spill, "SPILL", "the name of a directory on disk, not empty and shorter than PATH_MAX") \
     X(stats, "STATS", LG_STATS_STDERR " or the name of a file, not empty and shorter than PATH_MAX")
 
 #define LG_STATS_STDERR "stderr"
 
 /* Variables that are somebody else's; a * stands for any end. */
-#define LG_VARIABLES_OF_OTHERS                                                                               \
-    "PRELOAD_THRESHOLD",                                                           /* the preload library */ \
-        "CFLAGS", "INCLUDE_DIR", "LIB_DIR", "LINK_ARGS", "SANITIZE*", "STATIC", "SYSTEM", /* Rust's build */ \
-        "BLESS", "PEERS*", "TEST_*"                                                              /* tests */
+#define LG_VARIABLES_OF_OTHERS                                                                                      \
+    "PRELOAD_THRESHOLD",                                                                  /* the preload library */ \
+        "CFLAGS", "INCLUDE_DIR", "LIB_DIR", "LINK_ARGS", "SANITIZE*", "STATIC", "SYSTEM", /* Rust's build */        \
+        "BLESS", "PEERS*", "TEST_*"                                                       /* tests */
 
 enum lg_option_id {
 #define X(name, kind, value, variable) LG_OPTION_##name,

@@ -14,45 +14,45 @@
 #include <pthread.h>
 #include <time.h>
 
-#define LG_SYSTEM_CALLS(X)                                                                                   \
-    X(RESERVE)       /* mmap of address space; mprotect to readable */                                       \
-    X(COMMIT)        /* mmap of anonymous memory over reserved addresses */                                  \
-    X(MAP_FILE)      /* mmap of a piece of a file over reserved addresses */                                 \
-    X(UNMAP)         /* mremap of reserved addresses over a piece */                                         \
-    X(MOVE_OUT)      /* mremap of pages to addresses of the system's choice */                               \
-    X(MOVE_IN)       /* mremap of them to where they shall be */                                             \
-    X(OPEN)          /* open of an unlinked file */                                                          \
-    X(TRUNCATE)      /* ftruncate */                                                                         \
-    X(ALLOCATE)      /* fallocate: reserve disk blocks */                                                    \
-    X(PUNCH)         /* fallocate: punch a hole */                                                           \
-    X(FSTAT)         /* fstat: sizes */                                                                      \
-    X(SEEK)          /* lseek: where a file has data */                                                      \
-    X(IDENTIFY)      /* fstat: which file it is */                                                           \
-    X(OPEN_APPEND)   /* open of a file that the statistics go to */                                          \
-    X(READ)          /* pread of what was spilled */                                                         \
-    X(WRITE)         /* pwrite of what is spilled */                                                         \
-    X(WRITE_BACK)    /* sync_file_range, where the page cache can't be gone past */                          \
-    X(DIRECT)        /* fcntl, statx: going past the page cache */                                           \
-    X(ON_DISK)       /* fstatfs, ioctl: what a file system keeps its files in */                             \
-    X(HOLD)          /* mmap, mremap of a file that must not go with its descriptor */                       \
-    X(ADVISE_DISCARD)  /* madvise MADV_DONTNEED */                                                           \
-    X(ADVISE_REMOVE)   /* madvise MADV_REMOVE */                                                             \
-    X(ADVISE_HUGE)     /* madvise MADV_HUGEPAGE, MADV_NOHUGEPAGE */                                          \
-    X(ADVISE_DONTFORK) /* madvise MADV_DONTFORK */                                                           \
-    X(ADVISE_PREFETCH) /* madvise MADV_WILLNEED */                                                           \
-    X(ADVISE_POPULATE) /* madvise MADV_POPULATE_WRITE */                                                     \
-    X(ADVISE_COLD)     /* madvise MADV_COLD */                                                               \
-    X(ADVISE_DUMP)     /* madvise MADV_DODUMP, MADV_DONTDUMP */                                              \
-    X(NAME)            /* prctl: name of a mapping */                                                        \
-    X(ADVISE_WIPE)     /* madvise MADV_WIPEONFORK */                                                         \
-    X(GUARD)           /* mprotect, madvise MADV_GUARD_INSTALL */                                            \
-    X(UNGUARD)         /* madvise MADV_GUARD_REMOVE, mprotect */                                             \
-    X(MEMBARRIER)      /* registering for membarrier */                                                      \
-    X(BARRIER)         /* membarrier */                                                                      \
-    X(THREAD)          /* pthread_create */                                                                  \
-    X(KEY)             /* pthread_key_create */                                                              \
-    X(KEY_SET)         /* pthread_setspecific */                                                             \
-    X(ATFORK)          /* pthread_atfork */                                                                  \
+#define LG_SYSTEM_CALLS(X)                                                               \
+    X(RESERVE)         /* mmap of address space; mprotect to readable */                 \
+    X(COMMIT)          /* mmap of anonymous memory over reserved addresses */            \
+    X(MAP_FILE)        /* mmap of a piece of a file over reserved addresses */           \
+    X(UNMAP)           /* mremap of reserved addresses over a piece */                   \
+    X(MOVE_OUT)        /* mremap of pages to addresses of the system's choice */         \
+    X(MOVE_IN)         /* mremap of them to where they shall be */                       \
+    X(OPEN)            /* open of an unlinked file */                                    \
+    X(TRUNCATE)        /* ftruncate */                                                   \
+    X(ALLOCATE)        /* fallocate: reserve disk blocks */                              \
+    X(PUNCH)           /* fallocate: punch a hole */                                     \
+    X(FSTAT)           /* fstat: sizes */                                                \
+    X(SEEK)            /* lseek: where a file has data */                                \
+    X(IDENTIFY)        /* fstat: which file it is */                                     \
+    X(OPEN_APPEND)     /* open of a file that the statistics go to */                    \
+    X(READ)            /* pread of what was spilled */                                   \
+    X(WRITE)           /* pwrite of what is spilled */                                   \
+    X(WRITE_BACK)      /* sync_file_range, where the page cache can't be gone past */    \
+    X(DIRECT)          /* fcntl, statx: going past the page cache */                     \
+    X(ON_DISK)         /* fstatfs, ioctl: what a file system keeps its files in */       \
+    X(HOLD)            /* mmap, mremap of a file that must not go with its descriptor */ \
+    X(ADVISE_DISCARD)  /* madvise MADV_DONTNEED */                                       \
+    X(ADVISE_REMOVE)   /* madvise MADV_REMOVE */                                         \
+    X(ADVISE_HUGE)     /* madvise MADV_HUGEPAGE, MADV_NOHUGEPAGE */                      \
+    X(ADVISE_DONTFORK) /* madvise MADV_DONTFORK */                                       \
+    X(ADVISE_PREFETCH) /* madvise MADV_WILLNEED */                                       \
+    X(ADVISE_POPULATE) /* madvise MADV_POPULATE_WRITE */                                 \
+    X(ADVISE_COLD)     /* madvise MADV_COLD */                                           \
+    X(ADVISE_DUMP)     /* madvise MADV_DODUMP, MADV_DONTDUMP */                          \
+    X(NAME)            /* prctl: name of a mapping */                                    \
+    X(ADVISE_WIPE)     /* madvise MADV_WIPEONFORK */                                     \
+    X(GUARD)           /* mprotect, madvise MADV_GUARD_INSTALL */                        \
+    X(UNGUARD)         /* madvise MADV_GUARD_REMOVE, mprotect */                         \
+    X(MEMBARRIER)      /* registering for membarrier */                                  \
+    X(BARRIER)         /* membarrier */                                                  \
+    X(THREAD)          /* pthread_create */                                              \
+    X(KEY)             /* pthread_key_create */                                          \
+    X(KEY_SET)         /* pthread_setspecific */                                         \
+    X(ATFORK)          /* pthread_atfork */                                              \
     X(READ_MAPS)       /* open and read of /proc/self/..., mincore */
 
 enum lg_system_call {

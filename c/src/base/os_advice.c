@@ -48,7 +48,10 @@ int lg_os_advise(enum lg_system_call advice, void *addr, size_t len)
     case LG_SYS_ADVISE_REMOVE: call.how = MADV_REMOVE; break;
     case LG_SYS_ADVISE_HUGE: call.how = MADV_HUGEPAGE; break;
     case LG_SYS_ADVISE_DONTFORK: call.how = MADV_DONTFORK; break;
-    case LG_SYS_ADVISE_PREFETCH: call.how = MADV_WILLNEED; call.most = PREFETCH_STEP; break;
+    case LG_SYS_ADVISE_PREFETCH:
+        call.how = MADV_WILLNEED;
+        call.most = PREFETCH_STEP;
+        break;
     case LG_SYS_ADVISE_POPULATE: call.how = MADV_POPULATE_WRITE; break;
     case LG_SYS_ADVISE_COLD: call.how = MADV_COLD; break;
     default: return EINVAL;

@@ -5,26 +5,26 @@
 #include "os.h"
 
 #ifdef LG_TESTING
-#define LG_OS_FAULT(call)                                                                                    \
-    do {                                                                                                     \
-        int fault_ = lg_os_fault != NULL ? lg_os_fault(call) : 0;                                            \
-        if (fault_ != 0)                                                                                     \
-            return fault_;                                                                                   \
+#define LG_OS_FAULT(call)                                         \
+    do {                                                          \
+        int fault_ = lg_os_fault != NULL ? lg_os_fault(call) : 0; \
+        if (fault_ != 0)                                          \
+            return fault_;                                        \
     } while (0)
 #else
 #define LG_OS_FAULT(call) ((void)0)
 #endif
 
 /* The C library reports through errno, which the caller of an allocator doesn't expect to change. */
-#define LG_OS_CALL(expression)                                                                               \
-    __extension__({                                                                                          \
-        int saved_ = errno;                                                                                  \
-        int cancel_;                                                                                         \
-        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_);                                            \
-        int result_ = (expression) ? 0 : errno;                                                              \
-        pthread_setcancelstate(cancel_, NULL);                                                               \
-        errno = saved_;                                                                                      \
-        result_;                                                                                             \
+#define LG_OS_CALL(expression)                                    \
+    __extension__({                                               \
+        int saved_ = errno;                                       \
+        int cancel_;                                              \
+        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_); \
+        int result_ = (expression) ? 0 : errno;                   \
+        pthread_setcancelstate(cancel_, NULL);                    \
+        errno = saved_;                                           \
+        result_;                                                  \
     })
 
 /* Growing a file beyond RLIMIT_FSIZE, or writing there, raises SIGXFSZ, which kills; so that is looked up before. */
@@ -40,9 +40,9 @@ LG_HIDDEN bool lg_os_file_size_allowed(uint64_t size);
 typedef struct lg_os_steps {
     enum lg_system_call name;
     int (*call)(const struct lg_os_steps *self, uint64_t at, uint64_t len); /* returns 0 or an errno */
-    uint64_t most; /* bytes per step */
-    char *addr;    /* madvise */
-    int fd;        /* fallocate */
+    uint64_t most;                                                          /* bytes per step */
+    char *addr;                                                             /* madvise */
+    int fd;                                                                 /* fallocate */
     int how;
 } lg_os_steps;
 

@@ -79,9 +79,9 @@ int lg_os_leave_cache(int fd, uint64_t offset, uint64_t len, bool written)
     LG_OS_FAULT(LG_SYS_WRITE_BACK);
     int error = 0;
     if (written)
-        error = LG_OS_CALL(sync_file_range(fd, (off_t)offset, (off_t)len,
-                                     SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
-                                         SYNC_FILE_RANGE_WAIT_AFTER) == 0);
+        error = LG_OS_CALL(
+            sync_file_range(fd, (off_t)offset, (off_t)len,
+                            SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER) == 0);
     (void)posix_fadvise(fd, (off_t)offset, (off_t)len, POSIX_FADV_DONTNEED);
     return error == EIO || error == ENOSPC || error == EDQUOT ? error : 0; /* others: it can't be asked so */
 }
@@ -211,5 +211,7 @@ int lg_os_bring_in(void *addr, uint64_t len)
 {
     LG_OS_FAULT(LG_SYS_READ);
     int error = LG_OS_CALL(madvise(addr, len, MADV_POPULATE_READ) == 0);
-    return error == EFAULT || error == EHWPOISON ? EIO : error == EINVAL ? 0 : error; /* before Linux 5.14 it isn't known */
+    return error == EFAULT || error == EHWPOISON ? EIO
+           : error == EINVAL                     ? 0
+                                                 : error; /* before Linux 5.14 it isn't known */
 }

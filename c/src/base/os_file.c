@@ -172,8 +172,11 @@ int lg_os_allocate_blocks(int fd, uint64_t offset, uint64_t len)
 int lg_os_punch(int fd, uint64_t offset, uint64_t len)
 {
     LG_OS_FAULT(LG_SYS_PUNCH);
-    lg_os_steps call = {.name = LG_SYS_PUNCH, .call = allocate_file, .most = len, .fd = fd,
-                         .how = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE};
+    lg_os_steps call = {.name = LG_SYS_PUNCH,
+                        .call = allocate_file,
+                        .most = len,
+                        .fd = fd,
+                        .how = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE};
     return lg_os_in_steps(&call, offset, len);
 }
 

@@ -89,7 +89,8 @@ static void *copy_seed(void)
         make_seed();
     void *from = (void *)(uintptr_t)lg_load_relaxed_64(&seed);
     void *p = MAP_FAILED;
-    if (from == NULL || LG_OS_CALL((p = mremap(from, page, page, MREMAP_MAYMOVE | MREMAP_DONTUNMAP)) != MAP_FAILED) != 0)
+    if (from == NULL ||
+        LG_OS_CALL((p = mremap(from, page, page, MREMAP_MAYMOVE | MREMAP_DONTUNMAP)) != MAP_FAILED) != 0)
         return NULL;
     (void)LG_OS_CALL(munlock(p, page) == 0); /* one that isn't droppable may have been locked since */
     return p;
@@ -126,7 +127,7 @@ int lg_os_reserve(size_t len, void **out)
         lg_os_unreserve(copy, lg_os_page_size());
     }
     int error = LG_OS_CALL((p = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) !=
-                     MAP_FAILED);
+                           MAP_FAILED);
     if (error == 0) {
         (void)LG_OS_CALL(madvise(p, len, MADV_DONTDUMP) == 0);
         *out = p;
@@ -144,7 +145,7 @@ static int reserve_again(void *addr, size_t len)
         lg_os_unreserve(copy, lg_os_page_size());
     }
     int error = LG_OS_CALL(mmap(addr, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) ==
-                     addr);
+                           addr);
     if (error == 0) {
         (void)LG_OS_CALL(munlock(addr, len) == 0);
         (void)LG_OS_CALL(madvise(addr, len, MADV_DONTDUMP) == 0);
@@ -168,8 +169,9 @@ int lg_os_reserve_hole(void *addr, size_t len)
 {
     LG_OS_FAULT(LG_SYS_RESERVE);
     void *p = NULL;
-    int error = LG_OS_CALL((p = mmap(addr, len, PROT_NONE,
-                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0)) != MAP_FAILED);
+    int error = LG_OS_CALL(
+        (p = mmap(addr, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0)) !=
+        MAP_FAILED);
     if (error == 0 && p != addr) { /* before Linux 4.17 the address is but a hint */
         lg_os_unreserve(p, len);
         error = EEXIST;
@@ -278,7 +280,7 @@ static void *free_addresses(size_t len)
     char *found = NULL;
     size_t wanted = len + LG_HUGE_PAGE;
     if (LG_OS_CALL((found = mmap(NULL, wanted, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) !=
-             MAP_FAILED) != 0)
+                   MAP_FAILED) != 0)
         return NULL;
     lg_os_unreserve(found, wanted);
     return (void *)(((uintptr_t)found + LG_HUGE_PAGE - 1) & ~(LG_HUGE_PAGE - 1));

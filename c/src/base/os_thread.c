@@ -63,7 +63,7 @@ static struct {
 __attribute__((constructor)) static void look_at_own_schedule(void)
 {
     own_schedule.known = LG_OS_CALL(sched_getaffinity(getpid(), sizeof(own_schedule.processors),
-                                                own_schedule.processors) == 0) == 0;
+                                                      own_schedule.processors) == 0) == 0;
     (void)LG_OS_CALL((errno = 0, own_schedule.nice = getpriority(PRIO_PROCESS, (id_t)getpid()), errno == 0));
 }
 

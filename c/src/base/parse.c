@@ -44,9 +44,11 @@ static bool read_count(const char *text, uint64_t *out_value)
 static bool read_bytes(const char *text, uint64_t *out_value)
 {
     /* Powers of 1024 in every spelling: nobody who says 64 KB of memory means 64,000 bytes. */
-#define SPELLINGS(letter, small, factor)                                                                     \
-    {letter, factor}, {letter "iB", factor}, {letter "B", factor}, {small, factor}, {small "ib", factor},    \
-    {small "b", factor}
+#define SPELLINGS(letter, small, factor)                                                                  \
+    {letter, factor}, {letter "iB", factor}, {letter "B", factor}, {small, factor}, {small "ib", factor}, \
+    {                                                                                                     \
+        small "b", factor                                                                                 \
+    }
     static const unit units[] = {{"", 1},
                                  SPELLINGS("K", "k", (uint64_t)1 << 10),
                                  SPELLINGS("M", "m", (uint64_t)1 << 20),
@@ -62,8 +64,12 @@ static bool read_bytes(const char *text, uint64_t *out_value)
 
 static bool read_time(const char *text, uint64_t *out_value)
 {
-    static const unit units[] = {{"", 1},           {"ns", 1},          {"us", 1000},
-                                 {"ms", 1000000},   {"s", 1000000000u}, {"m", 60000000000u},
+    static const unit units[] = {{"", 1},
+                                 {"ns", 1},
+                                 {"us", 1000},
+                                 {"ms", 1000000},
+                                 {"s", 1000000000u},
+                                 {"m", 60000000000u},
                                  {"h", 3600000000000u}};
     return read_quantity(text, units, sizeof(units) / sizeof(*units), out_value);
 }

@@ -25,7 +25,8 @@ typedef struct lg_process {
     lg_a64 usual; /* 1: the hot path may be taken; written by lg_hot_set() and fork.c */
     lg_a32 up;    /* 1: the allocator is up; written by lg_init() and fork.c */
     lg_a32 begun; /* 1: a thread of this process has begun to bring it up; written by lg_init() and fork.c */
-    lg_a64 noticing; /* in a child that ran no handlers: 1 while a thread makes it start over, then 2; see fork.c. 2 also in
+    lg_a64
+        noticing; /* in a child that ran no handlers: 1 while a thread makes it start over, then 2; see fork.c. 2 also in
                         a process that has come up by itself: it is no child */
     char rest[LG_PAGE_MAX - 24];
 } lg_process;

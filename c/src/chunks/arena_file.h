@@ -62,6 +62,7 @@ LG_HIDDEN lg_piece lg_piece_split(uint64_t *first, uint64_t *count);
 
 /* What a class's chunks take in files: how many files, the bytes of the chunks, and of the disk blocks behind them. Takes the
  * arena's lock. Returns 0 or an errno. */
-LG_HIDDEN int lg_arena_files_usage(const lg_class *cls, uint64_t *out_files, uint64_t *out_size, uint64_t *out_allocated);
+LG_HIDDEN int lg_arena_files_usage(const lg_class *cls, uint64_t *out_files, uint64_t *out_size,
+                                   uint64_t *out_allocated);
 
 #endif

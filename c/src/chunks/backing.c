@@ -366,7 +366,9 @@ static int reserve_in_file(const lg_file *file, uint64_t offset, uint64_t len)
     /* The program has closed the descriptor, but the mapping is there: what writes to all pages finds out as well, with
      * memory in place of blocks alone. */
     error = lg_os_advise(LG_SYS_ADVISE_POPULATE, lg_arena_address(offset), len);
-    return error == EFAULT ? ENOSPC : error == EINVAL ? EOPNOTSUPP : error; /* a SIGBUS it would have been; Linux 5.14 */
+    return error == EFAULT   ? ENOSPC
+           : error == EINVAL ? EOPNOTSUPP
+                             : error; /* a SIGBUS it would have been; Linux 5.14 */
 }
 
 int lg_backing_reserve_blocks(uint64_t offset, uint64_t len)

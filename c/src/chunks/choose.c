@@ -85,6 +85,5 @@ static bool choose_run(lg_class *cls, bool held, lg_choice *out)
 
 bool lg_choose(lg_class *cls, bool held, lg_choice *out)
 {
-    return lg_class_chunks(cls) == 1 ? choose_chunk(cls, held, out)
-                                     : choose_run(cls, held, out);
+    return lg_class_chunks(cls) == 1 ? choose_chunk(cls, held, out) : choose_run(cls, held, out);
 }

@@ -144,8 +144,8 @@ void lg_chunks_lose(uint64_t first, uint64_t n)
 {
     count(first, n, (uint64_t)-1);
     for (uint64_t chunk = first; chunk < first + n; chunk++)
-        lg_store_relaxed_32(&lg_chunks[chunk], lg_chunk_bin_offset(lg_chunk_word(chunk)) |
-                                                   (uint32_t)LG_AREA_LOST << LG_CHUNK_KIND_SHIFT);
+        lg_store_relaxed_32(&lg_chunks[chunk],
+                            lg_chunk_bin_offset(lg_chunk_word(chunk)) | (uint32_t)LG_AREA_LOST << LG_CHUNK_KIND_SHIFT);
     count(first, n, 1);
 }
 

@@ -23,10 +23,10 @@
 #include "../regions/thread.h"
 
 enum lg_area_kind {
-    LG_AREA_NONE = 0,      /* not mapped */
+    LG_AREA_NONE = 0, /* not mapped */
     LG_AREA_FILE = 1,
     LG_AREA_ANONYMOUS = 2,
-    LG_AREA_LOST = 3       /* child of a fork: addresses that regions of the parent's files are in */
+    LG_AREA_LOST = 3 /* child of a fork: addresses that regions of the parent's files are in */
 };
 
 #ifndef LG_EXPLORE
@@ -126,11 +126,7 @@ LG_INLINE uint64_t lg_regions_in(const lg_class *cls, uint64_t chunks)
 #define LG_CHUNK_CLASS lg_class_at(LG_CHUNK_LOG2 - LG_CLASS_MIN)
 
 /* What the system was told of huge pages. */
-enum lg_huge_advice {
-    LG_HUGE_UNSAID = 0,
-    LG_HUGE_ON = 1,
-    LG_HUGE_OFF = 2
-};
+enum lg_huge_advice { LG_HUGE_UNSAID = 0, LG_HUGE_ON = 1, LG_HUGE_OFF = 2 };
 
 /* What else is known of a chunk. Under the arena's lock. */
 typedef struct lg_note {

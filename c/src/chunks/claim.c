@@ -86,8 +86,7 @@ uint64_t lg_supply_vacate(lg_class *cls, uint64_t first, uint64_t count)
 
 void lg_supply_dissolve(lg_class *cls, uint64_t first_chunk, uint64_t count)
 {
-    (void)lg_supply_vacate(cls, lg_chunk_first_region(cls, first_chunk),
-                           lg_regions_in(cls, count));
+    (void)lg_supply_vacate(cls, lg_chunk_first_region(cls, first_chunk), lg_regions_in(cls, count));
     lg_chunks_set_class(first_chunk, count, NULL);
 }
 

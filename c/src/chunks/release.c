@@ -44,8 +44,7 @@ static uint64_t take_down(lg_class *cls, uint64_t first, uint64_t count, bool di
     }
     uint64_t gone = first + lg_backing_unmap(first, count, dirty);
     uint64_t whole = gone & ~(chunks - 1), next = (gone + chunks - 1) & ~(chunks - 1);
-    uint64_t dirty_bytes = lg_supply_vacate(cls, lg_chunk_first_region(cls, first),
-                                            lg_regions_in(cls, whole - first));
+    uint64_t dirty_bytes = lg_supply_vacate(cls, lg_chunk_first_region(cls, first), lg_regions_in(cls, whole - first));
     lg_discharge(dirty_bytes);
     forget_blocks(cls, lg_chunk_first_region(cls, next), lg_regions_in(cls, end - next));
     if (gone != whole)
@@ -64,8 +63,7 @@ bool lg_chunks_release(lg_class *cls, uint64_t first, uint64_t count, uint64_t *
         ours = ours && lg_chunk_class(lg_chunk_word(chunk)) == cls &&
                lg_chunk_kind(lg_chunk_word(chunk)) != LG_AREA_LOST;
     uint64_t dirty;
-    if (ours && lg_supply_claim(cls, lg_chunk_first_region(cls, first), lg_regions_in(cls, count),
-                                &dirty)) {
+    if (ours && lg_supply_claim(cls, lg_chunk_first_region(cls, first), lg_regions_in(cls, count), &dirty)) {
         *out_dirty_bytes = take_down(cls, first, count, dirty != 0);
         done = lg_chunk_class(lg_chunk_word(first)) != cls;
         if (done) {

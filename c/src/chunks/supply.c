@@ -290,7 +290,8 @@ static bool change_run(lg_class *cls, size_t bytes, const lg_choice *run, uint64
         unclaim(first, end);
         return false;
     }
-    if (run->mapped != end - first && map_gaps(first, end, run->mapped != 0 ? run->kind : lg_backing_configured()) != 0) {
+    if (run->mapped != end - first &&
+        map_gaps(first, end, run->mapped != 0 ? run->kind : lg_backing_configured()) != 0) {
         uint64_t more = (dirty ? lg_class_size(cls) : 0) - before;
         uint64_t from_hand = charged - *hand;
         lg_discharge(more - from_hand);
@@ -329,8 +330,7 @@ static bool change_run(lg_class *cls, size_t bytes, const lg_choice *run, uint64
 /* What others take from a chunk while it is chosen makes another the best. */
 #define TRIES 16
 
-bool lg_supply_changed(lg_class *cls, size_t bytes, bool held, uint64_t *hand, uint64_t *out_first,
-                       uint64_t *out_count)
+bool lg_supply_changed(lg_class *cls, size_t bytes, bool held, uint64_t *hand, uint64_t *out_first, uint64_t *out_count)
 {
     LG_ASSERT(lg_lock_held(LG_RANK_ARENA));
     for (unsigned tries = 0; tries < TRIES; tries++) {

@@ -55,7 +55,8 @@ void lg_tail_recycled(const lg_class *cls, lg_descriptor *region, size_t bytes)
     if (LG_OPTION(reserve_blocks) != 0) {
         held = size;
     } else if (kept <= size - size / LEAST_SHARE && kept < held) {
-        (void)lg_tail_give_back((uint64_t)((char *)lg_address_of(cls, region) - lg_arena_address(0)) + kept, held - kept);
+        (void)lg_tail_give_back((uint64_t)((char *)lg_address_of(cls, region) - lg_arena_address(0)) + kept,
+                                held - kept);
         held = kept; /* also where that failed: it isn't tried again for the same */
         known = 0;
     }

@@ -112,7 +112,9 @@ static int clear_or_write(uint64_t offset, uint64_t len)
     int error = lg_backing_reserve_blocks(offset, len);
     if (error == EOPNOTSUPP) {
         error = lg_os_advise(LG_SYS_ADVISE_POPULATE, addr, len);
-        error = error == EFAULT ? ENOSPC : error == EINVAL ? 0 : error; /* a SIGBUS it would have been; before Linux 5.14 */
+        error = error == EFAULT   ? ENOSPC
+                : error == EINVAL ? 0
+                                  : error; /* a SIGBUS it would have been; before Linux 5.14 */
     }
     if (error == 0)
         memset(addr, 0, len);

@@ -10,19 +10,23 @@
 
 typedef struct lg_background {
     /* Const. */
-    const char *name;                         /* at most 15 characters */
-    lg_lock *lock;                            /* of its orders; protects what is below */
-    void (*run)(struct lg_background *self);  /* all that it does, with the lock held at both ends, until it is to stop */
-    bool wanted;       /* it is to run, now or when the child of a fork needs it */
-    bool running;      /* it is there, perhaps no more for long */
-    bool stopping;     /* it is to end */
-    bool orders_ready; /* the condition variable has its clock */
+    const char *name; /* at most 15 characters */
+    lg_lock *lock;    /* of its orders; protects what is below */
+    void (*run)(
+        struct lg_background *self); /* all that it does, with the lock held at both ends, until it is to stop */
+    bool wanted;                     /* it is to run, now or when the child of a fork needs it */
+    bool running;                    /* it is there, perhaps no more for long */
+    bool stopping;                   /* it is to end */
+    bool orders_ready;               /* the condition variable has its clock */
     pthread_cond_t orders;
     pthread_t thread;
-    lg_a32 vanished;   /* 1 in the child of a fork until it was started again */
+    lg_a32 vanished; /* 1 in the child of a fork until it was started again */
 } lg_background;
 
-#define LG_BACKGROUND_INIT(name_, lock_, run_) {.name = (name_), .lock = (lock_), .run = (run_)}
+#define LG_BACKGROUND_INIT(name_, lock_, run_)          \
+    {                                                   \
+        .name = (name_), .lock = (lock_), .run = (run_) \
+    }
 
 /* Starts it, if it isn't there. Under its lock. Returns 0 or an errno. */
 LG_HIDDEN int lg_background_start(lg_background *self);

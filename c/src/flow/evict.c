@@ -289,8 +289,8 @@ static bool claim_any(lg_class **out_class, uint64_t *out_index, bool only_place
 
 static bool claim_next(lg_thread *self, lg_class **out_class, uint64_t *out_index, bool only_placed)
 {
-    return claim_cold(out_class, out_index, only_placed) ||
-           claim_due(self, out_class, out_index, only_placed) || claim_any(out_class, out_index, only_placed);
+    return claim_cold(out_class, out_index, only_placed) || claim_due(self, out_class, out_index, only_placed) ||
+           claim_any(out_class, out_index, only_placed);
 }
 
 uint64_t lg_evict_next(lg_thread *self)

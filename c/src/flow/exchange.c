@@ -127,7 +127,8 @@ static void give(lg_thread *self, lg_class *cls, lg_batch batch, uint64_t count,
 /* Adds to the mask of a word, whose regions begin here, what the slots below `end` hold, downwards to `begin`, as long as
  * it is dirty, of that word, and not there yet. Returns where it stopped: the slot below that is another case. A leaf
  * with few variables, since exchanges spend most of their time here. */
-static LG_WARM const lg_a64 *gather(const lg_a64 *end, const lg_a64 *begin, const lg_descriptor *regions, uint64_t *mask)
+static LG_WARM const lg_a64 *gather(const lg_a64 *end, const lg_a64 *begin, const lg_descriptor *regions,
+                                    uint64_t *mask)
 {
     uint64_t gathered = *mask;
     for (; end != begin; end--) {
@@ -151,8 +152,8 @@ static void send_popped(lg_thread *self, lg_class *cls, uint64_t count, lg_batch
     while (count != 0) {
         uint64_t at = (end - 1) % LG_DEQUE_ITEMS + 1;
         uint64_t most = lg_min(count, at); /* down to where the ring goes around */
-        const lg_a64 *stop = gather(&deque->ring[at], &deque->ring[at - most],
-                                    lg_descriptor_at(cls, batch.word * 64), &batch.mask);
+        const lg_a64 *stop = gather(&deque->ring[at], &deque->ring[at - most], lg_descriptor_at(cls, batch.word * 64),
+                                    &batch.mask);
         uint64_t done = (uint64_t)(&deque->ring[at] - stop);
         end -= done;
         count -= done;

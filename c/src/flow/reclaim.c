@@ -22,10 +22,9 @@
 /* ---- clearing */
 
 /* Regions [first, first + count) are the caller's, dirty, and in one area. */
-static uint64_t clear_run(lg_thread *self, lg_class *cls, lg_area *area, uint64_t first, uint64_t count,
-                          bool eager)
+static uint64_t clear_run(lg_thread *self, lg_class *cls, lg_area *area, uint64_t first, uint64_t count, bool eager)
 {
-        lg_batch batch = lg_batch_split(&first, &count);
+    lg_batch batch = lg_batch_split(&first, &count);
     LG_ASSERT(count == 0); /* runs lie within a word */
     uint64_t from = batch.word * 64 + (uint64_t)__builtin_ctzll(batch.mask);
     unsigned n = lg_batch_count(batch);
@@ -60,7 +59,7 @@ static uint64_t clear_run(lg_thread *self, lg_class *cls, lg_area *area, uint64_
 /* Clears what of the batch lies in the area, neighbours in one go; takes it out of the batch. */
 static uint64_t clear_in_area(lg_thread *self, lg_class *cls, lg_area *area, lg_batch *batch, bool eager)
 {
-        uint64_t end = lg_class_regions(cls, area->start + area->len);
+    uint64_t end = lg_class_regions(cls, area->start + area->len);
     uint64_t cleared = 0;
     while (batch->mask != 0) {
         unsigned bit = (unsigned)__builtin_ctzll(batch->mask);
@@ -78,22 +77,20 @@ static uint64_t clear_in_area(lg_thread *self, lg_class *cls, lg_area *area, lg_
 
 uint64_t lg_reclaim_batch(lg_thread *self, lg_class *cls, lg_batch batch, bool eager)
 {
-        uint64_t cleared = 0;
+    uint64_t cleared = 0;
     while (batch.mask != 0) {
         uint64_t first = batch.word * 64 + (uint64_t)__builtin_ctzll(batch.mask);
         lg_area area;
         if (!lg_area_next(cls, lg_class_bytes(cls, first), &area))
-            LG_DIE(LG_TEXT("internal: a free region without a chunk at "),
-                   LG_HEX(lg_region_address(cls, first)));
+            LG_DIE(LG_TEXT("internal: a free region without a chunk at "), LG_HEX(lg_region_address(cls, first)));
         cleared += clear_in_area(self, cls, &area, &batch, eager);
     }
     return cleared;
 }
 
-static uint64_t clear_area(lg_thread *self, lg_class *cls, lg_area *area, uint64_t *regions_left,
-                           uint64_t *bytes_left)
+static uint64_t clear_area(lg_thread *self, lg_class *cls, lg_area *area, uint64_t *regions_left, uint64_t *bytes_left)
 {
-        uint64_t first = lg_class_regions(cls, area->start);
+    uint64_t first = lg_class_regions(cls, area->start);
     uint64_t count = lg_class_regions(cls, area->len);
     uint64_t total = 0;
     uint32_t failures = area->clear_backoff;
@@ -118,8 +115,7 @@ static uint64_t clear_area(lg_thread *self, lg_class *cls, lg_area *area, uint64
     return total;
 }
 
-uint64_t lg_reclaim_dirty(lg_thread *self, lg_class *cls, uint64_t most_regions, uint64_t most_bytes,
-                          bool patient)
+uint64_t lg_reclaim_dirty(lg_thread *self, lg_class *cls, uint64_t most_regions, uint64_t most_bytes, bool patient)
 {
     uint64_t total = 0;
     uint64_t offset = 0;
@@ -270,7 +266,8 @@ void lg_reclaim_grown(lg_thread *self, lg_class *cls, uint64_t grown)
     uint64_t idle = lg_pool_dirty_bytes();
     uint64_t may = lg_max((charged - lg_min(idle, charged)) / IDLE_SHARE, IDLE_LEAST);
     uint64_t left = idle > may ? lg_min(idle - may, MOST_TIMES * grown) : 0;
-    for (lg_class *other = lg_classes; other != lg_classes + lg_layout_.classes && lg_class_size(other) <= left; other++)
+    for (lg_class *other = lg_classes; other != lg_classes + lg_layout_.classes && lg_class_size(other) <= left;
+         other++)
         if (other != cls)
             left -= lg_min(left, lg_reclaim_dirty(self, other, UINT64_MAX, left, true));
 }

@@ -16,8 +16,8 @@ LG_HIDDEN uint64_t lg_reclaim_batch(lg_thread *self, lg_class *cls, lg_batch bat
 
 /* Clears what is in a class's dirty pool, up to so many regions and bytes (one region at least). `patient`
  * leaves areas alone where clearing failed not long ago. Returns the bytes cleared. */
-LG_HIDDEN uint64_t lg_reclaim_dirty(lg_thread *self, lg_class *cls, uint64_t most_regions,
-                                    uint64_t most_bytes, bool patient);
+LG_HIDDEN uint64_t lg_reclaim_dirty(lg_thread *self, lg_class *cls, uint64_t most_regions, uint64_t most_bytes,
+                                    bool patient);
 
 /* What is in a thread's cache of a class goes to the pools; any thread's. */
 LG_HIDDEN void lg_reclaim_cache(lg_thread *self, lg_thread *victim, lg_class *cls);

@@ -100,8 +100,8 @@ static bool take_from_others(lg_thread *self, lg_class *cls, lg_descriptor **out
 /* Regions [first, first + count) are the caller's; dirty ones are charged, and of `hand` bytes more, which pay for one
  * that is clean. With a batch, not one: the last region of a cache takes longer to pop. What the cache has no use for
  * goes to the pools. */
-static void keep_some(lg_thread *self, lg_class *cls, unsigned many, uint64_t first, uint64_t count,
-                      uint64_t *hand, lg_descriptor **out_region)
+static void keep_some(lg_thread *self, lg_class *cls, unsigned many, uint64_t first, uint64_t count, uint64_t *hand,
+                      lg_descriptor **out_region)
 {
     uint64_t size = lg_class_size(cls), end = first + count;
     uint64_t lowest = first;
@@ -209,8 +209,8 @@ void lg_cache_clear_all(lg_thread *self)
 }
 
 /* One look at all there is, while nobody else moves. OUT_OF_MEMORY with *out_no_room: the limit was in the way. */
-static lgalloc_status look_everywhere(lg_thread *self, lg_class *cls, size_t bytes, lg_descriptor **out_region, int *out_error,
-                                      bool *out_no_room)
+static lgalloc_status look_everywhere(lg_thread *self, lg_class *cls, size_t bytes, lg_descriptor **out_region,
+                                      int *out_error, bool *out_no_room)
 {
     lg_transit_enter(self);
     bool found = take_own(self, cls, out_region) || take_dirty(self, cls, 1, true, out_region) ||

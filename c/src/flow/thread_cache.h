@@ -19,7 +19,7 @@ LG_HIDDEN LG_WARM lgalloc_status lg_cache_refill(lg_thread *self, lg_class *cls,
 /* The search's last part: again with movers quiesced, until a look finds a region or nobody has taken or freed any
  * meanwhile. Not in transit. OUT_OF_MEMORY with *out_no_room: the limit was in the way. */
 LG_HIDDEN LG_COLD lgalloc_status lg_cache_search_alone(lg_thread *self, lg_class *cls, size_t bytes,
-                                                        lg_descriptor **out_region, int *out_error, bool *out_no_room);
+                                                       lg_descriptor **out_region, int *out_error, bool *out_no_room);
 
 /* Gives and counts a region that the caller has just freed: to the own cache, or where that is full to the shared pool,
  * together with as much of the cache as lg_exchange_size() says, or all of it if the thread only frees. `self` may be

@@ -27,8 +27,7 @@ static void drain_idle_threads(lg_thread *self)
         for (uint32_t left = lg_thread_used(victim); left != 0;) {
             lg_class *cls = lg_next_class(&left);
             lg_bin *bin = lg_bin_of(victim, cls);
-            uint64_t activity = lg_load_relaxed_64(&bin->hot.allocations) +
-                                lg_load_relaxed_64(&bin->hot.deallocations);
+            uint64_t activity = lg_load_relaxed_64(&bin->hot.allocations) + lg_load_relaxed_64(&bin->hot.deallocations);
             lg_a64 *mark = &lg_local_of(victim, cls)->idle_mark;
             if (activity == lg_load_relaxed_64(mark))
                 lg_reclaim_cache(self, victim, cls);

@@ -17,7 +17,7 @@
 LG_API lgalloc_status lgalloc_stats_print(lgalloc_format format,
                                           void (*write)(void *context, const char *text, size_t len), void *context)
 {
-    void (*print)(lg_text *out, const lg_snapshot *s);
+    void (*print)(lg_text * out, const lg_snapshot *s);
     switch ((int32_t)format) {
     case LGALLOC_FORMAT_TEXT: print = lg_print_text; break;
     case LGALLOC_FORMAT_JSON: print = lg_print_json; break;

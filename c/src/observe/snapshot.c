@@ -6,44 +6,51 @@
 
 const lg_field lg_global_fields[] = {
 #define X(member, name, help) {name, help, offsetof(lgalloc_global_stats, member)},
-    X(in_use_bytes, "in_use_bytes", "Bytes of regions handed out, but for evicted ones.")
-    X(dirty_bytes, "dirty_upper_bound_bytes",
-      "Bytes of free regions that may hold memory: an upper bound, since what was never written holds none.")
-    X(clean_bytes, "clean_bytes", "Bytes of free regions that hold no memory.")
-    X(area_bytes, "area_bytes", "Bytes of all areas: in use, dirty and clean.")
-    X(reserved_address_bytes, "reserved_address_bytes", "Address space reserved for areas; it costs no memory.")
-    X(metadata_bytes, "metadata_bytes", "Bytes of the library's own bookkeeping that are readable and writable.")
-    X(limit_bytes, "limit_bytes", "The configured bound on bytes in use plus dirty; 0: none.")
-    X(clear_failures, "clear_failures_total", "Times that clearing or discarding failed.")
-    X(advise_failures, "advise_failures_total", "Times that the system refused advice.")
-    X(limit_failures, "limit_failures_total", "Allocations refused because of the limit.")
-    X(heap_fallbacks, "heap_fallbacks_total", "Allocations that the heap took for lack of mapped memory.")
-    X(sealed_bytes, "sealed_bytes", "Bytes of sealed regions in memory, a part of those in use.")
-    X(evicted_bytes, "evicted_bytes", "Bytes of sealed regions that are evicted.")
-    X(spill_file_bytes, "spill_file_bytes", "Bytes of the disk blocks of spill files.")
-    X(evictions, "evictions_total", "Sealed regions evicted.")
-    X(loads, "loads_total", "Evicted regions loaded.")
-    X(spill_failures, "spill_failures_total", "Times that evicting or loading a region failed.")
+    X(in_use_bytes, "in_use_bytes", "Bytes of regions handed out, but for evicted ones.") X(
+        dirty_bytes, "dirty_upper_bound_bytes",
+        "Bytes of free regions that may hold memory: an upper bound, since what was never written holds none.")
+        X(clean_bytes, "clean_bytes", "Bytes of free regions that hold no memory.") X(
+            area_bytes, "area_bytes", "Bytes of all areas: in use, dirty and clean.")
+            X(reserved_address_bytes, "reserved_address_bytes", "Address space reserved for areas; it costs no memory.")
+                X(metadata_bytes, "metadata_bytes",
+                  "Bytes of the library's own bookkeeping that are readable and writable.")
+                    X(limit_bytes, "limit_bytes", "The configured bound on bytes in use plus dirty; 0: none.")
+                        X(clear_failures, "clear_failures_total", "Times that clearing or discarding failed.")
+                            X(advise_failures, "advise_failures_total", "Times that the system refused advice.") X(
+                                limit_failures, "limit_failures_total", "Allocations refused because of the limit.")
+                                X(heap_fallbacks, "heap_fallbacks_total",
+                                  "Allocations that the heap took for lack of mapped memory.")
+                                    X(sealed_bytes, "sealed_bytes",
+                                      "Bytes of sealed regions in memory, a part of those in use.")
+                                        X(evicted_bytes, "evicted_bytes", "Bytes of sealed regions that are evicted.")
+                                            X(spill_file_bytes, "spill_file_bytes",
+                                              "Bytes of the disk blocks of spill files.")
+                                                X(evictions, "evictions_total", "Sealed regions evicted.")
+                                                    X(loads, "loads_total", "Evicted regions loaded.")
+                                                        X(spill_failures, "spill_failures_total",
+                                                          "Times that evicting or loading a region failed.")
 #undef X
 };
 
 const lg_field lg_class_fields[] = {
 #define X(member, name, help) {name, help, offsetof(lgalloc_size_class_stats, member)},
-    X(areas, "areas", "Areas mapped.")
-    X(area_total_bytes, "area_bytes", "Bytes of the areas.")
-    X(free_regions, "free_regions", "Free regions: in thread caches, dirty and clean.")
-    X(clean_regions, "clean_regions", "Free regions in the shared pool that hold no memory.")
-    X(global_regions, "global_regions", "Free regions in the shared pool that may hold memory.")
-    X(thread_regions, "thread_regions", "Free regions in the caches of threads; they may hold memory.")
-    X(in_use_regions, "in_use_regions", "Regions handed out and not yet freed.")
-    X(allocations, "allocations_total", "Regions handed out.")
-    X(slow_path, "slow_path_total", "Allocations that found no free region at first sight.")
-    X(refill, "refill_total", "Attempts to map another area.")
-    X(deallocations, "deallocations_total", "Regions freed.")
-    X(clear_eager_total, "clear_eager_total", "Regions cleared on their way out of a thread's cache.")
-    X(clear_slow_total, "clear_slow_total", "Regions cleared by the worker, a purge or for room.")
-    X(steals, "steals_total", "Regions taken from another thread's cache.")
-    X(areas_released, "areas_released_total", "Areas given back to the system.")
+    X(areas, "areas", "Areas mapped.") X(area_total_bytes, "area_bytes", "Bytes of the areas.")
+        X(free_regions, "free_regions", "Free regions: in thread caches, dirty and clean.")
+            X(clean_regions, "clean_regions", "Free regions in the shared pool that hold no memory.")
+                X(global_regions, "global_regions", "Free regions in the shared pool that may hold memory.")
+                    X(thread_regions, "thread_regions", "Free regions in the caches of threads; they may hold memory.")
+                        X(in_use_regions, "in_use_regions", "Regions handed out and not yet freed.")
+                            X(allocations, "allocations_total", "Regions handed out.")
+                                X(slow_path, "slow_path_total", "Allocations that found no free region at first sight.")
+                                    X(refill, "refill_total", "Attempts to map another area.")
+                                        X(deallocations, "deallocations_total",
+                                          "Regions freed.") X(clear_eager_total, "clear_eager_total",
+                                                              "Regions cleared on their way out of a thread's cache.")
+                                            X(clear_slow_total, "clear_slow_total",
+                                              "Regions cleared by the worker, a purge or for room.")
+                                                X(steals, "steals_total", "Regions taken from another thread's cache.")
+                                                    X(areas_released, "areas_released_total",
+                                                      "Areas given back to the system.")
 #undef X
 };
 

@@ -25,8 +25,7 @@
 
 /* ---- fast: counters */
 
-static void add_counters(lgalloc_size_class_stats *stats, const lg_hot_counters *hot,
-                         const lg_rare_counters *rare)
+static void add_counters(lgalloc_size_class_stats *stats, const lg_hot_counters *hot, const lg_rare_counters *rare)
 {
 #define X(name) stats->name += lg_load_relaxed_64(&hot->name);
     LG_HOT_COUNTERS(X)
@@ -79,8 +78,7 @@ static void collect(lgalloc_size_class_stats *out_stats, unsigned classes)
         stats->global_regions = dirty[c];
         stats->clean_regions = clean[c];
         stats->free_regions = stats->thread_regions + stats->global_regions + stats->clean_regions;
-        stats->in_use_regions =
-            less(stats->allocations, stats->deallocations + lg_load_relaxed_64(&cls->lost));
+        stats->in_use_regions = less(stats->allocations, stats->deallocations + lg_load_relaxed_64(&cls->lost));
     }
 }
 

@@ -19,12 +19,7 @@
 #include <sys/mman.h>
 
 /* Where the regions of a class were found; from malloc, by index. */
-enum place {
-    NOWHERE = 0,
-    IN_CACHE,
-    IN_DIRTY,
-    IN_CLEAN
-};
+enum place { NOWHERE = 0, IN_CACHE, IN_DIRTY, IN_CLEAN };
 
 typedef struct census {
     unsigned char *place;

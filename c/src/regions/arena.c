@@ -9,7 +9,10 @@
 #include <sanitizer/asan_interface.h>
 #endif
 
-#define CLASS(n) {.log2 = LG_CLASS_MIN + (n)}
+#define CLASS(n)                   \
+    {                              \
+        .log2 = LG_CLASS_MIN + (n) \
+    }
 lg_class lg_classes[LG_CLASS_COUNT] = {CLASS(0),  CLASS(1),  CLASS(2),  CLASS(3),  CLASS(4),  CLASS(5),  CLASS(6),
                                        CLASS(7),  CLASS(8),  CLASS(9),  CLASS(10), CLASS(11), CLASS(12), CLASS(13),
                                        CLASS(14), CLASS(15), CLASS(16), CLASS(17), CLASS(18), CLASS(19), CLASS(20)};
@@ -85,7 +88,8 @@ int lg_arena_init(void)
 {
     lg_layout layout;
     uint64_t configured = LG_OPTION(arena_bytes);
-    unsigned most = configured != 0 ? (unsigned)lg_min(lg_log2_floor(configured), LG_ARENA_LOG2_MAX) : LG_ARENA_LOG2_MAX;
+    unsigned most = configured != 0 ? (unsigned)lg_min(lg_log2_floor(configured), LG_ARENA_LOG2_MAX)
+                                    : LG_ARENA_LOG2_MAX;
     /* Where addresses are limited the program needs some as well: it keeps half of what is left. */
     uint64_t left = lg_os_addresses_left();
     int error = ENOMEM;

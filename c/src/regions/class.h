@@ -27,9 +27,9 @@ typedef struct LG_CACHE_ALIGNED lg_class {
     lg_a64 limit;               /* regions [0, limit) have descriptors; grows, under the arena's lock */
     lg_a64 cache_capacity;      /* regions that a thread's cache may hold; written by the configuration */
     lg_a64 *bitmap_words;       /* const after init: room for both pools, not writable yet */
-    lg_a64 *set_words;          /* the same for the sets of sealed regions, a bit for each, one set after the other; seal.h */
-    lg_a64 set_words_there;     /* of each set so many words are writable */
-    lg_bitmap pools[LG_POOLS];  /* const after init, but for the words that they point to */
+    lg_a64 *set_words; /* the same for the sets of sealed regions, a bit for each, one set after the other; seal.h */
+    lg_a64 set_words_there;    /* of each set so many words are writable */
+    lg_bitmap pools[LG_POOLS]; /* const after init, but for the words that they point to */
 
     /* What the statistics say of its chunks: written under the arena's lock, and read without. */
     LG_CACHE_ALIGNED lg_a64 areas;

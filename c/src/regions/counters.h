@@ -6,14 +6,14 @@
 #include "../base/os.h"
 
 /* The names are those of lgalloc_size_class_stats. */
-#define LG_HOT_COUNTERS(X)                                                                                   \
-    X(allocations)                                                                                           \
+#define LG_HOT_COUNTERS(X) \
+    X(allocations)         \
     X(deallocations)
-#define LG_RARE_COUNTERS(X)                                                                                  \
-    X(slow_path)                                                                                             \
-    X(refill)                                                                                                \
-    X(clear_eager_total)                                                                                     \
-    X(clear_slow_total)                                                                                      \
+#define LG_RARE_COUNTERS(X) \
+    X(slow_path)            \
+    X(refill)               \
+    X(clear_eager_total)    \
+    X(clear_slow_total)     \
     X(steals)
 
 /* Of one thread and size class, or of all threads without a record. */

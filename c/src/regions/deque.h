@@ -170,8 +170,7 @@ LG_INLINE uint64_t lg_deque_take(lg_deque *deque, uint64_t top, uint64_t most, b
 }
 
 /* Both, with `barrier` in between. */
-LG_INLINE uint64_t lg_deque_steal(lg_deque *deque, void (*barrier)(void), uint64_t most, bool all,
-                                  uint64_t *out_items)
+LG_INLINE uint64_t lg_deque_steal(lg_deque *deque, void (*barrier)(void), uint64_t most, bool all, uint64_t *out_items)
 {
     uint64_t top;
     if (!lg_deque_lock(deque, &top))

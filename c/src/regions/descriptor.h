@@ -25,15 +25,16 @@
  */
 enum lg_state {
     LG_CLEAN = 0, /* free, holds no memory, reads as zero */
-    LG_LOST = 2   /* in the child of a fork: was in use, and its contents stayed with the parent: on a file, or evicted */
+    LG_LOST = 2 /* in the child of a fork: was in use, and its contents stayed with the parent: on a file, or evicted */
 };
 
 /* What a descriptor knows of its region's memory, together; 0 after any of it went. */
 enum {
     LG_BLOCKS_RESERVED = 1, /* file backing: it has all its disk blocks */
-    LG_BLOCKS_WRITTEN = 2,  /* all of it was there when it was zeroed last, so that memset neither needs a block nor brings
+    LG_BLOCKS_WRITTEN =
+        2,            /* all of it was there when it was zeroed last, so that memset neither needs a block nor brings
                                in a page; of anonymous memory a guess, since it may be swapped out */
-    LG_HELD_SHIFT = 8       /* above: so many huge pages from the beginning on may hold memory; 0: all of it (tail.h) */
+    LG_HELD_SHIFT = 8 /* above: so many huge pages from the beginning on may hold memory; 0: all of it (tail.h) */
 };
 
 /* A descriptor has a cache line of its own: neighbouring regions may belong to different threads. */

@@ -49,7 +49,8 @@ enum {
     /* Flags. */
     LG_SEAL_USED = 8,    /* pinned, loaded or sealed since the clock came by: it gets a second chance */
     LG_SEAL_PLACED = 16, /* it has a place on disk, which holds its contents: they needn't be written again */
-    LG_SEAL_FREED = 32,  /* to be freed by whoever is busy with it; if it is EVICTED, by whoever finds it, since its guard
+    LG_SEAL_FREED =
+        32, /* to be freed by whoever is busy with it; if it is EVICTED, by whoever finds it, since its guard
                             could not be taken away. Nobody pins it any more */
     /* Pins count from here on, more than there can be. */
     LG_SEAL_PIN = 256
@@ -150,12 +151,13 @@ LG_INLINE bool lg_class_is_evicted(const lg_class *cls)
 {
     return cls->log2 >= LG_SPILL_MIN_LOG2;
 }
-#define LG_EACH_EVICTED_CLASS(cls)                                                                           \
+#define LG_EACH_EVICTED_CLASS(cls) \
     for (lg_class *cls = lg_class_at(LG_SPILL_MIN_LOG2 - LG_CLASS_MIN); cls < lg_classes + lg_layout_.classes; cls++)
 
 enum lg_seal_set {
-    LG_SEAL_CANDIDATES = 0, /* just those that are RESIDENT, and of a class that is evicted; and EVICTED ones to be freed */
-    LG_SEAL_COLD = 1        /* a hint: those that are to be evicted first */
+    LG_SEAL_CANDIDATES =
+        0,           /* just those that are RESIDENT, and of a class that is evicted; and EVICTED ones to be freed */
+    LG_SEAL_COLD = 1 /* a hint: those that are to be evicted first */
 };
 
 /* By whom the region belongs to, or is sealed by; but cold ones by anybody. */

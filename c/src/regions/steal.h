@@ -17,8 +17,7 @@ LG_HIDDEN uint64_t lg_thread_drain(lg_thread *victim, lg_class *cls, uint64_t mo
 
 /* Takes regions of other threads' caches, at most `most` of LG_STEAL_MAX: half of each, all of one that only frees. `self`
  * may be NULL. Returns how many. */
-LG_HIDDEN uint64_t lg_threads_steal(const lg_thread *self, lg_class *cls, uint64_t most,
-                                    uint64_t *out_items);
+LG_HIDDEN uint64_t lg_threads_steal(const lg_thread *self, lg_class *cls, uint64_t most, uint64_t *out_items);
 
 /* A thread that only frees never takes again what it caches: others have to steal it. After so many steals in a row,
  * with frees and without an allocation in between, it passes its regions on when it has one more than so many: enough

@@ -15,9 +15,16 @@ lg_descriptor lg_no_descriptor = {.state = {LG_LOST}};
 /* All threads without a record share these, so what their failing pops leave in `bottom` may be anything: two at once
  * lose each other's stores. The tops are locked for good; a pop finds nothing below that whatever the bottom is. */
 #define NO_DEQUE .deque = {.top = {LG_TOP_LOCKED}}, .descriptors = &lg_no_descriptor
-#define NO_BINS_4 {NO_DEQUE}, {NO_DEQUE}, {NO_DEQUE}, {NO_DEQUE}
+#define NO_BINS_4                       \
+    {NO_DEQUE}, {NO_DEQUE}, {NO_DEQUE}, \
+    {                                   \
+        NO_DEQUE                        \
+    }
 #define NO_BINS_16 NO_BINS_4, NO_BINS_4, NO_BINS_4, NO_BINS_4
-#define NO_BIN_LAST {NO_DEQUE, .len = LG_LAST_BINS_LEN}
+#define NO_BIN_LAST                       \
+    {                                     \
+        NO_DEQUE, .len = LG_LAST_BINS_LEN \
+    }
 lg_bin lg_no_bins[LG_BINS] = {NO_BINS_16, NO_BINS_16, NO_BINS_16, NO_BINS_16, NO_BIN_LAST, NO_BIN_LAST};
 LG_THREAD_LOCAL lg_bin *lg_hot_bins = lg_no_bins;
 
@@ -39,7 +46,7 @@ void lg_threads_init(void (*at_exit)(void *record))
     LG_ASSERT(lg_bitmap_words(max) <= sizeof(free_words) / sizeof(free_words[0]));
     memset(free_words, 0, sizeof(free_words));
     lg_bitmap_init(&free_ids, free_words, max);
-    if (!have_key) /* a child that starts over has it */
+    if (!have_key)                                            /* a child that starts over has it */
         have_key = lg_os_key_create(&exit_key, at_exit) == 0; /* without: no records; slower, but all of it works */
 }
 

@@ -64,15 +64,15 @@ typedef struct lg_steal_history {
 typedef struct LG_CACHE_ALIGNED lg_local {
     /* The owner's: its dealings with the pools. */
     lg_a64 pooled[LG_POOLS]; /* its share of the pools' counts, modulo 2^64; anybody reads it; see pool.h */
-    uint64_t home_word;     /* the word of the dirty bitmap that it claims from first, */
-    lg_a64 *home_at;        /* where that is (NULL: it has none yet), */
-    uint64_t home_left;     /* and what it left there; see lg_exchange_refill() */
-    uint64_t refilled_at;   /* deallocations at its last refill, */
-    uint64_t overflowed_at; /* and allocations at its last overflow */
-    bool long_refill_run;   /* its last run of refills, and of overflows, was a long one; see lg_exchange_size() */
+    uint64_t home_word;      /* the word of the dirty bitmap that it claims from first, */
+    lg_a64 *home_at;         /* where that is (NULL: it has none yet), */
+    uint64_t home_left;      /* and what it left there; see lg_exchange_refill() */
+    uint64_t refilled_at;    /* deallocations at its last refill, */
+    uint64_t overflowed_at;  /* and allocations at its last overflow */
+    bool long_refill_run;    /* its last run of refills, and of overflows, was a long one; see lg_exchange_size() */
     bool long_overflow_run;
-    lg_rare_counters rare;  /* anybody reads it */
-    uint64_t active_at;     /* allocations and deallocations when it last looked beyond the pools, for whatever class */
+    lg_rare_counters rare; /* anybody reads it */
+    uint64_t active_at;    /* allocations and deallocations when it last looked beyond the pools, for whatever class */
     /* Others write here too. */
     LG_CACHE_ALIGNED lg_steal_history steal_history;
     lg_a64 idle_mark; /* the worker's: activity at its last tick */
@@ -82,9 +82,9 @@ typedef struct LG_CACHE_ALIGNED lg_local {
 
 typedef struct lg_thread {
     lg_bin bins[LG_BINS];
-    LG_CACHE_ALIGNED lg_a32 transit;  /* odd while the owner moves regions; see transit.h */
-    lg_a32 filled;                    /* 1 once what is const in it has been copied */
-    lg_a32 used;                      /* the owner's: a bit for each class that it has had to do with; lg_thread_use() */
+    LG_CACHE_ALIGNED lg_a32 transit; /* odd while the owner moves regions; see transit.h */
+    lg_a32 filled;                   /* 1 once what is const in it has been copied */
+    lg_a32 used;                     /* the owner's: a bit for each class that it has had to do with; lg_thread_use() */
     lg_local classes[LG_CLASS_COUNT];
 } lg_thread;
 
@@ -155,9 +155,9 @@ LG_INLINE lg_thread *lg_thread_next(lg_thread *thread)
 }
 
 /* All of these, in the order of their ids. */
-#define LG_EACH_THREAD(thread)                                                                               \
-    for (lg_thread *thread = lg_thread_at(0), *thread##_end = lg_thread_at(lg_threads_high());               \
-         thread != thread##_end; thread = lg_thread_next(thread))
+#define LG_EACH_THREAD(thread)                                                                                         \
+    for (lg_thread *thread = lg_thread_at(0), *thread##_end = lg_thread_at(lg_threads_high()); thread != thread##_end; \
+         thread = lg_thread_next(thread))
 
 /* Whether all free records can be found, while no thread takes one or gives one back. For lg_verify(). */
 LG_HIDDEN bool lg_threads_sound(void);
@@ -193,10 +193,10 @@ LG_INLINE void lg_count_free(lg_bin *bin)
 }
 
 /* Adds to a counter of the calling thread. */
-#define LG_COUNT_HOT(self, cls, name, n)                                                                     \
-    ((self) != NULL ? lg_counter_add(&lg_bin_of((self), (cls))->hot.name, (n))                               \
+#define LG_COUNT_HOT(self, cls, name, n)                                       \
+    ((self) != NULL ? lg_counter_add(&lg_bin_of((self), (cls))->hot.name, (n)) \
                     : (void)lg_add_relaxed_64(&(cls)->hot.name, (n)))
-#define LG_COUNT(self, cls, name, n)                                                                         \
+#define LG_COUNT(self, cls, name, n)                                                                              \
     ((self) != NULL ? (lg_thread_use((self), (cls)), lg_counter_add(&lg_local_of((self), (cls))->rare.name, (n))) \
                     : (void)lg_add_relaxed_64(&(cls)->rare.name, (n)))
 

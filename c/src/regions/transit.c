@@ -64,6 +64,7 @@ void lg_transit_abandon(void)
 {
     is_quiescer = false;
     lg_moves_without_record = false;
-    lg_store_relaxed_32(&lg_movers_without_record, 0); /* other threads wait until all is reset: see lg_child_notices() */
+    lg_store_relaxed_32(&lg_movers_without_record,
+                        0); /* other threads wait until all is reset: see lg_child_notices() */
     lg_store_relaxed_32(&lg_movers_quiesced, 0);
 }

@@ -22,7 +22,7 @@
 extern LG_HIDDEN lg_a32 lg_movers_quiesced; /* 1 while they are quiesced */
 extern LG_HIDDEN lg_a32 lg_movers_without_record;
 extern LG_HIDDEN LG_THREAD_LOCAL bool lg_moves_without_record; /* the calling thread is one of them */
-extern LG_HIDDEN lg_lock lg_quiesce_lock;                         /* held while movers are quiesced; for fork.c */
+extern LG_HIDDEN lg_lock lg_quiesce_lock;                      /* held while movers are quiesced; for fork.c */
 
 /* Says that the caller begins to move; false if movers are quiesced. */
 LG_INLINE bool lg_transit_announce(lg_thread *self)

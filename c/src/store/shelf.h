@@ -13,10 +13,10 @@
 #define LG_SHELF_WORD_UNITS 64
 
 typedef struct lg_shelf {
-    uint64_t *taken;  /* NULL: none of this is in use */
-    uint64_t *blocks; /* has disk blocks, or is about to get them */
-    uint64_t words;   /* of each that are committed */
-    uint64_t room;    /* of each that are reserved */
+    uint64_t *taken;                                 /* NULL: none of this is in use */
+    uint64_t *blocks;                                /* has disk blocks, or is about to get them */
+    uint64_t words;                                  /* of each that are committed */
+    uint64_t room;                                   /* of each that are reserved */
     uint64_t taken_units, block_units, unused_units; /* bits that are set; unused: has blocks and is in no place */
     /* A run of so many units is in no word below this; at 0, more than a word's. */
     uint64_t from[LG_SHELF_WORD_UNITS + 1];

@@ -486,8 +486,7 @@ static int make_aside(char **out)
 static int read_piece(const lg_place *place, view *v, char **aside, char *memory, uint64_t offset, uint64_t *len)
 {
     uint64_t block = v->direct.offset, before = block != 0 ? offset & (block - 1) : 0;
-    if (block == 0 || v->lost ||
-        (before == 0 && *len >= block && ((uintptr_t)memory & (v->direct.memory - 1)) == 0)) {
+    if (block == 0 || v->lost || (before == 0 && *len >= block && ((uintptr_t)memory & (v->direct.memory - 1)) == 0)) {
         *len = lg_min(*len, SPILL_STEP);
         if (block != 0 && !v->lost)
             *len &= ~(block - 1);

@@ -5,10 +5,9 @@
 /* C99 has no static assertion; an array of a negative size says it too. */
 #define HOLDS(name, condition) typedef char name[(condition) ? 1 : -1]
 
-HOLDS(version_is_composed, LGALLOC_VERSION == LGALLOC_VERSION_MAJOR * 65536 + LGALLOC_VERSION_MINOR * 256 +
-                                                  LGALLOC_VERSION_PATCH);
-HOLDS(classes_are_counted,
-      LGALLOC_SIZE_CLASS_COUNT == LGALLOC_SIZE_CLASS_MAX_LOG2 - LGALLOC_SIZE_CLASS_MIN_LOG2 + 1);
+HOLDS(version_is_composed,
+      LGALLOC_VERSION == LGALLOC_VERSION_MAJOR * 65536 + LGALLOC_VERSION_MINOR * 256 + LGALLOC_VERSION_PATCH);
+HOLDS(classes_are_counted, LGALLOC_SIZE_CLASS_COUNT == LGALLOC_SIZE_CLASS_MAX_LOG2 - LGALLOC_SIZE_CLASS_MIN_LOG2 + 1);
 HOLDS(status_has_32_bits, sizeof(lgalloc_status) == 4);
 #ifndef __cplusplus /* where it is the enum's own word */
 HOLDS(status_is_signed, (lgalloc_status)-1 < (lgalloc_status)0);
@@ -22,7 +21,7 @@ HOLDS(file_stats_have_three_words, sizeof(lgalloc_file_stats) == 3 * sizeof(size
 HOLDS(map_stats_have_four_words, sizeof(lgalloc_map_stats) == 4 * sizeof(size_t));
 
 #if defined(__cplusplus) && __cplusplus >= 201103L
-static_assert(noexcept(lgalloc_free(nullptr)) && noexcept(lgalloc_config_new()), "C++ needs no cleanup around calls");
+static_assert(noexcept(lgalloc_free(nullptr)) &&noexcept(lgalloc_config_new()), "C++ needs no cleanup around calls");
 #endif
 #ifdef LGALLOC_NOTHROW
 #error "the header leaves its attributes' names behind"

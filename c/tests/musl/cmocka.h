@@ -24,11 +24,26 @@ struct CMUnitTest {
     void *state;
 };
 
-#define cmocka_unit_test(test) {#test, test, NULL, NULL, NULL}
-#define cmocka_unit_test_setup(test, setup) {#test, test, setup, NULL, NULL}
-#define cmocka_unit_test_teardown(test, teardown) {#test, test, NULL, teardown, NULL}
-#define cmocka_unit_test_setup_teardown(test, setup, teardown) {#test, test, setup, teardown, NULL}
-#define cmocka_unit_test_prestate(test, state) {#test, test, NULL, NULL, state}
+#define cmocka_unit_test(test)        \
+    {                                 \
+#test, test, NULL, NULL, NULL \
+    }
+#define cmocka_unit_test_setup(test, setup) \
+    {                                       \
+#test, test, setup, NULL, NULL      \
+    }
+#define cmocka_unit_test_teardown(test, teardown) \
+    {                                             \
+#test, test, NULL, teardown, NULL         \
+    }
+#define cmocka_unit_test_setup_teardown(test, setup, teardown) \
+    {                                                          \
+#test, test, setup, teardown, NULL                     \
+    }
+#define cmocka_unit_test_prestate(test, state) \
+    {                                          \
+#test, test, NULL, NULL, state         \
+    }
 
 enum { CMOCKA_FAILED = 1, CMOCKA_SKIPPED = 2 };
 /* One for the program, whichever of its files have it. */
@@ -37,8 +52,8 @@ __attribute__((weak)) jmp_buf cmocka_leave;
 #define print_error(...) fprintf(stderr, __VA_ARGS__)
 #define print_message(...) printf(__VA_ARGS__)
 #define skip() longjmp(cmocka_leave, CMOCKA_SKIPPED)
-#define fail_msg(...)                                                                                        \
-    (fprintf(stderr, "%s:%d: ", __FILE__, __LINE__), fprintf(stderr, __VA_ARGS__), fputc('\n', stderr),      \
+#define fail_msg(...)                                                                                   \
+    (fprintf(stderr, "%s:%d: ", __FILE__, __LINE__), fprintf(stderr, __VA_ARGS__), fputc('\n', stderr), \
      longjmp(cmocka_leave, CMOCKA_FAILED))
 #define fail() fail_msg("failed")
 
@@ -46,13 +61,13 @@ __attribute__((weak)) jmp_buf cmocka_leave;
 #define assert_false(x) ((x) ? (void)fail_msg("not %s", #x) : (void)0)
 #define assert_non_null(x) assert_true((x) != NULL)
 #define assert_null(x) assert_true((x) == NULL)
-#define assert_ptr_equal(a, b)                                                                               \
+#define assert_ptr_equal(a, b) \
     cmocka_equal((uintmax_t)(uintptr_t)(a), (uintmax_t)(uintptr_t)(b), true, #a, #b, __FILE__, __LINE__)
-#define assert_ptr_not_equal(a, b)                                                                           \
+#define assert_ptr_not_equal(a, b) \
     cmocka_equal((uintmax_t)(uintptr_t)(a), (uintmax_t)(uintptr_t)(b), false, #a, #b, __FILE__, __LINE__)
 #define assert_int_equal(a, b) cmocka_equal((uintmax_t)(a), (uintmax_t)(b), true, #a, #b, __FILE__, __LINE__)
 #define assert_int_not_equal(a, b) cmocka_equal((uintmax_t)(a), (uintmax_t)(b), false, #a, #b, __FILE__, __LINE__)
-#define assert_in_range(x, low, high)                                                                        \
+#define assert_in_range(x, low, high) \
     cmocka_within((uintmax_t)(x), (uintmax_t)(low), (uintmax_t)(high), #x, __FILE__, __LINE__)
 #define assert_memory_equal(a, b, size) assert_true(memcmp((a), (b), (size)) == 0)
 #define assert_string_equal(a, b) cmocka_same((a), (b), true, __FILE__, __LINE__)
@@ -67,7 +82,8 @@ static inline void cmocka_equal(uintmax_t a, uintmax_t b, bool wanted, const cha
     }
 }
 
-static inline void cmocka_within(uintmax_t x, uintmax_t low, uintmax_t high, const char *what, const char *file, int line)
+static inline void cmocka_within(uintmax_t x, uintmax_t low, uintmax_t high, const char *what, const char *file,
+                                 int line)
 {
     if (x < low || x > high) {
         fprintf(stderr, "%s:%d: %s is %ju, not from %ju to %ju\n", file, line, what, x, low, high);
@@ -117,7 +133,7 @@ static inline int cmocka_run(const struct CMUnitTest *tests, size_t count, cmock
     fflush(stdout);
     return (int)failed;
 }
-#define cmocka_run_group_tests(tests, setup, teardown)                                                       \
+#define cmocka_run_group_tests(tests, setup, teardown) \
     cmocka_run(tests, sizeof(tests) / sizeof(*(tests)), setup, teardown)
 
 #endif

@@ -91,7 +91,7 @@
 
 #define ASSERT_SIZE(type, bytes) static_assert(sizeof(type) == (bytes), "size of " #type);
 #define ASSERT_ALIGN(type, bytes) static_assert(_Alignof(type) == (bytes), "alignment of " #type);
-#define ASSERT_FIELD(type, field, offset, bytes)                                    \
+#define ASSERT_FIELD(type, field, offset, bytes)                                     \
     static_assert(offsetof(type, field) == (offset), "offset of " #type "." #field); \
     static_assert(sizeof(((type *)0)->field) == (bytes), "size of " #type "." #field);
 #define ASSERT_VALUE(constant, value) static_assert((constant) == (value), "value of " #constant);
@@ -110,9 +110,8 @@ struct lgalloc_layout {
 
 #define TELL_SIZE(type, bytes) {"size " #type, sizeof(type)},
 #define TELL_ALIGN(type, bytes) {"align " #type, _Alignof(type)},
-#define TELL_FIELD(type, field, offset, bytes)      \
-    {"offset " #type "." #field, offsetof(type, field)}, \
-    {"size " #type "." #field, sizeof(((type *)0)->field)},
+#define TELL_FIELD(type, field, offset, bytes) \
+    {"offset " #type "." #field, offsetof(type, field)}, {"size " #type "." #field, sizeof(((type *)0)->field)},
 #define TELL_VALUE(constant, value) {#constant, (size_t)(constant)},
 
 static const struct lgalloc_layout table[] = {
