@@ -11,6 +11,7 @@
  */
 
 #include "internal.h"
+#include "support_hands.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -21,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CREW = 4, HELD = 12, SLOTS = 48, EPOCH_MS = 300 };
+enum { CREW = 4, EPOCH_MS = 300 };
 
 static struct {
     atomic_ulong allocations, refused, threads, forks, purges, settings;
@@ -63,18 +64,14 @@ struct item {
     bool is_region;
 };
 
-static _Atomic(struct item *) slots[SLOTS];
-
 static lgalloc_handle contents_of(const struct item *item)
 {
     return item->is_region ? (lgalloc_handle){item->region.ptr, item->region.capacity / 8 * 8} : item->handle;
 }
 
-static void release(struct item *item)
+static void release(void *arg)
 {
-    if (item == NULL) {
-        return;
-    }
+    struct item *item = arg;
     CHECK(test_marked(contents_of(item), item->seed));
     if (item->is_region) {
         lgalloc_region_drop(&item->region);
@@ -96,7 +93,7 @@ static size_t random_size(uint64_t *random)
     return size - (test_random(random) % 2 == 0 ? 0 : test_random(random) % (size / 2 - 1));
 }
 
-static struct item *take(uint64_t *random)
+static void *take(uint64_t *random)
 {
     struct item *item = calloc(1, sizeof *item);
     CHECK(item != NULL);
@@ -130,8 +127,9 @@ static struct item *take(uint64_t *random)
     return item;
 }
 
-static void hint(struct item *item, uint64_t r)
+static void hint(void *arg, uint64_t r)
 {
+    const struct item *item = arg;
     lgalloc_handle handle = item->is_region ? lgalloc_region_handle(&item->region) : item->handle;
     if (handle.len == 0) {
         return;
@@ -151,46 +149,21 @@ static void hint(struct item *item, uint64_t r)
 
 /* ---------------------------------------------------------------- threads */
 
-static void work(uint64_t *random, size_t steps)
+static void purge_sometimes(uint64_t r)
 {
-    struct item *held[HELD] = {NULL};
-    for (size_t i = 0; i < steps && !atomic_load_explicit(&resting, memory_order_relaxed); i++) {
-        uint64_t r = test_random(random);
-        struct item **slot = &held[r % HELD];
-        switch (r >> 8 & 31) {
-        case 0: lgalloc_thread_flush(); break;
-        case 1:
-            if (r >> 20 & 1) {
-                (void)lgalloc_purge();
-                atomic_fetch_add(&done.purges, 1);
-            }
-            break;
-        case 2:
-            if (*slot != NULL) {
-                hint(*slot, r >> 20);
-            }
-            break;
-        case 3:
-        case 4:
-        case 5:
-        case 6:
-        case 7:
-        case 8: *slot = atomic_exchange(&slots[(r >> 16) % SLOTS], *slot); break;
-        default:
-            release(*slot);
-            *slot = take(random);
-            break;
-        }
-    }
-    for (size_t i = 0; i < HELD; i++) {
-        release(held[i]);
+    if (r & 1) {
+        (void)lgalloc_purge();
+        atomic_fetch_add(&done.purges, 1);
     }
 }
+
+static const struct test_hands hands = {
+    .take = take, .drop = release, .look = hint, .pause = purge_sometimes, .stop = &resting};
 
 static void *one_life(void *arg)
 {
     uint64_t random = (uintptr_t)arg;
-    work(&random, 20 + random % 200);
+    test_hands_work(&hands, &random, 20 + random % 200);
     return NULL;
 }
 
@@ -202,7 +175,7 @@ static void *crew_member(void *arg)
         pthread_t child;
         test_spawn(&child, one_life, (void *)(uintptr_t)test_random(&random));
         atomic_fetch_add(&done.threads, 1);
-        work(&random, 50);
+        test_hands_work(&hands, &random, 50);
         test_join(child);
     }
     return NULL;
@@ -252,7 +225,9 @@ static void child_lives(uint64_t random)
         items[i] = take(&random);
     }
     for (size_t i = 0; i < TEST_COUNT(items); i++) {
-        release(items[i]);
+        if (items[i] != NULL) {
+            release(items[i]);
+        }
     }
     (void)lgalloc_purge();
     unit_require_sound(false);
@@ -344,9 +319,7 @@ static void rest(bool give_all_back)
     if (!give_all_back) {
         return;
     }
-    for (size_t i = 0; i < SLOTS; i++) {
-        release(atomic_exchange(&slots[i], NULL));
-    }
+    test_hands_clear(&hands);
     const char *left = test_not_quiet(false);
     if (left != NULL) {
         violation(left);

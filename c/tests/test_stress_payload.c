@@ -4,34 +4,31 @@
  */
 
 #include "internal.h"
+#include "support_hands.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { THREADS = 4, HELD = 16, SLOTS = 32 };
+enum { THREADS = 4 };
 
 struct item {
     lgalloc_handle handle;
     uint64_t seed;
 };
 
-/* Places where regions change hands. */
-static _Atomic(struct item *) slots[SLOTS];
-
 static size_t operations;
 static bool churn;  /* threads end after a few operations, and others take their place */
 static bool purges; /* threads purge */
 
-static void release(struct item *item)
+static void release(void *arg)
 {
-    if (item != NULL) {
-        TEST_REQUIRE(test_marked(item->handle, item->seed));
-        lgalloc_deallocate(item->handle);
-        free(item);
-    }
+    struct item *item = arg;
+    TEST_REQUIRE(test_marked(item->handle, item->seed));
+    lgalloc_deallocate(item->handle);
+    free(item);
 }
 
-static struct item *take(uint64_t *random)
+static void *take(uint64_t *random)
 {
     struct item *item = malloc(sizeof *item);
     TEST_REQUIRE(item != NULL);
@@ -47,35 +44,18 @@ static struct item *take(uint64_t *random)
     return item;
 }
 
-static void work(uint64_t seed, size_t count)
+static void purge(uint64_t random)
 {
-    uint64_t random = seed;
-    struct item *held[HELD] = {NULL};
-    for (size_t i = 0; i < count; i++) {
-        uint64_t r = test_random(&random);
-        struct item **slot = &held[r % HELD];
-        switch (r >> 8 & 31) {
-        case 0: lgalloc_thread_flush(); break;
-        case 1:
-            if (purges) {
-                (void)lgalloc_purge();
-            }
-            break;
-        case 2:
-        case 3:
-        case 4:
-        case 5:
-        case 6:
-        case 7: *slot = atomic_exchange(&slots[(r >> 16) % SLOTS], *slot); break;
-        default:
-            release(*slot);
-            *slot = take(&random);
-            break;
-        }
+    if (purges) {
+        (void)lgalloc_purge();
     }
-    for (size_t i = 0; i < HELD; i++) {
-        release(held[i]);
-    }
+}
+
+static const struct test_hands hands = {.take = take, .drop = release, .pause = purge};
+
+static void work(uint64_t seed, size_t steps)
+{
+    test_hands_work(&hands, &seed, steps);
 }
 
 struct worker {
@@ -127,9 +107,7 @@ static void rounds(size_t count, uint64_t interval)
         unit_assert_sound(false);
         test_assert_equations();
     }
-    for (size_t i = 0; i < SLOTS; i++) {
-        release(atomic_exchange(&slots[i], NULL));
-    }
+    test_hands_clear(&hands);
 }
 
 static void steady_threads(void **state)
