@@ -518,6 +518,32 @@ static void freed_in_time(void **state)
     assert_int_equal(test_global().spill_file_bytes, 0);
 }
 
+/* As much as the store keeps for what is evicted next. */
+#define KEPT (64 * MIB)
+
+static bool disk_is_given_back(void *arg)
+{
+    (void)arg;
+    return test_global().spill_file_bytes <= KEPT;
+}
+
+static void unsealed_on_disk_no_more(void **state)
+{
+    (void)state;
+    SPILL_OR_SKIP(0, 0);
+    lgalloc_handle handles[KEPT / PIECE + 2];
+    for (size_t i = 0; i < TEST_COUNT(handles); i++) {
+        handles[i] = sealed(PIECE, i);
+        assert_int_equal(lgalloc_evict(handles[i]), LGALLOC_STATUS_OK);
+    }
+    assert_int_equal(test_global().spill_file_bytes, TEST_COUNT(handles) * PIECE);
+    for (size_t i = 0; i < TEST_COUNT(handles); i++) {
+        assert_int_equal(lgalloc_unseal(handles[i]), LGALLOC_STATUS_OK);
+    }
+    assert_true(test_eventually(disk_is_given_back, NULL));
+    test_free_all(handles, TEST_COUNT(handles));
+}
+
 static void all_pinned(void **state)
 {
     (void)state;
@@ -830,6 +856,7 @@ int main(void)
         SEALED_TEST(locked),
         SEALED_TEST(more_than_the_limit),
         SEALED_TEST(freed_in_time),
+        SEALED_TEST(unsealed_on_disk_no_more),
         SEALED_TEST(all_pinned),
         SEALED_TEST(all_or_none),
         SEALED_TEST(all_or_none_at_once),

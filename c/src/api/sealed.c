@@ -160,7 +160,7 @@ static lgalloc_status unseal_pinned(lg_class *cls, uint64_t index)
     for (;;) {
         switch (lg_seal_take(cls, index, true)) {
         case LG_TAKEN_RESIDENT:
-            (void)lg_spill_release(&region->place);
+            lg_evict_give_up_place(region);
             lg_store_relaxed_64(&region->state, lg_state_in_use(lg_region_address(cls, index)));
             return LGALLOC_STATUS_OK;
         case LG_TAKEN_LATER: /* it is being written, and stays since it is pinned */

@@ -47,11 +47,10 @@ void lg_evict_forked(void)
 
 /* ---- freeing */
 
-/* The region, which is the caller's, gives up its place. */
-static void give_up_place(lg_descriptor *region)
+void lg_evict_give_up_place(lg_descriptor *region)
 {
     if (lg_spill_release(&region->place))
-        lg_io_trim(); /* freeing doesn't wait for the disk; without a thread the next eviction does it */
+        lg_io_trim(); /* nobody waits for the disk here; without a thread the next eviction does it */
 }
 
 /* A guarded region becomes a clean one. Where the guard can't be taken away it stays, evicted and freed, until somebody comes
@@ -80,7 +79,7 @@ static void free_evicted(lg_thread *self, lg_class *cls, uint64_t index)
 bool lg_seal_free_taken(lg_thread *self, lg_class *cls, uint64_t index, bool evicted)
 {
     lg_descriptor *region = lg_descriptor_at(cls, index);
-    give_up_place(region);
+    lg_evict_give_up_place(region);
     if (evicted) {
         free_evicted(self, cls, index);
         return false;

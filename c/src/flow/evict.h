@@ -7,6 +7,7 @@
 
 #include "../base/atomic.h"
 #include "../regions/class.h"
+#include "../regions/descriptor.h"
 #include "../regions/thread.h"
 
 /* Charges `bytes`: clears what is dirty as lg_reclaim_room() does, then evicts as much as it takes. Waits for evictions that
@@ -29,6 +30,9 @@ LG_HIDDEN void lg_load_ahead(lg_thread *self, lg_class *cls, uint64_t index);
 /* Frees a region that lg_seal_take() took from it. `evicted`: it has no memory. True: it is the caller's now, dirty, and to
  * be given where he wants it, and counted. False: all is done. */
 LG_HIDDEN bool lg_seal_free_taken(lg_thread *self, lg_class *cls, uint64_t index, bool evicted);
+
+/* A region that lg_seal_take() took gives up its place on disk. */
+LG_HIDDEN void lg_evict_give_up_place(lg_descriptor *region);
 
 /* Frees those of which the guard could not be taken away when they were freed. */
 LG_HIDDEN void lg_evict_sweep(lg_thread *self);
