@@ -608,6 +608,44 @@ static void all_or_none(void **state)
     test_free_all(handles, PIECES);
 }
 
+/* What is resident already isn't evicted to make room for the rest, and loaded again. */
+static void all_with_one_out(void **state)
+{
+    (void)state;
+    SPILL_OR_SKIP(BUDGET, 0);
+    lgalloc_handle handles[BUDGET / PIECE];
+    for (size_t i = 0; i < TEST_COUNT(handles); i++) {
+        handles[i] = sealed(PIECE, i);
+    }
+    /* The last is out, and what took its room makes the hand take all chances. */
+    size_t last = TEST_COUNT(handles) - 1;
+    assert_int_equal(lgalloc_evict(handles[last]), LGALLOC_STATUS_OK);
+    lgalloc_handle idle = sealed(PIECE, 99);
+    for (size_t round = 0; round < TEST_COUNT(handles); round++) {
+        lgalloc_handle out = handles[0];
+        memmove(handles, handles + 1, last * sizeof(*handles));
+        handles[last] = out;
+        assert_int_equal(lgalloc_evict(out), LGALLOC_STATUS_OK);
+        for (size_t i = 0; i < last; i++) {
+            assert_int_equal(lgalloc_pin(handles[i]), LGALLOC_STATUS_OK);
+            lgalloc_unpin(handles[i]);
+        }
+        assert_false(lgalloc_is_resident(out));
+        uint64_t loads = test_global().loads;
+        lgalloc_handle reversed[TEST_COUNT(handles)];
+        for (size_t i = 0; i <= last; i++) {
+            reversed[i] = handles[last - i];
+        }
+        assert_int_equal(lgalloc_pin_all(reversed, TEST_COUNT(reversed)), LGALLOC_STATUS_OK);
+        assert_int_equal(test_global().loads, loads + 1);
+        for (size_t i = 0; i <= last; i++) {
+            lgalloc_unpin(handles[i]);
+        }
+    }
+    lgalloc_deallocate(idle);
+    test_free_all(handles, TEST_COUNT(handles));
+}
+
 /* Two that together want more than there is: neither waits for the other, and of what one got before it was refused nothing
  * stays pinned. */
 struct greedy {
@@ -859,6 +897,7 @@ int main(void)
         SEALED_TEST(unsealed_on_disk_no_more),
         SEALED_TEST(all_pinned),
         SEALED_TEST(all_or_none),
+        SEALED_TEST(all_with_one_out),
         SEALED_TEST(all_or_none_at_once),
         SEALED_TEST(whose_turn_it_is),
         SEALED_TEST(prefetching),

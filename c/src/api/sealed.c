@@ -122,16 +122,32 @@ static lgalloc_status pin_slow(lgalloc_handle handle)
     return pin_region(lg_thread_here(), cls, index); /* it has a record from now on, if there is one */
 }
 
+/* Of so many it is remembered whether they were resident; the rest are pinned as they come. */
+#define PINNED_FIRST 1024
+
+static bool is_pinned_first(const uint64_t *pinned, size_t i)
+{
+    return i < PINNED_FIRST && (pinned[i / 64] >> i % 64 & 1) != 0;
+}
+
 LG_API lgalloc_status lgalloc_pin_all(const lgalloc_handle *handles, size_t count)
 {
     if (handles == NULL && count != 0)
         return LGALLOC_STATUS_INVALID_ARGUMENT;
+    /* First what is resident: loading another could evict it, and it would be loaded again. */
+    uint64_t pinned[PINNED_FIRST / 64] = {0};
+    for (size_t i = 0; i < count && i < PINNED_FIRST; i++)
+        if (lgalloc_try_pin(handles[i]) == LGALLOC_STATUS_OK)
+            pinned[i / 64] |= (uint64_t)1 << i % 64;
     for (size_t i = 0; i < count; i++) {
+        if (is_pinned_first(pinned, i))
+            continue;
         lgalloc_status status = lgalloc_pin(handles[i]);
         if (status == LGALLOC_STATUS_OK)
             continue;
-        while (i-- > 0)
-            lgalloc_unpin(handles[i]);
+        for (size_t k = 0; k < count && (k < i || k < PINNED_FIRST); k++)
+            if (k < i || is_pinned_first(pinned, k))
+                lgalloc_unpin(handles[k]);
         return status;
     }
     return LGALLOC_STATUS_OK;
