@@ -42,7 +42,9 @@
 #include "src/store/place.h"
 #ifndef LG_EXPLORE
 #include "src/store/shelf.c"
+#include "src/store/spill_file.h"
 #include "src/store/spill.c"
+#include "src/store/spill_io.c"
 #else
 #include "world/spill.c" /* from fuzz/: a disk that costs nothing */
 #endif

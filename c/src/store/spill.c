@@ -3,22 +3,14 @@
 #include <limits.h>
 
 #include "../base/atomic.h"
-#include "../base/crc32c.h"
 #include "../base/file.h"
 #include "../base/options.h"
 #include "../base/os.h"
 #include "shelf.h"
+#include "spill_file.h"
 
 /* A file's units: 16 TiB, about what the most common file systems allow a file. */
 #define MOST_UNITS ((uint64_t)1 << 28)
-
-/* Whoever changes the directory that often while regions are out of memory in all of them is told that there are too many
- * files. */
-#define SPILL_FILES 16
-
-/* Read, checked and written at one go: what the checksum has just brought into the processor's cache is written from
- * there, and the descriptor is asked about that often. */
-#define SPILL_STEP (4 * LG_MIB)
 
 /* Unused blocks that are kept for the next places: this much, or a fourth of what is in places. */
 #define KEPT_UNITS (64 * LG_MIB / LG_SPILL_UNIT)
@@ -26,22 +18,8 @@
 /* Given back at one go: a file system locks out those who read and write the file meanwhile. */
 #define TRIM_UNITS (64 * LG_MIB / LG_SPILL_UNIT)
 
-typedef struct spill_file {
-    lg_file file;
-    uint32_t number; /* 0: this record is free */
-    uint32_t path;   /* the number of its directory's name */
-    bool lost;       /* the program has closed its descriptor */
-    bool no_holes;   /* the file system can't punch any */
-    bool readable;   /* what holds it is */
-    lg_direct direct;
-    void *hold;
-    uint64_t hold_len;
-    lg_shelf shelf;
-} spill_file;
-
 lg_lock lg_spill_lock = LG_LOCK_INIT(LG_RANK_SPILL);
-/* Protected by lg_spill_lock, but for the system calls on a file, which who has a place in it makes without: it stays. */
-static spill_file spill_files[SPILL_FILES];
+lg_spill_file lg_spill_files[LG_SPILL_FILES];
 static uint32_t last_number;
 static uint64_t all_units; /* that have blocks, of all files */
 static lg_a64 spill_bytes; /* the same in bytes, for readers without the lock */
@@ -83,13 +61,13 @@ int lg_spill_probe(const char *directory)
     return error;
 }
 
-static int make_file(spill_file *out, const char *directory, uint32_t path)
+static int make_file(lg_spill_file *out, const char *directory, uint32_t path)
 {
     lg_file file;
     int error = open_on_disk(directory, &file);
     if (error != 0)
         return error;
-    *out = (spill_file){.file = file, .path = path};
+    *out = (lg_spill_file){.file = file, .path = path};
     error = lg_shelf_make(&out->shelf, MOST_UNITS);
     if (error != 0) {
         lg_file_close(&file);
@@ -106,11 +84,11 @@ static int make_file(spill_file *out, const char *directory, uint32_t path)
 }
 
 /* Closes a file in which nothing is. Leaves the lock for that, since a file system takes its time to free the disk. */
-static uint64_t close_file(spill_file *file)
+static uint64_t close_file(lg_spill_file *file)
 {
-    spill_file closing = *file;
+    lg_spill_file closing = *file;
     uint64_t units = closing.shelf.block_units;
-    *file = (spill_file){.number = 0};
+    *file = (lg_spill_file){.number = 0};
     lg_lock_release(&lg_spill_lock);
     lg_file_close(&closing.file);
     lg_os_unreserve(closing.hold, closing.hold_len);
@@ -122,21 +100,21 @@ static uint64_t close_file(spill_file *file)
 }
 
 /* Whether places are still taken in it: it is in the configured directory, and its descriptor is there. */
-static bool is_current(const spill_file *file, uint32_t path)
+static bool is_current(const lg_spill_file *file, uint32_t path)
 {
     return file->number != 0 && file->path == path && !file->lost;
 }
 
 /* The file that places are taken in. */
-static int current_file(spill_file **out)
+static int current_file(lg_spill_file **out)
 {
     char directory[PATH_MAX];
     uint32_t path = lg_option_text(LG_NAME_spill, directory);
     if (path == 0)
         return ENOENT;
-    spill_file *unused = NULL;
-    for (uint32_t i = 0; i < SPILL_FILES; i++) {
-        spill_file *file = &spill_files[i];
+    lg_spill_file *unused = NULL;
+    for (uint32_t i = 0; i < LG_SPILL_FILES; i++) {
+        lg_spill_file *file = &lg_spill_files[i];
         if (is_current(file, path)) {
             int error = lg_file_check(&file->file);
             if (error != EBADF) {
@@ -154,12 +132,11 @@ static int current_file(spill_file **out)
     return make_file(unused, directory, path);
 }
 
-/* The file of a place; NULL in the child of the process that it was taken in. */
-static spill_file *place_file(const lg_place *place)
+lg_spill_file *lg_spill_file_of(const lg_place *place)
 {
-    if (place->file == 0 || place->slot >= SPILL_FILES || spill_files[place->slot].number != place->file)
+    if (place->file == 0 || place->slot >= LG_SPILL_FILES || lg_spill_files[place->slot].number != place->file)
         return NULL;
-    return &spill_files[place->slot];
+    return &lg_spill_files[place->slot];
 }
 
 static uint64_t place_units(const lg_place *place)
@@ -168,7 +145,7 @@ static uint64_t place_units(const lg_place *place)
 }
 
 /* What may lie unused in a file. */
-static uint64_t most_unused(const spill_file *file)
+static uint64_t most_unused(const lg_spill_file *file)
 {
     return lg_max(KEPT_UNITS, file->shelf.taken_units / 4);
 }
@@ -176,7 +153,7 @@ static uint64_t most_unused(const spill_file *file)
 /* ---- taking */
 
 /* Has the file live on without its descriptor, up to `units`. */
-static int hold_file(spill_file *file, uint64_t units)
+static int hold_file(lg_spill_file *file, uint64_t units)
 {
     uint64_t wanted = units * LG_SPILL_UNIT;
     if (wanted <= file->hold_len)
@@ -196,7 +173,7 @@ static int hold_file(spill_file *file, uint64_t units)
 /* Under the lock: units in a file, and the count of blocks that the disk has yet to be asked for. */
 static int take_place_units(uint64_t used, lg_place *out, lg_file *out_file)
 {
-    spill_file *file = NULL;
+    lg_spill_file *file = NULL;
     uint64_t units = (used - 1) / LG_SPILL_UNIT + 1, at = 0;
     int error = current_file(&file);
     if (error == 0)
@@ -215,7 +192,8 @@ static int take_place_units(uint64_t used, lg_place *out, lg_file *out_file)
     }
     all_units += missing;
     count_units();
-    *out = (lg_place){.used = used, .at = (uint32_t)at, .file = file->number, .slot = (uint32_t)(file - spill_files)};
+    *out = (lg_place){
+        .used = used, .at = (uint32_t)at, .file = file->number, .slot = (uint32_t)(file - lg_spill_files)};
     *out_file = file->file;
     return 0;
 }
@@ -223,7 +201,7 @@ static int take_place_units(uint64_t used, lg_place *out, lg_file *out_file)
 /* Has the disk blocks of a place reserved. The units are the caller's, so nobody else changes what is known of them. */
 static int allocate_place(const lg_place *place, const lg_file *file)
 {
-    lg_shelf *shelf = &spill_files[place->slot].shelf;
+    lg_shelf *shelf = &lg_spill_files[place->slot].shelf;
     uint64_t at = place->at, end = at + place_units(place), first, n;
     lg_lock_acquire(&lg_spill_lock);
     while ((n = lg_shelf_run_without(shelf, at, end - at, &first)) != 0) {
@@ -275,7 +253,7 @@ bool lg_spill_release(lg_place *place)
 {
     bool much = false;
     lg_lock_acquire(&lg_spill_lock);
-    spill_file *file = place_file(place);
+    lg_spill_file *file = lg_spill_file_of(place);
     if (file != NULL) {
         uint64_t units = place_units(place);
         /* What was never reserved. */
@@ -292,7 +270,7 @@ bool lg_spill_release(lg_place *place)
 /* ---- giving back */
 
 /* Under the lock, which it leaves for the system call. Returns what it gave back; 0: there is nothing, or it can't be. */
-static uint64_t trim_once(spill_file *file, uint64_t *at)
+static uint64_t trim_once(lg_spill_file *file, uint64_t *at)
 {
     uint64_t units = lg_shelf_take_unused(&file->shelf, *at, TRIM_UNITS, at);
     if (units == 0)
@@ -313,7 +291,7 @@ static uint64_t trim_once(spill_file *file, uint64_t *at)
     return error == 0 ? units : 0;
 }
 
-static uint64_t trim_file_to(spill_file *file, uint64_t most)
+static uint64_t trim_file_to(lg_spill_file *file, uint64_t most)
 {
     uint64_t done = 0, at = 0, n = 1;
     while (n != 0 && file->shelf.unused_units > most && !file->lost && !file->no_holes) {
@@ -329,8 +307,8 @@ uint64_t lg_spill_trim(bool all)
     uint32_t path = lg_option_text(LG_NAME_spill, unused);
     uint64_t done = 0;
     lg_lock_acquire(&lg_spill_lock);
-    for (uint32_t i = 0; i < SPILL_FILES; i++) {
-        spill_file *file = &spill_files[i];
+    for (uint32_t i = 0; i < LG_SPILL_FILES; i++) {
+        lg_spill_file *file = &lg_spill_files[i];
         if (file->number == 0)
             continue;
         uint64_t most = all ? 0 : most_unused(file);
@@ -345,194 +323,16 @@ uint64_t lg_spill_trim(bool all)
     return done * LG_SPILL_UNIT;
 }
 
-/* ---- reading and writing */
-
-/* What is needed of a file without the lock. */
-typedef struct view {
-    lg_file file;
-    lg_direct direct;
-    bool lost;
-} view;
-
-static bool look_at_file(const lg_place *place, view *out)
-{
-    lg_lock_acquire(&lg_spill_lock);
-    const spill_file *file = place_file(place);
-    if (file != NULL)
-        *out = (view){file->file, file->direct, file->lost};
-    lg_lock_release(&lg_spill_lock);
-    return file != NULL;
-}
-
-/* The file system has said something else than it does. */
-static void give_up_direct(const lg_place *place, view *v)
-{
-    v->direct = (lg_direct){0, 0};
-    (void)lg_file_go_cached(&v->file);
-    lg_lock_acquire(&lg_spill_lock);
-    spill_files[place->slot].direct = v->direct;
-    lg_lock_release(&lg_spill_lock);
-}
-
-static uint64_t whole_blocks(const view *v, uint64_t len)
-{
-    return v->direct.offset == 0 ? len : (len + v->direct.offset - 1) & ~(uint64_t)(v->direct.offset - 1);
-}
-
-/* Bytes [offset, offset + len) of a place, rounded up to whole blocks; `memory` is aligned as the file wants it. */
-static int write_step(const lg_place *place, view *v, const char *memory, uint64_t offset, uint64_t len)
-{
-    uint64_t at = (uint64_t)place->at * LG_SPILL_UNIT + offset;
-    int error = lg_file_write(&v->file, memory, whole_blocks(v, len), at);
-    if (error == EINVAL && v->direct.offset != 0) {
-        give_up_direct(place, v);
-        error = lg_file_write(&v->file, memory, len, at);
-    }
-    if (error == 0 && v->direct.offset == 0)
-        error = lg_file_leave_cache(&v->file, at, len, true);
-    return error;
-}
-
-/* From what holds the file, its descriptor being gone. */
-static int read_held(const lg_place *place, char *memory, uint64_t offset, uint64_t len)
-{
-    lg_lock_acquire(&lg_spill_lock);
-    spill_file *file = &spill_files[place->slot];
-    int error = 0;
-    file->lost = true; /* so it doesn't grow any more, and what holds it stays where it is */
-    if (!file->readable)
-        error = lg_os_look(file->hold, file->hold_len);
-    file->readable = error == 0;
-    const char *from = (const char *)file->hold + (uint64_t)place->at * LG_SPILL_UNIT + offset;
-    lg_lock_release(&lg_spill_lock);
-    if (error != 0)
-        return error;
-    size_t start = (uintptr_t)from, pages = len;
-    lg_os_round_outward(&start, &pages);
-    error = lg_os_bring_in((void *)start, pages);
-    if (error == 0)
-        memcpy(memory, from, len);
-    return error;
-}
-
-static int read_step(const lg_place *place, view *v, char *memory, uint64_t offset, uint64_t len)
-{
-    uint64_t at = (uint64_t)place->at * LG_SPILL_UNIT + offset;
-    int error = v->lost ? EBADF : lg_file_read(&v->file, memory, whole_blocks(v, len), at);
-    if (error == EINVAL && v->direct.offset != 0) {
-        give_up_direct(place, v);
-        error = lg_file_read(&v->file, memory, len, at);
-    }
-    if (error == 0 && v->direct.offset == 0)
-        (void)lg_file_leave_cache(&v->file, at, len, false);
-    if (error != EBADF)
-        return error;
-    v->lost = true;
-    return read_held(place, memory, offset, len);
-}
-
-int lg_spill_write(lg_place *place, const void *from)
-{
-    view v;
-    if (!look_at_file(place, &v))
-        return ESTALE;
-    uint32_t checksum = 0;
-    int error = 0;
-    for (uint64_t done = 0; done < place->used && error == 0; done += SPILL_STEP) {
-        uint64_t n = lg_min(SPILL_STEP, place->used - done);
-        checksum = lg_crc32c(checksum, (const char *)from + done, n);
-        error = write_step(place, &v, (const char *)from + done, done, n);
-    }
-    if (error == 0)
-        place->checksum = checksum;
-    return error;
-}
-
-int lg_spill_load(const lg_place *place, void *to)
-{
-    view v;
-    if (!look_at_file(place, &v))
-        return ESTALE;
-    uint32_t checksum = 0;
-    for (uint64_t done = 0; done < place->used; done += SPILL_STEP) {
-        uint64_t n = lg_min(SPILL_STEP, place->used - done);
-        int error = read_step(place, &v, (char *)to + done, done, n);
-        if (error != 0)
-            return error;
-        checksum = lg_crc32c(checksum, (const char *)to + done, n);
-    }
-    return checksum == place->checksum ? 0 : EBADMSG;
-}
-
-/* Memory for what can't be read to where it shall be. */
-#define ASIDE (256 * LG_KIB)
-
-static int make_aside(char **out)
-{
-    void *aside;
-    int error = lg_os_reserve(ASIDE, &aside);
-    if (error != 0)
-        return error;
-    error = lg_os_commit(aside, ASIDE);
-    if (error != 0)
-        lg_os_unreserve(aside, ASIDE);
-    else
-        *out = aside;
-    return error;
-}
-
-/* The next piece of a part: straight to its memory if that is aligned, else by way of `aside`. Returns its length in
- * *len. */
-static int read_piece(const lg_place *place, view *v, char **aside, char *memory, uint64_t offset, uint64_t *len)
-{
-    uint64_t block = v->direct.offset, before = block != 0 ? offset & (block - 1) : 0;
-    if (block == 0 || v->lost || (before == 0 && *len >= block && ((uintptr_t)memory & (v->direct.memory - 1)) == 0)) {
-        *len = lg_min(*len, SPILL_STEP);
-        if (block != 0 && !v->lost)
-            *len &= ~(block - 1);
-        return read_step(place, v, memory, offset, *len);
-    }
-    if (*aside == NULL) {
-        int error = make_aside(aside);
-        if (error != 0)
-            return error;
-    }
-    *len = lg_min(*len, ASIDE - before);
-    int error = read_step(place, v, *aside, offset - before, before + *len);
-    if (error == 0)
-        memcpy(memory, *aside + before, *len);
-    return error;
-}
-
-int lg_spill_read(const lg_place *place, uint64_t offset, uint64_t len, void *out)
-{
-    view v;
-    if (!look_at_file(place, &v))
-        return ESTALE;
-    char *aside = NULL;
-    int error = 0;
-    for (uint64_t done = 0; done < len && error == 0;) {
-        uint64_t n = len - done;
-        error = read_piece(place, &v, &aside, (char *)out + done, offset + done, &n);
-        done += n;
-    }
-    if (aside != NULL)
-        lg_os_unreserve(aside, ASIDE);
-    if (error == 0 && len == place->used && lg_crc32c(0, out, len) != place->checksum)
-        error = EBADMSG;
-    return error;
-}
-
 /* ---- in children */
 
 void lg_spill_forked(void)
 {
-    for (uint32_t i = 0; i < SPILL_FILES; i++) {
-        if (spill_files[i].number == 0)
+    for (uint32_t i = 0; i < LG_SPILL_FILES; i++) {
+        if (lg_spill_files[i].number == 0)
             continue;
-        lg_file_close(&spill_files[i].file);
-        lg_shelf_drop(&spill_files[i].shelf);
-        spill_files[i] = (spill_file){.number = 0}; /* what held it isn't in this process */
+        lg_file_close(&lg_spill_files[i].file);
+        lg_shelf_drop(&lg_spill_files[i].shelf);
+        lg_spill_files[i] = (lg_spill_file){.number = 0}; /* what held it isn't in this process */
     }
     all_units = 0;
     count_units();
@@ -540,10 +340,10 @@ void lg_spill_forked(void)
 
 void lg_spill_abandon(void)
 {
-    for (uint32_t i = 0; i < SPILL_FILES; i++)
-        if (spill_files[i].number != 0)
-            lg_file_close(&spill_files[i].file);
-    memset(spill_files, 0, sizeof(spill_files));
+    for (uint32_t i = 0; i < LG_SPILL_FILES; i++)
+        if (lg_spill_files[i].number != 0)
+            lg_file_close(&lg_spill_files[i].file);
+    memset(lg_spill_files, 0, sizeof(lg_spill_files));
     all_units = 0;
     count_units();
 }
