@@ -95,6 +95,9 @@ const struct contestant *peer_get(unsigned index);
 /* Switches the background worker of this library on, in the child. */
 void lgalloc_contestant_background(uint64_t interval_ns);
 
+/* Sealed regions below a limit, 0 for none, in the child; ends it where they can't be had. */
+void sealed_configure(size_t limit, unsigned io_threads);
+
 /* By hand: memory from the kernel, aligned to `alignment`; they end the child where there is none. */
 void *hand_map_anonymous(size_t bytes, size_t alignment, bool huge);
 void *hand_map_file(const char *directory, size_t bytes);
@@ -176,6 +179,7 @@ void run_pins_in_order(const struct workload *, const struct contestant *, struc
 void run_spill(const struct workload *, const struct contestant *, struct sample *);
 void run_spill_not(const struct workload *, const struct contestant *, struct sample *);
 void run_pin_resident(const struct workload *, const struct contestant *, struct sample *);
+void run_sort_larger(const struct workload *, const struct contestant *, struct sample *);
 void run_sort(const struct workload *, const struct contestant *, struct sample *);
 
 /* Bucket of a latency in nanoseconds in a sample's series, and the least latency of a bucket. */

@@ -215,6 +215,15 @@ size_t resident_at_most(void)
     return (size_t)usage.ru_maxrss * KIB;
 }
 
+double processor_seconds(void)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)usage.ru_utime.tv_sec + (double)usage.ru_stime.tv_sec +
+           ((double)usage.ru_utime.tv_usec + (double)usage.ru_stime.tv_usec) * 1e-6;
+}
+
 size_t available_memory(void)
 {
     return proc_bytes("/proc/meminfo", "MemAvailable");

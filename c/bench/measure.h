@@ -65,6 +65,9 @@ struct footprint measure_footprint(void);
 /* Bytes that the system could give to programs now. */
 size_t available_memory(void);
 
+/* That this process has used so far, all threads. */
+double processor_seconds(void);
+
 /* Bytes of this process that were ever resident at the same time. */
 size_t resident_at_most(void);
 

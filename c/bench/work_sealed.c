@@ -13,9 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
+/* A thread for each piece that is loaded ahead. */
 enum { TIMES_THE_MEMORY = 4, AHEAD = 2, MAX_PIECES = 4096, OWN_MEMORY_MIB = 16 };
 
 const struct contestant paging_contestants[5] = {
@@ -56,7 +56,7 @@ static void check(lgalloc_status status, const char *what)
         give_up("%s: %s", what, lgalloc_status_str(status));
 }
 
-static void configure(size_t limit)
+void sealed_configure(size_t limit, unsigned io_threads)
 {
     lgalloc_config *config = lgalloc_config_new();
 
@@ -65,7 +65,7 @@ static void configure(size_t limit)
     lgalloc_config_enable(config);
     lgalloc_config_with_backing(config, LGALLOC_BACKING_ANONYMOUS);
     lgalloc_config_limit_bytes(config, limit);
-    lgalloc_config_spill_threads(config, AHEAD); /* a thread for each piece that is loaded ahead */
+    lgalloc_config_spill_threads(config, io_threads);
     if (lgalloc_config_with_spill(config, settings.path, 0) != LGALLOC_STATUS_OK ||
         lgalloc_set_config(config) != LGALLOC_STATUS_OK)
         give_up("%s", lgalloc_config_error(config));
@@ -97,7 +97,7 @@ static void make(struct data *data, unsigned id, size_t size)
     data->size = size;
     data->count = TIMES_THE_MEMORY * budget() / size;
     if (id == LGALLOC_SEALED) {
-        configure(budget());
+        sealed_configure(budget(), AHEAD);
         for (size_t i = 0; i < data->count; i++)
             data->handles[i] = new_piece(size, i);
         for (size_t i = 0; i < data->count; i++) /* as the file's pages, which are all on disk */
@@ -152,15 +152,6 @@ static void read_piece(struct data *data, size_t number)
         if (data->id == PAGED_OUT)
             madvise(data->mapping + number * data->size, data->size, MADV_PAGEOUT);
     }
-}
-
-static double processor_seconds(void)
-{
-    struct rusage usage;
-
-    getrusage(RUSAGE_SELF, &usage);
-    return (double)usage.ru_utime.tv_sec + (double)usage.ru_stime.tv_sec +
-           ((double)usage.ru_utime.tv_usec + (double)usage.ru_stime.tv_usec) * 1e-6;
 }
 
 /* Milliseconds and milliseconds of processors per GiB, then milliseconds per piece: median, 99 percent, worst. */
@@ -224,7 +215,7 @@ void run_spill(const struct workload *workload, const struct contestant *contest
     char *mapping = NULL;
 
     if (sealed) {
-        configure(budget());
+        sealed_configure(budget(), AHEAD);
     } else {
         const int fd = paging_file(count * size, false);
         mapping = mmap(NULL, count * size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -261,7 +252,7 @@ void run_spill_not(const struct workload *workload, const struct contestant *con
     lgalloc_global_stats stats;
 
     (void)contestant;
-    configure(budget());
+    sealed_configure(budget(), AHEAD);
     for (size_t i = 0; i < TIMES_THE_MEMORY * budget() / size; i++) {
         if (i >= kept)
             lgalloc_deallocate(handles[i % kept]);
@@ -297,7 +288,7 @@ static void pin_own(void *arg, unsigned index)
 void run_pin_resident(const struct workload *workload, const struct contestant *contestant, struct sample *out)
 {
     (void)contestant;
-    configure(0);
+    sealed_configure(0, AHEAD);
     for (size_t i = 0; i < PINNERS; i++) {
         check(lgalloc_allocate(workload->size, 1, 1, NULL, NULL, &own[i]), "lgalloc_allocate");
         check(lgalloc_seal(own[i], workload->size), "lgalloc_seal");

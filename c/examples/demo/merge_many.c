@@ -1,5 +1,7 @@
 #include "merge_many.h"
 
+#include "losers.h"
+
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -29,12 +31,6 @@ struct source {
 struct later {
     uint64_t first;
     const struct block *block;
-};
-
-/* A tree of losers: the least word that is next in a source wins, and each node has who lost there. */
-struct node {
-    uint64_t word;
-    size_t source;
 };
 
 struct part {
@@ -208,28 +204,11 @@ static uint64_t front(const struct source *source)
     return source->next != NULL ? *source->next : UINT64_MAX;
 }
 
-static struct node play(struct part *part, size_t place)
+static struct node first_winner(struct part *part)
 {
-    if (place >= part->count)
-        return (struct node){front(&part->sources[place - part->count]), place - part->count};
-    const struct node a = play(part, 2 * place);
-    const struct node b = play(part, 2 * place + 1);
-    part->tree[place] = b.word < a.word ? a : b;
-    return b.word < a.word ? b : a;
-}
-
-/* Another word of the winner's source goes the way up that the last one went. */
-static inline struct node replay(struct node *tree, size_t count, struct node winner)
-{
-    for (size_t place = (winner.source + count) / 2; place > 0; place /= 2) {
-        const struct node other = tree[place];
-        const bool loses = other.word < winner.word;
-        tree[place].word = loses ? winner.word : other.word;
-        tree[place].source = loses ? winner.source : other.source;
-        winner.word = loses ? other.word : winner.word;
-        winner.source = loses ? other.source : winner.source;
-    }
-    return winner;
+    for (size_t i = 0; i < part->count; i++)
+        part->tree[part->count + i] = (struct node){front(&part->sources[i]), i};
+    return losers_play(part->tree, part->count, 1);
 }
 
 /* Fills a block as far as there are words. */
@@ -248,7 +227,7 @@ static int merge_block(struct part *part, struct node *winner_at, struct writer 
                 return error;
         }
         winner.word = front(source);
-        winner = replay(part->tree, part->count, winner);
+        winner = losers_replay(part->tree, part->count, winner);
     }
     writer->next += count;
     part->words -= count;
@@ -280,7 +259,7 @@ static void merge_part(void *member)
 
     writer_open(&writer, &part->merged);
     int error = enter_first_blocks(part);
-    struct node winner = part->count > 0 ? play(part, 1) : (struct node){UINT64_MAX, 0};
+    struct node winner = first_winner(part);
     while (error == 0 && part->words > 0 && atomic_load(&part->share->error) == 0) {
         error = writer_turn(&writer);
         if (error == 0)
@@ -316,7 +295,7 @@ static int part_prepare(struct merge *merge, unsigned number, size_t ahead, stru
     part->count = merge->count;
     part->ahead = ahead;
     part->sources = calloc(merge->count, sizeof *part->sources);
-    part->tree = calloc(merge->count + 1, sizeof *part->tree);
+    part->tree = calloc(2 * merge->count, sizeof *part->tree);
     if (part->sources == NULL || part->tree == NULL)
         return ENOMEM;
     int error = 0;
