@@ -730,7 +730,9 @@ static void descriptors_are_closed(void *arg)
     static char mine[4096];
     memset(mine, 'm', sizeof mine);
     TEST_REQUIRE(pwrite(fd, mine, sizeof mine, 0) == sizeof mine);
-    require_loads(&first, region);
+    size_t resident = test_resident();
+    TEST_REQUIRE(lg_spill_load(&first, part) == 0 && memcmp(part, region, 5 * MIB) == 0);
+    TEST_REQUIRE(test_resident() < resident + 2 * MIB);
     TEST_REQUIRE(lg_spill_read(&first, 12345, MIB, part) == 0 && memcmp(part, region + 12345, MIB) == 0);
     require_written(region, 5 * MIB, &second);
     TEST_REQUIRE(second.file != first.file);

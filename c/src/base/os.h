@@ -214,6 +214,8 @@ LG_HIDDEN int lg_os_hold(int fd, uint64_t wanted, void **addr, uint64_t *len);
 LG_HIDDEN int lg_os_look(void *addr, uint64_t len);
 /* Brings a part in, so that reading it is no fault. Whole pages. EIO: it can't be read. */
 LG_HIDDEN int lg_os_bring_in(void *addr, uint64_t len);
+/* It was read: the process has it in memory no more, though the system may. */
+LG_HIDDEN void lg_os_look_away(void *addr, uint64_t len);
 
 /* ---- threads */
 

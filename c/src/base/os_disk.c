@@ -215,3 +215,8 @@ int lg_os_bring_in(void *addr, uint64_t len)
            : error == EINVAL                     ? 0
                                                  : error; /* before Linux 5.14 it isn't known */
 }
+
+void lg_os_look_away(void *addr, uint64_t len)
+{
+    (void)LG_OS_CALL(madvise(addr, len, MADV_DONTNEED) == 0);
+}

@@ -76,6 +76,7 @@ static int read_held(const lg_place *place, char *memory, uint64_t offset, uint6
     error = lg_os_bring_in((void *)start, pages);
     if (error == 0)
         memcpy(memory, from, len);
+    lg_os_look_away((void *)start, pages); /* else all of the file would be resident in the end */
     return error;
 }
 
