@@ -6,7 +6,9 @@
 #include "support.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -299,6 +301,54 @@ static void forked(void **state)
     end(&family);
 }
 
+/* Who reads in the parent is no matter of the child's: there it may be freed, evicted and unsealed. */
+struct reading {
+    lgalloc_handle handle;
+    atomic_bool begun, stop;
+};
+
+static void *reads(void *arg)
+{
+    struct reading *reading = arg;
+    char *out = malloc(reading->handle.len);
+    TEST_REQUIRE(out != NULL);
+    while (!atomic_load(&reading->stop)) {
+        TEST_REQUIRE(lgalloc_read(reading->handle, 0, reading->handle.len, out) == LGALLOC_STATUS_OK);
+        atomic_store(&reading->begun, true);
+    }
+    free(out);
+    return NULL;
+}
+
+static void takes_what_is_read(void *arg)
+{
+    struct reading *reading = arg;
+    TEST_REQUIRE(lgalloc_evict(reading->handle) == LGALLOC_STATUS_OK);
+    TEST_REQUIRE(lgalloc_unseal(reading->handle) == LGALLOC_STATUS_OK);
+    TEST_REQUIRE(test_marked(reading->handle, 5));
+    lgalloc_deallocate(reading->handle);
+}
+
+static void forked_while_reading(void **state)
+{
+    (void)state;
+    struct reading reading = {.handle = test_take(8 * PIECE)};
+    test_mark(reading.handle, 5);
+    assert_int_equal(lgalloc_seal(reading.handle, reading.handle.len), LGALLOC_STATUS_OK);
+    pthread_t thread;
+    test_spawn(&thread, reads, &reading);
+    while (!atomic_load(&reading.begun)) {
+        sched_yield();
+    }
+    for (size_t i = 0; i < 5; i++) {
+        test_child_succeeds(takes_what_is_read, &reading);
+    }
+    atomic_store(&reading.stop, true);
+    test_join(thread);
+    assert_true(test_marked(reading.handle, 5));
+    lgalloc_deallocate(reading.handle);
+}
+
 /* One that runs no fork handlers. */
 static void starts_over(void *arg)
 {
@@ -404,7 +454,7 @@ int main(void)
     }
     const struct CMUnitTest tests[] = {
         PROCESS_TEST(misuse),           PROCESS_TEST(touching),      PROCESS_TEST(forked),
-        PROCESS_TEST(without_handlers), PROCESS_TEST(in_the_middle),
+        PROCESS_TEST(without_handlers), PROCESS_TEST(in_the_middle), PROCESS_TEST(forked_while_reading),
     };
     return cmocka_run_group_tests_name("sealed, and the process", tests, NULL, NULL);
 }

@@ -245,7 +245,8 @@ LG_API lgalloc_status lgalloc_read(lgalloc_handle handle, size_t offset, size_t 
         memcpy(out, (const char *)handle.ptr + offset, len);
     else
         error = read_from_disk(region, offset, len, out);
-    lgalloc_unpin(handle);
+    if (lg_sealed_find(handle, &cls, &index)) /* unless it is lost: a signal's handler may have forked */
+        lg_seal_let_go(lg_descriptor_at(cls, index));
     return error == 0 ? LGALLOC_STATUS_OK : lg_io_error(error);
 }
 

@@ -18,9 +18,17 @@ bool lg_seal_hold(lg_descriptor *region, uint64_t *out_word)
         if ((word & LG_SEAL_THERE) == 0 && !evicted)
             return false;
         /* Acquire: the contents, or the record of the place. Partners: lg_seal_begin(), lg_seal_publish(). */
-        if (lg_cas_acquire_64(&region->word, &word, word + LG_SEAL_PIN))
+        if (lg_cas_acquire_64(&region->word, &word, word + LG_SEAL_READER))
             return true;
     }
+}
+
+void lg_seal_let_go(lg_descriptor *region)
+{
+    uint64_t word = lg_load_relaxed_64(&region->word);
+    while (word % LG_SEAL_PIN >= LG_SEAL_READER)
+        if (lg_cas_seq_cst_64(&region->word, &word, word - LG_SEAL_READER)) /* releases as lg_seal_unpin() does */
+            return;
 }
 
 /* ---- to and fro */
@@ -322,13 +330,15 @@ void lg_seal_forked(void)
  * there, where it was leaving or being loaded: the guard sees to it that it is a fault too. Where the guard is refused, it is
  * memory that nobody asks for.
  *
- * Places on disk are the parent's. Pins stay as they were: those of threads that are gone can't be told from others.
+ * Places on disk are the parent's. Pins stay as they were: those of threads that are gone can't be told from others. Readers are gone: of
+ * them the program doesn't know.
  */
 bool lg_seal_settle(lg_class *cls, uint64_t index)
 {
     lg_descriptor *region = lg_descriptor_at(cls, index);
     uint64_t word = lg_load_relaxed_64(&region->word);
     unsigned kind = lg_seal_kind(word);
+    word &= ~(uint64_t)(LG_SEAL_PIN - LG_SEAL_READER);
     void *address = lg_region_address(cls, index);
     bool freed = (word & LG_SEAL_FREED) != 0;
     region->place = LG_NO_PLACE;

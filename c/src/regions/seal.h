@@ -52,8 +52,10 @@ enum {
     LG_SEAL_FREED =
         32, /* to be freed by whoever is busy with it; if it is EVICTED, by whoever finds it, since its guard
                             could not be taken away. Nobody pins it any more */
-    /* Pins count from here on, more than there can be. */
-    LG_SEAL_PIN = 256
+    /* Readers count from here on, which are those in lgalloc_read(); there is one to a thread, so that they don't reach what
+     * follows. And pins from there on, more than there can be. */
+    LG_SEAL_READER = 256,
+    LG_SEAL_PIN = 1 << 30
 };
 
 LG_INLINE unsigned lg_seal_kind(uint64_t word)
@@ -61,9 +63,10 @@ LG_INLINE unsigned lg_seal_kind(uint64_t word)
     return (unsigned)(word & LG_SEAL_KIND);
 }
 
+/* Readers are counted with them: they keep a region where it is as well. */
 LG_INLINE uint64_t lg_seal_pins(uint64_t word)
 {
-    return word / LG_SEAL_PIN;
+    return word / LG_SEAL_PIN + word % LG_SEAL_PIN / LG_SEAL_READER;
 }
 
 /* ---- pins */
@@ -90,9 +93,11 @@ LG_INLINE bool lg_seal_unpin(lg_descriptor *region)
     return LG_LIKELY(lg_sub_release_64(&region->word, LG_SEAL_PIN) >= LG_SEAL_PIN);
 }
 
-/* Pins what is resident or evicted, and leaves it that; *out_word: what it is. False: somebody is busy with it, or it isn't
- * sealed. */
+/* The caller becomes a reader of what is resident or evicted, which stays that; *out_word: what it is. False: somebody is busy
+ * with it, or it isn't sealed. */
 LG_HIDDEN bool lg_seal_hold(lg_descriptor *region, uint64_t *out_word);
+/* He is no reader any more; nor is he one, if a signal's handler forked meanwhile and this is the child. */
+LG_HIDDEN void lg_seal_let_go(lg_descriptor *region);
 
 /* It is to be evicted before others. */
 LG_HIDDEN void lg_seal_cool(lg_class *cls, uint64_t index);
