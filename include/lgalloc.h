@@ -335,7 +335,7 @@ typedef struct lgalloc_global_stats {
     size_t dirty_bytes;
     /** Bytes of free regions that hold no memory. */
     size_t clean_bytes;
-    /** Bytes of all areas: in use, dirty and clean. */
+    /** Bytes of all areas: in use, evicted, dirty and clean. */
     size_t area_bytes;
     /** Address space that is reserved for areas of all size classes together; it costs no memory. */
     size_t reserved_address_bytes;

@@ -10,7 +10,7 @@ const lg_field lg_global_fields[] = {
         dirty_bytes, "dirty_upper_bound_bytes",
         "Bytes of free regions that may hold memory: an upper bound, since what was never written holds none.")
         X(clean_bytes, "clean_bytes", "Bytes of free regions that hold no memory.") X(
-            area_bytes, "area_bytes", "Bytes of all areas: in use, dirty and clean.")
+            area_bytes, "area_bytes", "Bytes of all areas: in use, evicted, dirty and clean.")
             X(reserved_address_bytes, "reserved_address_bytes", "Address space reserved for areas; it costs no memory.")
                 X(metadata_bytes, "metadata_bytes",
                   "Bytes of the library's own bookkeeping that are readable and writable.")
