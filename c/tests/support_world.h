@@ -63,6 +63,9 @@ size_t world_free_bytes(const char *path);
  * the case where there are no filters. */
 void world_refuse(long number, int error);
 
+/* From now on madvise() knows this advice no more, as an older kernel: EINVAL. Skips as above. */
+void world_forget_advice(int advice);
+
 /* Gives up what root may: the process is an ordinary user's. Skips the case if it isn't root's. */
 void world_become_ordinary(void);
 

@@ -1,4 +1,4 @@
-/* ctest-labels: novalgrind */
+/* ctest-labels: novalgrind disk */
 /* Sandboxes that a program enters after the library's first use: each system call of the library refused from then on. */
 
 #define _GNU_SOURCE
@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -277,12 +278,62 @@ static void each_call_unknown_in_memory(void **state)
     each_call(ENOSYS, LGALLOC_BACKING_ANONYMOUS);
 }
 
+/* ---- older kernels, by the advice that they don't know */
+
+enum {
+    DONTNEED_LOCKED = 24, /* Linux 5.18 */
+    GUARD_INSTALL = 102   /* Linux 6.13 */
+};
+
+static lgalloc_handle sealed(void)
+{
+    lgalloc_handle handle = test_take(2 * MIB);
+    memset(handle.ptr, 5, handle.len);
+    TEST_REQUIRE(lgalloc_seal(handle, handle.len) == LGALLOC_STATUS_OK);
+    return handle;
+}
+
+static bool holds_fives(lgalloc_handle handle)
+{
+    TEST_REQUIRE(lgalloc_pin(handle) == LGALLOC_STATUS_OK);
+    const char *bytes = handle.ptr;
+    bool all = bytes[0] == 5 && memcmp(bytes, bytes + 1, handle.len - 1) == 0;
+    lgalloc_unpin(handle);
+    return all;
+}
+
+/* What is locked can't be dropped there; what lies in front of it stays too, and the region with it. */
+static void evicting_on_an_older_kernel(void)
+{
+    if (!test_dir_on_disk()) {
+        world_skip("nothing is evicted to memory");
+    }
+    begin(LGALLOC_BACKING_ANONYMOUS);
+    lgalloc_config *config = test_config();
+    TEST_REQUIRE(lgalloc_config_with_spill(config, test_dir(), 0) == LGALLOC_STATUS_OK);
+    test_apply(config);
+    lgalloc_handle free = sealed();
+    lgalloc_handle locked = sealed();
+    world_forget_advice(DONTNEED_LOCKED);
+    world_forget_advice(GUARD_INSTALL);
+    TEST_REQUIRE(lgalloc_evict(free) == LGALLOC_STATUS_OK && !lgalloc_is_resident(free));
+    TEST_REQUIRE(holds_fives(free));
+    if (mlock((char *)locked.ptr + locked.len / 2, 4096) != 0) {
+        world_skip("memory can't be locked");
+    }
+    TEST_REQUIRE(lgalloc_evict(locked) == LGALLOC_STATUS_IO && errno == EINVAL && lgalloc_is_resident(locked));
+    TEST_REQUIRE(holds_fives(locked));
+    lgalloc_deallocate(free);
+    lgalloc_deallocate(locked);
+    ends();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WORLD_TEST(barrier_not_permitted_on_files),    WORLD_TEST(barrier_unknown_in_memory),
-        WORLD_TEST(barrier_refused_and_memory_short),  cmocka_unit_test(each_call_not_permitted_on_files),
-        cmocka_unit_test(each_call_unknown_in_memory),
+        WORLD_TEST(barrier_not_permitted_on_files),         WORLD_TEST(barrier_unknown_in_memory),
+        WORLD_TEST(barrier_refused_and_memory_short),       WORLD_TEST(evicting_on_an_older_kernel),
+        cmocka_unit_test(each_call_not_permitted_on_files), cmocka_unit_test(each_call_unknown_in_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,6 +36,9 @@
 #ifndef MADV_DONTNEED_LOCKED
 #define MADV_DONTNEED_LOCKED 24 /* Linux 5.18 */
 #endif
+#ifndef MADV_COLD
+#define MADV_COLD 20 /* Linux 5.4 */
+#endif
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102 /* Linux 6.13 */
 #define MADV_GUARD_REMOVE 103
@@ -344,10 +347,15 @@ static int advise_all(void *addr, size_t len, int advice)
     return error;
 }
 
+/* All of it, or nothing with EINVAL. A kernel before 5.18 drops no locked memory, and what is not locked in front of it is
+ * gone when it says so; asked to make it cold, which a locked part forbids too, it says so at no cost. */
 static int drop_pages(void *addr, size_t len)
 {
-    int error = advise_all(addr, len, MADV_DONTNEED);
-    return error == EINVAL ? advise_all(addr, len, MADV_DONTNEED_LOCKED) : error; /* locked memory */
+    int error = advise_all(addr, len, MADV_DONTNEED_LOCKED);
+    if (error != EINVAL)
+        return error;
+    error = advise_all(addr, len, MADV_COLD);
+    return error != 0 ? error : advise_all(addr, len, MADV_DONTNEED);
 }
 
 /*
@@ -360,8 +368,11 @@ int lg_os_guard(void *addr, size_t len)
 {
     LG_OS_FAULT(LG_SYS_GUARD);
     int error = LG_OS_CALL(mprotect(addr, len, PROT_NONE) == 0);
-    if (error != 0)
+    if (error != 0) {
+        /* Of several mappings, as where a part is locked, the first may have changed. */
+        (void)LG_OS_CALL(mprotect(addr, len, PROT_READ | PROT_WRITE) == 0);
         return error;
+    }
     int refused = advise_all(addr, len, MADV_GUARD_INSTALL);
     if (refused == 0) {
         (void)LG_OS_CALL(mprotect(addr, len, PROT_READ | PROT_WRITE) == 0); /* if not, both are in the way of a touch */

@@ -146,15 +146,17 @@ static int make_aside(char **out)
     return error;
 }
 
-/* The next piece of a part: straight to its memory if that is aligned, else by way of `aside`. Returns its length in
- * *len. */
+/* The next piece of a part: straight to its memory if that is whole pages, else by way of `aside`. Kernels before 6.3 don't
+ * hold on to a page that is read to past the cache: while a child of a fork has it too, what others write beside the part
+ * could get lost. Returns the piece's length in *len. */
 static int read_piece(const lg_place *place, view *v, char **aside, char *memory, uint64_t offset, uint64_t *len)
 {
     uint64_t block = v->direct.offset, before = block != 0 ? offset & (block - 1) : 0;
-    if (block == 0 || v->lost || (before == 0 && *len >= block && ((uintptr_t)memory & (v->direct.memory - 1)) == 0)) {
+    uint64_t unit = lg_max(lg_max(block, v->direct.memory), lg_os_page_size());
+    if (block == 0 || v->lost || (before == 0 && *len >= unit && ((uintptr_t)memory & (unit - 1)) == 0)) {
         *len = lg_min(*len, SPILL_STEP);
         if (block != 0 && !v->lost)
-            *len &= ~(block - 1);
+            *len &= ~(unit - 1);
         return read_step(place, v, memory, offset, *len);
     }
     if (*aside == NULL) {
