@@ -907,5 +907,5 @@ int main(void)
         SEALED_TEST(limit_lowered),
         SEALED_TEST(several_classes),
     };
-    return cmocka_run_group_tests_name("sealed", tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -495,5 +495,5 @@ int main(void)
         SEAL_TEST(guard_that_stays),      SEAL_TEST(one_load_for_all),     SEAL_TEST(unsealed_while_written),
         SEAL_TEST(waits_for_an_eviction),
     };
-    return cmocka_run_group_tests_name("seal", tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -614,7 +614,7 @@ enum { CANNOT_MOUNT = 77 };
 static void overlays(void *arg)
 {
     char *dir = arg, upper[PATH_MAX], options[3 * PATH_MAX];
-    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) {
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0) {
         _exit(CANNOT_MOUNT);
     }
     for (int in_memory = 0; in_memory < 2; in_memory++) {
@@ -732,7 +732,7 @@ static void descriptors_are_closed(void *arg)
     TEST_REQUIRE(pwrite(fd, mine, sizeof mine, 0) == sizeof mine);
     size_t resident = test_resident();
     TEST_REQUIRE(lg_spill_load(&first, part) == 0 && memcmp(part, region, 5 * MIB) == 0);
-    TEST_REQUIRE(test_resident() < resident + 2 * MIB);
+    TEST_REQUIRE(test_on_valgrind() || test_resident() < resident + 2 * MIB);
     TEST_REQUIRE(lg_spill_read(&first, 12345, MIB, part) == 0 && memcmp(part, region + 12345, MIB) == 0);
     require_written(region, 5 * MIB, &second);
     TEST_REQUIRE(second.file != first.file);

@@ -105,5 +105,5 @@ int main(void)
         WORLD_TEST(sealed),
         WORLD_TEST(sealed_processes),
     };
-    return cmocka_run_group_tests_name("container", tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }
