@@ -18,18 +18,10 @@
 
 void external_read(int fd, uint64_t *words, size_t first, size_t count)
 {
-    char *to = (char *)words;
-    size_t left = count * sizeof *words;
-    off_t at = (off_t)(first * sizeof *words);
+    const int error = words_read_at(fd, words, first, count);
 
-    while (left > 0) {
-        const ssize_t got = pread(fd, to, left, at);
-        if (got <= 0)
-            give_up("read: %s", strerror(errno));
-        to += got;
-        at += got;
-        left -= (size_t)got;
-    }
+    if (error != 0)
+        give_up("read: %s", strerror(error));
 }
 
 /* Words that are written one after the other, through a buffer or to a mapping. */

@@ -41,6 +41,7 @@
 #include "regions/steal.h"
 #include "regions/thread.h"
 #include "regions/transit.h"
+#include "store/spill.h"
 
 /* The class whose regions have so many bytes, also where the arena has no room for them. */
 static inline lg_class *unit_class(size_t bytes)
@@ -256,7 +257,7 @@ static inline int unit_map_area(lg_class *cls, lg_area *out)
     lg_lock_acquire(&lg_arena_lock);
     int error = lg_supply_mapped(cls, &first, &count);
     if (error == 0) {
-        lg_pool_give_range(lg_self(), cls, LG_CLEAN_POOL, first, count);
+        lg_supply_give(cls, first, count);
     }
     lg_lock_release(&lg_arena_lock);
     if (error == 0 && out != NULL) {
@@ -264,6 +265,21 @@ static inline int unit_map_area(lg_class *cls, lg_area *out)
         TEST_REQUIRE(out->len == lg_class_bytes(cls, count));
     }
     return error;
+}
+
+/* Has a test start with an empty cache of so many regions, no home, and no long run behind it. */
+static inline lg_local *unit_start_with_cache(lg_class *c, size_t capacity)
+{
+    lg_thread *self = unit_self();
+    lgalloc_thread_flush();
+    (void)lgalloc_purge();
+    test_set_local_buffer(capacity * lg_class_size(c));
+    lg_local *local = lg_local_of(self, c);
+    local->home_at = NULL;
+    local->long_refill_run = local->long_overflow_run = false;
+    local->refilled_at = local->overflowed_at = UINT64_MAX; /* some time ago */
+    assert_int_equal(lg_load_relaxed_64(&c->cache_capacity), capacity);
+    return local;
 }
 
 /* A thread's cache of one class. */
@@ -303,5 +319,23 @@ static inline void unit_make_dirty(size_t count, size_t bytes)
     test_free_all(handles, count);
     lgalloc_thread_flush();
 }
+
+/* Whether regions can be evicted to the tests' directory; if not, says that there is nothing to test. */
+static inline bool unit_can_spill(void)
+{
+    if (lg_spill_probe(test_dir()) != EMEDIUMTYPE) {
+        return true;
+    }
+    print_message("%s is in memory, where nothing can be spilled to\n", test_dir());
+    return false;
+}
+
+/* For tests whose setup leaves a state where it could. */
+#define UNIT_NEEDS_DISK(state)  \
+    do {                        \
+        if (*(state) == NULL) { \
+            skip();             \
+        }                       \
+    } while (0)
 
 #endif

@@ -871,10 +871,7 @@ static void several_classes(void **state)
     test_free_all(handles, TEST_COUNT(handles));
 }
 
-#define SEALED_TEST(function)                                     \
-    {                                                             \
-#function, function, test_setup_anonymous, teardown, NULL \
-    }
+#define SEALED_TEST(function) cmocka_unit_test_setup_teardown(function, test_setup_anonymous, teardown)
 
 int main(void)
 {

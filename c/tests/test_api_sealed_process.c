@@ -442,10 +442,7 @@ static void in_the_middle(void **state)
     test_free_all(busy.handles, 4);
 }
 
-#define PROCESS_TEST(function)                     \
-    {                                              \
-#function, function, setup, teardown, NULL \
-    }
+#define PROCESS_TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
 {

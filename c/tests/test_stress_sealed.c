@@ -214,7 +214,7 @@ static void ten_times_the_memory(void **state)
 
 int main(void)
 {
-    if (!test_dir_on_disk()) {
+    if (!unit_can_spill()) {
         return 0;
     }
     const struct CMUnitTest tests[] = {

@@ -6,21 +6,6 @@
 
 enum { CAPACITY = 16 };
 
-/* Starts each test with an empty cache of so many regions, no home, and no long run behind it. */
-static lg_local *start(lg_class *c, size_t capacity)
-{
-    lg_thread *self = unit_self();
-    lgalloc_thread_flush();
-    (void)lgalloc_purge();
-    test_set_local_buffer(capacity * lg_class_size(c));
-    lg_local *local = lg_local_of(self, c);
-    local->home_at = NULL;
-    local->long_refill_run = local->long_overflow_run = false;
-    local->refilled_at = local->overflowed_at = UINT64_MAX; /* some time ago */
-    assert_int_equal(lg_load_relaxed_64(&c->cache_capacity), capacity);
-    return local;
-}
-
 /* Regions [0, count) of the class are in the dirty pool. */
 static void pool_has(lg_class *c, size_t count)
 {
@@ -87,7 +72,7 @@ static void a_batch_is_bounded(void **state)
     };
     for (size_t i = 0; i < TEST_COUNT(cases); i++) {
         lg_class *c = unit_class(cases[i].bytes);
-        lg_local *local = start(c, cases[i].capacity);
+        lg_local *local = unit_start_with_cache(c, cases[i].capacity);
         assert_int_equal(lg_exchange_batch(lg_self(), c), cases[i].usual);
         local->long_refill_run = true;
         assert_int_equal(lg_exchange_batch(lg_self(), c), cases[i].in_long_run);
@@ -98,7 +83,7 @@ static void a_batch_is_bounded(void **state)
 static void no_more_than_there_is_space(void **state)
 {
     lg_class *c = unit_class(MIB);
-    (void)start(c, CAPACITY);
+    (void)unit_start_with_cache(c, CAPACITY);
     assert_int_equal(lg_exchange_space(lg_self(), c), CAPACITY);
     test_churn(CAPACITY - 3, MIB);
     uint64_t cached = unit_cached(lg_self(), c);
@@ -121,7 +106,7 @@ static void no_more_than_there_is_space(void **state)
 static void a_run_is_long_without_frees_in_between(void **state)
 {
     lg_class *c = unit_class(MIB);
-    lg_local *local = start(c, CAPACITY);
+    lg_local *local = unit_start_with_cache(c, CAPACITY);
     lg_exchange_taken(lg_self(), c);
     assert_false(local->long_refill_run);
     lg_exchange_taken(lg_self(), c);
@@ -136,7 +121,7 @@ static void a_run_is_long_without_frees_in_between(void **state)
 static void nothing_without_a_home(void **state)
 {
     lg_class *c = unit_class(MIB);
-    lg_local *local = start(c, CAPACITY);
+    lg_local *local = unit_start_with_cache(c, CAPACITY);
     pool_has(c, 32);
     local->home_at = NULL;
     assert_null(lg_exchange_refill(lg_self(), c));
@@ -147,7 +132,7 @@ static void nothing_without_a_home(void **state)
 static void the_lowest_of_the_home_word(void **state)
 {
     lg_class *c = unit_class(MIB);
-    lg_local *local = start(c, CAPACITY);
+    lg_local *local = unit_start_with_cache(c, CAPACITY);
     pool_has(c, 32);
     lg_exchange_set_home_word(lg_self(), c, 0);
     const uint64_t batch = 1 + CAPACITY / 2;
@@ -167,7 +152,7 @@ static void the_lowest_of_the_home_word(void **state)
 static void lowest_first_with_gaps(void **state)
 {
     lg_class *c = unit_class(MIB);
-    (void)start(c, CAPACITY);
+    (void)unit_start_with_cache(c, CAPACITY);
     pool_has(c, 32);
     lg_transit_enter(lg_self());
     lg_batch others = lg_pool_claim_mask(lg_self(), c, LG_DIRTY_POOL, (lg_batch){0, 0x15});
@@ -190,7 +175,7 @@ static void lowest_first_with_gaps(void **state)
 static void an_empty_home_gives_nothing(void **state)
 {
     lg_class *c = unit_class(MIB);
-    lg_local *local = start(c, CAPACITY);
+    lg_local *local = unit_start_with_cache(c, CAPACITY);
     pool_has(c, 32); /* all in the first word */
     lg_exchange_set_home_word(lg_self(), c, 1);
     local->long_refill_run = false;
@@ -242,7 +227,7 @@ static void threads_keep_apart(void **state)
     lg_class *c = unit_class(64 * KIB);
     static struct test_actor actor;
     bool own_word_has_some = true;
-    (void)start(c, 32);
+    (void)unit_start_with_cache(c, 32);
     pool_has(c, 128);
     test_actor_start(&actor);
     test_actor_call(&actor, moves, &own_word_has_some);
@@ -265,7 +250,7 @@ static void threads_keep_apart(void **state)
 static void sends_so_many(void **state)
 {
     lg_class *c = unit_class(MIB);
-    (void)start(c, CAPACITY);
+    (void)unit_start_with_cache(c, CAPACITY);
     pool_has(c, 32);
     lg_exchange_set_home_word(lg_self(), c, 0);
     lg_local_of(lg_self(), c)->long_refill_run = true;
@@ -295,7 +280,7 @@ static void each_to_where_it_belongs(void **state)
     enum { COUNT = 200 };
     static lgalloc_handle handles[COUNT];
     lg_class *c = unit_class(64 * KIB);
-    (void)start(c, COUNT);
+    (void)unit_start_with_cache(c, COUNT);
     for (size_t round = 0; round < 2 * LG_DEQUE_ITEMS / COUNT; round++) {
         test_take_all(handles, COUNT, 64 * KIB);
         test_free_all(handles, COUNT);
@@ -323,7 +308,7 @@ static void each_to_where_it_belongs(void **state)
 static void eager_return_clears_on_the_way(void **state)
 {
     lg_class *c = unit_class(MIB);
-    (void)start(c, CAPACITY);
+    (void)unit_start_with_cache(c, CAPACITY);
     test_churn(8, MIB);
     uint64_t dirty = unit_cached(lg_self(), c) - clean_cached(c);
     assert_int_equal(dirty, 8);
@@ -402,7 +387,7 @@ static void a_pop_waits_for_what_the_thief_leaves(void **state)
     lg_class *c = unit_class(MIB);
     pthread_t thread;
     uint64_t item;
-    (void)start(c, CAPACITY);
+    (void)unit_start_with_cache(c, CAPACITY);
     for (uint64_t round = 0; round < 10; round++) {
         uint64_t leaves = round % 2;
         test_churn(8, MIB);
@@ -426,7 +411,7 @@ static void sends_what_the_thief_leaves(void **state)
 {
     lg_class *c = unit_class(MIB);
     pthread_t thread;
-    (void)start(c, CAPACITY);
+    (void)unit_start_with_cache(c, CAPACITY);
     test_churn(8, MIB);
     uint64_t cached = unit_cached(lg_self(), c), dirty = unit_dirty(c), clean = unit_clean(c);
     start_thief(c, 3, &thread);

@@ -26,8 +26,7 @@ static lgalloc_config *spilling(size_t threads, size_t percent)
 static int begin(void **state)
 {
     unit_configure(LGALLOC_BACKING_ANONYMOUS);
-    if (lg_spill_probe(test_dir()) == EMEDIUMTYPE) {
-        print_message("%s is in memory, where nothing can be spilled to\n", test_dir());
+    if (!unit_can_spill()) {
         return 0;
     }
     *state = (void *)1;
@@ -51,12 +50,6 @@ static int end(void **state)
 }
 
 #define SPILLS(function) cmocka_unit_test_setup_teardown(function, begin, end)
-#define NEEDS_DISK(state)       \
-    do {                        \
-        if (*(state) == NULL) { \
-            skip();             \
-        }                       \
-    } while (0)
 
 static void seal_some(size_t first, size_t count)
 {
@@ -86,7 +79,7 @@ static bool as_many_as(void *arg)
 
 static void come_and_go(void **state)
 {
-    NEEDS_DISK(state);
+    UNIT_NEEDS_DISK(state);
     static const size_t counts[] = {1, 3, 0, 2, 1};
     assert_int_equal(threads_there(), 0);
     for (size_t i = 0; i < TEST_COUNT(counts); i++) {
@@ -108,7 +101,7 @@ static void come_and_go(void **state)
 
 static void refused_threads(void **state)
 {
-    NEEDS_DISK(state);
+    UNIT_NEEDS_DISK(state);
     test_apply(spilling(1, 5));
     lgalloc_config *config = spilling(3, 5);
     unit_fault_arm(UNIT_CALL(THREAD), 1, 1, EAGAIN);
@@ -133,7 +126,7 @@ static bool share_is_free(void *arg)
 
 static void a_share_is_kept_free(void **state)
 {
-    NEEDS_DISK(state);
+    UNIT_NEEDS_DISK(state);
     size_t mark = 48 * MIB;
     lgalloc_config *config = spilling(1, 25);
     lgalloc_config_limit_bytes(config, 64 * MIB);
@@ -155,7 +148,7 @@ static void a_share_is_kept_free(void **state)
 /* What is dirty goes before anything is written. */
 static void dirty_memory_goes_first(void **state)
 {
-    NEEDS_DISK(state);
+    UNIT_NEEDS_DISK(state);
     uint64_t evictions = test_global().evictions;
     seal_some(0, 4);
     unit_make_dirty(10, 2 * MIB);
@@ -172,7 +165,7 @@ static void dirty_memory_goes_first(void **state)
 /* Where the disk is full the same attempt isn't made all the time. */
 static void hopeless_attempts_are_few(void **state)
 {
-    NEEDS_DISK(state);
+    UNIT_NEEDS_DISK(state);
     seal_some(0, 8);
     unit_fault_arm(UNIT_CALL(ALLOCATE), 0, UNIT_FOREVER, ENOSPC);
     lgalloc_config *config = spilling(1, 20);
@@ -210,7 +203,7 @@ static bool all_are_resident(void *arg)
 
 static void prefetched_regions_come(void **state)
 {
-    NEEDS_DISK(state);
+    UNIT_NEEDS_DISK(state);
     for (size_t threads = 1; threads <= 3; threads += 2) {
         test_apply(spilling(threads, 5));
         size_t count = 12;
@@ -233,7 +226,7 @@ static void prefetched_regions_come(void **state)
 /* More hints than there is room for, some for what is freed meanwhile, or can't be read. */
 static void hints_are_dropped(void **state)
 {
-    NEEDS_DISK(state);
+    UNIT_NEEDS_DISK(state);
     test_apply(spilling(1, 5));
     seal_some(0, MANY);
     for (size_t i = 0; i < MANY; i++) {
@@ -259,7 +252,7 @@ static void hints_are_dropped(void **state)
 
 static void without_threads(void **state)
 {
-    NEEDS_DISK(state);
+    UNIT_NEEDS_DISK(state);
     test_apply(spilling(0, 50));
     seal_some(0, 2);
     assert_int_equal(lgalloc_evict(regions[0]), LGALLOC_STATUS_OK);
@@ -281,7 +274,7 @@ static bool disk_came_down(void *arg)
 
 static void unused_disk_goes(void **state)
 {
-    NEEDS_DISK(state);
+    UNIT_NEEDS_DISK(state);
     test_apply(spilling(1, 5));
     seal_some(0, MANY);
     for (size_t i = 0; i < MANY; i++) {
@@ -316,7 +309,7 @@ static void as_child(void *arg)
 
 static void children_start_their_own(void **state)
 {
-    NEEDS_DISK(state);
+    UNIT_NEEDS_DISK(state);
     TEST_SKIP_FORK_WITH_THREADS();
     test_apply(spilling(1, 5));
     seal_some(0, 2);

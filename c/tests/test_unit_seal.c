@@ -478,14 +478,11 @@ static void waits_for_an_eviction(void **state)
     test_set_limit(0);
 }
 
-#define SEAL_TEST(function)                        \
-    {                                              \
-#function, function, setup, teardown, NULL \
-    }
+#define SEAL_TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
 {
-    if (!test_dir_on_disk()) {
+    if (!unit_can_spill()) {
         return 0;
     }
     const struct CMUnitTest tests[] = {

@@ -42,8 +42,7 @@ static int on_disk(void **state)
 {
     unit_fault_off();
     unit_fault_install();
-    if (lg_spill_probe(test_dir()) == EMEDIUMTYPE) {
-        print_message("%s is in memory, where nothing can be spilled to\n", test_dir());
+    if (!unit_can_spill()) {
         return 0;
     }
     spill_to(test_dir(), 0);
@@ -60,12 +59,6 @@ static int nothing_left(void **state)
     return lg_spill_bytes() == 0 ? 0 : -1;
 }
 
-#define NEEDS_DISK(state)       \
-    do {                        \
-        if (*(state) == NULL) { \
-            skip();             \
-        }                       \
-    } while (0)
 #define ON_DISK(function) cmocka_unit_test_setup_teardown(function, on_disk, nothing_left)
 
 /* Memory as a region has it, and what was in it. */
@@ -244,7 +237,7 @@ static const size_t sizes[] = {1, 511, 4095, 4096, 4097, UNIT - 1, UNIT, UNIT + 
 
 static void comes_back_as_it_was(void **state)
 {
-    NEEDS_DISK(state);
+    UNIT_NEEDS_DISK(state);
     lg_place places[TEST_COUNT(sizes)];
     char *regions[TEST_COUNT(sizes)];
     for (size_t i = 0; i < TEST_COUNT(sizes); i++) {
@@ -272,7 +265,7 @@ static void comes_back_as_it_was(void **state)
 /* Any part, to any address, and nothing beside it. */
 static void parts_are_read(void **state)
 {
-    NEEDS_DISK(state);
+    UNIT_NEEDS_DISK(state);
     size_t used = 3 * MIB + 77;
     char *region = region_of(used, 4), *out = NULL;
     assert_int_equal(posix_memalign((void **)&out, 4096, 4 * MIB), 0);
@@ -303,7 +296,7 @@ static void parts_are_read(void **state)
 /* Somebody writes to the file. */
 static void changed_contents_are_told(void **state)
 {
-    NEEDS_DISK(state);
+    UNIT_NEEDS_DISK(state);
     size_t used = 2 * MIB;
     char *region = region_of(used, 5), *loaded = region_of(used, 6);
     lg_place place;
@@ -341,7 +334,7 @@ static size_t cached_bytes(int fd, size_t len)
 /* With and without O_DIRECT. */
 static void page_cache_stays_empty(void **state)
 {
-    NEEDS_DISK(state);
+    UNIT_NEEDS_DISK(state);
     for (int direct = 0; direct < 2; direct++) {
         unit_fault_arm(UNIT_CALL(DIRECT), 0, direct ? 0 : UNIT_FOREVER, EINVAL);
         size_t used = 16 * MIB;
@@ -362,7 +355,7 @@ static void page_cache_stays_empty(void **state)
 
 static void bound_is_kept(void **state)
 {
-    NEEDS_DISK(state);
+    UNIT_NEEDS_DISK(state);
     spill_to(test_dir(), 5 * MIB);
     char *region = region_of(4 * MIB, 8);
     lg_place places[3];
@@ -392,7 +385,7 @@ static void bound_is_kept(void **state)
 /* Disk is given back when much of it is unused, and what is in between stays. */
 static void unused_disk_is_given_back(void **state)
 {
-    NEEDS_DISK(state);
+    UNIT_NEEDS_DISK(state);
     enum { COUNT = 80 };
     lg_place places[COUNT];
     char *region = region_of(2 * MIB, 9);
@@ -429,7 +422,7 @@ static void unused_disk_is_given_back(void **state)
 /* Of one kind of call each time, once or all the time. */
 static void every_failure_is_an_answer(void **state)
 {
-    NEEDS_DISK(state);
+    UNIT_NEEDS_DISK(state);
     static const struct {
         const char *name;
         uint64_t call;
@@ -511,7 +504,7 @@ static int in_pieces(enum lg_system_call call, uint64_t at, uint64_t len)
 
 static void short_reads_and_writes(void **state)
 {
-    NEEDS_DISK(state);
+    UNIT_NEEDS_DISK(state);
     size_t used = 2 * MIB - 300;
     char *region = region_of(used, 12);
     lg_os_fault_step = in_pieces;
@@ -537,7 +530,7 @@ static int full_disk(enum lg_system_call call, uint64_t at, uint64_t len)
 
 static void half_written(void **state)
 {
-    NEEDS_DISK(state);
+    UNIT_NEEDS_DISK(state);
     char *region = region_of(2 * MIB, 13), *other = region_of(2 * MIB, 14);
     lg_place first, second;
     require_written(region, 2 * MIB, &first);
@@ -575,7 +568,7 @@ static void file_size_limit(void *arg)
 
 static void file_size_limit_is_a_status(void **state)
 {
-    NEEDS_DISK(state);
+    UNIT_NEEDS_DISK(state);
     test_child_succeeds(file_size_limit, NULL);
 }
 
@@ -583,7 +576,7 @@ static void file_size_limit_is_a_status(void **state)
 
 static void directories_are_looked_at(void **state)
 {
-    NEEDS_DISK(state);
+    UNIT_NEEDS_DISK(state);
     spill_to(NULL, 0);
     lg_place place;
     assert_false(lg_spill_on());
@@ -637,7 +630,7 @@ static void overlays(void *arg)
 
 static void overlays_are_seen_through(void **state)
 {
-    NEEDS_DISK(state);
+    UNIT_NEEDS_DISK(state);
     char *dir = test_dir_make();
     int status = test_fork_status(overlays, dir);
     char command[PATH_MAX + 16];
@@ -654,7 +647,7 @@ static void overlays_are_seen_through(void **state)
 /* What is out stays readable, with another directory and with none. */
 static void another_directory(void **state)
 {
-    NEEDS_DISK(state);
+    UNIT_NEEDS_DISK(state);
     char *more = test_dir_make(), *region = region_of(2 * MIB, 16);
     lg_place first, second, third;
     require_written(region, 2 * MIB, &first);
@@ -679,7 +672,7 @@ static void another_directory(void **state)
 /* More directories than there is room for files, while all are in use. */
 static void many_directories(void **state)
 {
-    NEEDS_DISK(state);
+    UNIT_NEEDS_DISK(state);
     enum { MANY = 40 };
     char *directories[MANY], *region = region_of(UNIT, 17);
     lg_place places[MANY];
@@ -752,7 +745,7 @@ static void descriptors_are_closed(void *arg)
 
 static void what_is_out_survives_its_descriptor(void **state)
 {
-    NEEDS_DISK(state);
+    UNIT_NEEDS_DISK(state);
     test_child_succeeds(descriptors_are_closed, NULL);
 }
 
@@ -785,7 +778,7 @@ static void as_child(void *arg)
 
 static void children_have_none_of_it(void **state)
 {
-    NEEDS_DISK(state);
+    UNIT_NEEDS_DISK(state);
     struct parent parent = {.region = region_of(2 * MIB, 21)};
     require_written(parent.region, 2 * MIB, &parent.place);
     test_child_succeeds(as_child, &parent);
@@ -840,7 +833,7 @@ static void *trims(void *arg)
 
 static void several_threads(void **state)
 {
-    NEEDS_DISK(state);
+    UNIT_NEEDS_DISK(state);
     pthread_t threads[3], trimmer;
     atomic_store(&over, false);
     test_spawn(&trimmer, trims, NULL);

@@ -6,21 +6,6 @@
 
 enum { CAPACITY = 16 };
 
-/* Starts each test with an empty cache of so many regions, no home, and no long run behind it. */
-static lg_local *start(lg_class *c, size_t capacity)
-{
-    lg_thread *self = unit_self();
-    lgalloc_thread_flush();
-    (void)lgalloc_purge();
-    test_set_local_buffer(capacity * lg_class_size(c));
-    lg_local *local = lg_local_of(self, c);
-    local->home_at = NULL;
-    local->long_refill_run = local->long_overflow_run = false;
-    local->refilled_at = local->overflowed_at = UINT64_MAX; /* some time ago */
-    assert_int_equal(lg_load_relaxed_64(&c->cache_capacity), capacity);
-    return local;
-}
-
 /* What a pop of an empty cache leaves for; the region is in use then. */
 static lgalloc_status refill(lg_thread *self, lg_class *c, lgalloc_handle *out_handle)
 {
@@ -54,7 +39,7 @@ static void half_of_a_full_cache_is_given(void **state)
     enum { COUNT = 3 * CAPACITY };
     lg_class *c = unit_class(MIB);
     lgalloc_handle handles[COUNT];
-    (void)start(c, CAPACITY);
+    (void)unit_start_with_cache(c, CAPACITY);
     test_take_all(handles, COUNT, MIB);
     lgalloc_thread_flush();
     lg_local_of(lg_self(), c)->long_overflow_run = false;
@@ -86,7 +71,7 @@ static void a_smaller_cache_was_configured(void **state)
 {
     lg_class *c = unit_class(MIB);
     lgalloc_handle handles[CAPACITY + 1];
-    (void)start(c, CAPACITY);
+    (void)unit_start_with_cache(c, CAPACITY);
     test_take_all(handles, CAPACITY + 1, MIB);
     lgalloc_thread_flush();
     test_free_all(handles, CAPACITY);
@@ -103,7 +88,7 @@ static void without_a_cache(void **state)
 {
     lg_class *c = unit_class(MIB);
     lgalloc_handle handles[8];
-    (void)start(c, 0);
+    (void)unit_start_with_cache(c, 0);
     for (size_t i = 0; i < TEST_COUNT(handles); i++) {
         assert_int_equal(refill(lg_self(), c, &handles[i]), LGALLOC_STATUS_OK);
         assert_int_equal(unit_cached(lg_self(), c), 0);
@@ -119,7 +104,7 @@ static void without_a_record(void **state)
 {
     lg_class *c = unit_class(MIB);
     lgalloc_handle handle;
-    (void)start(c, CAPACITY);
+    (void)unit_start_with_cache(c, CAPACITY);
     lgalloc_size_class_stats before = test_class(MIB);
     for (uint64_t round = 0; round < 2; round++) { /* a clean one, and then the same, which is dirty */
         assert_int_equal(refill(NULL, c, &handle), LGALLOC_STATUS_OK);
@@ -137,7 +122,7 @@ static void without_a_record(void **state)
 static void by_address(void **state)
 {
     lg_class *c = unit_class(MIB);
-    (void)start(c, CAPACITY);
+    (void)unit_start_with_cache(c, CAPACITY);
     lgalloc_handle handle = test_take(MIB);
     lg_descriptor *region = lg_descriptor_at(c, unit_index(handle));
     uint64_t cached = unit_cached(lg_self(), c);
@@ -151,7 +136,7 @@ static void what_idles_is_bounded(void **state)
 {
     lg_class *c = unit_class(MIB);
     lgalloc_handle handles[8];
-    (void)start(c, 0);
+    (void)unit_start_with_cache(c, 0);
     test_take_all(handles, TEST_COUNT(handles), MIB);
     lgalloc_config *config = test_config();
     lgalloc_config_idle_bytes(config, 3 * MIB);
@@ -167,7 +152,7 @@ static void a_rejected_region_is_cleared(void **state)
 {
     lg_class *c = unit_class(MIB);
     lgalloc_handle handle;
-    (void)start(c, CAPACITY);
+    (void)unit_start_with_cache(c, CAPACITY);
     lg_descriptor *region;
     int error = 0;
     assert_int_equal(lg_cache_refill(NULL, c, MIB, &region, &error), LGALLOC_STATUS_OK);
@@ -187,7 +172,7 @@ static void dirty_ones_first(void **state)
 {
     lg_class *c = unit_class(MIB);
     lgalloc_handle handle;
-    lg_local *local = start(c, CAPACITY);
+    lg_local *local = unit_start_with_cache(c, CAPACITY);
     unit_make_dirty(4, MIB);
     uint64_t clean = unit_clean(c), charged = lg_charged();
     assert_in_range(clean, 1, UINT64_MAX);
@@ -206,7 +191,7 @@ static void one_clean_region_where_the_limit_is_near(void **state)
 {
     lg_class *c = unit_class(MIB);
     lgalloc_handle first, second;
-    (void)start(c, CAPACITY);
+    (void)unit_start_with_cache(c, CAPACITY);
     assert_int_equal(refill(lg_self(), c, &first), LGALLOC_STATUS_OK); /* a chunk is mapped */
     lgalloc_thread_flush();
     uint64_t slow = test_class(MIB).slow_path;
@@ -223,7 +208,7 @@ static void refused_by_the_limit(void **state)
 {
     lg_class *c = unit_class(MIB);
     lgalloc_handle first, second;
-    (void)start(c, CAPACITY);
+    (void)unit_start_with_cache(c, CAPACITY);
     test_set_limit(MIB);
     uint64_t failures = test_global().limit_failures;
     assert_int_equal(refill(lg_self(), c, &first), LGALLOC_STATUS_OK);
@@ -269,7 +254,7 @@ static void steals_half_of_what_others_cache(void **state)
     static struct test_actor victim;
     size_t cached = 10;
     lgalloc_handle handles[64], handle;
-    (void)start(c, CAPACITY);
+    (void)unit_start_with_cache(c, CAPACITY);
     test_actor_start(&victim);
     test_actor_call(&victim, fills_its_cache, &cached);
     lgalloc_thread_flush();
@@ -303,7 +288,7 @@ static void who_only_frees_passes_on(void **state)
     lg_class *c = unit_class(MIB);
     static struct test_actor actor;
     size_t cached = 2;
-    (void)start(c, CAPACITY);
+    (void)unit_start_with_cache(c, CAPACITY);
     test_actor_start(&actor);
     test_actor_call(&actor, fills_its_cache, &cached);
     lgalloc_thread_flush();
@@ -344,7 +329,7 @@ static void who_only_frees_passes_on(void **state)
 static void a_flush_empties_all_classes(void **state)
 {
     static const size_t sizes[] = {64 * KIB, MIB, 4 * MIB};
-    (void)start(unit_class(MIB), CAPACITY);
+    (void)unit_start_with_cache(unit_class(MIB), CAPACITY);
     for (size_t i = 0; i < TEST_COUNT(sizes); i++) {
         test_churn(2, sizes[i]);
         assert_in_range(unit_cached(lg_self(), unit_class(sizes[i])), 2, 64);

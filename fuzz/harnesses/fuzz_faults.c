@@ -6,31 +6,16 @@
 #include <errno.h>
 
 #include "model/model.h"
-#include "base/os.h"
+#include "harnesses/faults.h"
 
 #define FAULTS 4
 
-static struct {
-    enum lg_system_call call;
-    unsigned after; /* so many succeed first */
-    unsigned times; /* so many fail then */
-    int error;
-} faults[FAULTS];
+static fault faults[FAULTS];
 static unsigned fault_count;
 
 static int decide(enum lg_system_call call)
 {
-    for (unsigned i = 0; i < fault_count; i++) {
-        if (faults[i].call != call)
-            continue;
-        if (faults[i].after != 0) {
-            faults[i].after--;
-        } else if (faults[i].times != 0) {
-            faults[i].times--;
-            return faults[i].error;
-        }
-    }
-    return 0;
+    return fault_next(faults, fault_count, call);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/os.h"
+#include "harnesses/faults.h"
 #include "input/input.h"
 #include "lgalloc.h"
 #include "observe/verify.h"
@@ -37,26 +37,12 @@ static bool bounded; /* and a bound on what it takes */
 
 /* ---- failures */
 
-static struct {
-    enum lg_system_call call;
-    unsigned after, times;
-    int error;
-} faults[FAULTS];
+static fault faults[FAULTS];
 static bool failing;
 
 static int decide(enum lg_system_call call)
 {
-    for (unsigned i = 0; failing && i < FAULTS; i++) {
-        if (faults[i].call != call)
-            continue;
-        if (faults[i].after != 0) {
-            faults[i].after--;
-        } else if (faults[i].times != 0) {
-            faults[i].times--;
-            return faults[i].error;
-        }
-    }
-    return 0;
+    return failing ? fault_next(faults, FAULTS, call) : 0;
 }
 
 /* Short reads and writes, now and then. */

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 struct job {
     int fd;
@@ -17,25 +16,6 @@ struct job {
     atomic_size_t next;
 };
 
-static int read_words(int fd, uint64_t *words, size_t first, size_t count)
-{
-    char *to = (char *)words;
-    size_t left = count * sizeof *words;
-    off_t offset = (off_t)(first * sizeof *words);
-
-    while (left > 0) {
-        const ssize_t got = pread(fd, to, left, offset);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return got < 0 ? errno : ENODATA; /* the file became shorter meanwhile */
-        to += got;
-        left -= (size_t)got;
-        offset += got;
-    }
-    return 0;
-}
-
 /* Reads and sorts; on success `out_sorted` is a region with the words. */
 static int sorted_half(const struct job *job, size_t first, size_t count, lgalloc_handle *out_sorted)
 {
@@ -45,7 +25,7 @@ static int sorted_half(const struct job *job, size_t first, size_t count, lgallo
     int error = region_take(bytes, &read);
     if (error != 0)
         return error;
-    error = read_words(job->fd, read.ptr, first, count);
+    error = words_read_at(job->fd, read.ptr, first, count);
     if (error == 0)
         error = region_take(bytes, out_sorted);
     if (error == 0)

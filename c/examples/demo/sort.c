@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 enum { CHUNK_WORDS = SORT_CHUNK_BYTES / sizeof(uint64_t) };
 
@@ -78,28 +77,6 @@ static void run_release(struct member *member, const struct run *run)
     member->job->allocator->release(run->words, run->bytes);
 }
 
-static int read_words(int fd, uint64_t *words, size_t first, size_t count)
-{
-    char *to = (char *)words;
-    size_t left = count * sizeof *words;
-    off_t offset = (off_t)(first * sizeof *words);
-
-    while (left > 0) {
-        const ssize_t got = pread(fd, to, left, offset);
-        if (got < 0) {
-            if (errno == EINTR)
-                continue;
-            return errno;
-        }
-        if (got == 0)
-            return ENODATA; /* the file became shorter meanwhile */
-        to += got;
-        left -= (size_t)got;
-        offset += got;
-    }
-    return 0;
-}
-
 static void read_chunks(struct member *member)
 {
     struct job *job = member->job;
@@ -112,7 +89,7 @@ static void read_chunks(struct member *member)
         const size_t left = job->count - first;
         if (!run_allocate(member, left < CHUNK_WORDS ? left : CHUNK_WORDS, &run))
             break;
-        const int error = read_words(job->fd, run.words, first, run.count);
+        const int error = words_read_at(job->fd, run.words, first, run.count);
         if (error != 0)
             fail(job, error);
         if (error != 0 || !queue_push(&job->chunks, &run)) {

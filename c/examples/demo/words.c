@@ -2,8 +2,10 @@
 
 #include "words.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 /*
  * Radix sort from the lowest digit up. Seven digits, 64 = 10 + 6 * 9 bits: an odd number of passes
@@ -88,6 +90,25 @@ size_t words_merge_some(const uint64_t **a_at, const uint64_t *a_end, const uint
 void words_merge(const uint64_t *a, size_t a_count, const uint64_t *b, size_t b_count, uint64_t *to)
 {
     words_merge_some(&a, a + a_count, &b, b + b_count, to, a_count + b_count);
+}
+
+int words_read_at(int fd, uint64_t *words, size_t first, size_t count)
+{
+    char *to = (char *)words;
+    size_t left = count * sizeof *words;
+    off_t offset = (off_t)(first * sizeof *words);
+
+    while (left > 0) {
+        const ssize_t got = pread(fd, to, left, offset);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return got < 0 ? errno : ENODATA;
+        to += got;
+        left -= (size_t)got;
+        offset += got;
+    }
+    return 0;
 }
 
 uint64_t words_fingerprint(const uint64_t *words, size_t count)

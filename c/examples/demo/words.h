@@ -1,5 +1,5 @@
 /*
- * What is done to 8-byte words: sorting, merging, checking. Pure functions on memory of the caller.
+ * What is done to 8-byte words: reading, sorting, merging, checking. The words are in memory of the caller.
  */
 #ifndef DEMO_WORDS_H
 #define DEMO_WORDS_H
@@ -18,6 +18,9 @@ void words_merge(const uint64_t *a, size_t a_count, const uint64_t *b, size_t b_
  * left. */
 size_t words_merge_some(const uint64_t **a_at, const uint64_t *a_end, const uint64_t **b_at, const uint64_t *b_end,
                         uint64_t *to, size_t most);
+
+/* Reads words [first, first + count) of an open file. Returns 0 or an errno; ENODATA: it ends before. */
+int words_read_at(int fd, uint64_t *words, size_t first, size_t count);
 
 /* A sum over the words that does not depend on their order. */
 uint64_t words_fingerprint(const uint64_t *words, size_t count);

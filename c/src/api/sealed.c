@@ -191,10 +191,12 @@ LG_API lgalloc_status lgalloc_unseal(lgalloc_handle handle)
 {
     lg_class *cls;
     uint64_t index;
-    lgalloc_status status = pin_slow(handle);
-    if (status != LGALLOC_STATUS_OK || handle.len == 0)
-        return status;
-    return lg_sealed_find(handle, &cls, &index) ? unseal_pinned(cls, index) : LGALLOC_STATUS_INVALID_ARGUMENT;
+    if (handle.len == 0)
+        return LGALLOC_STATUS_OK;
+    if (!lg_sealed_find(handle, &cls, &index))
+        return LGALLOC_STATUS_INVALID_ARGUMENT;
+    lgalloc_status status = pin_region(lg_thread_here(), cls, index);
+    return status == LGALLOC_STATUS_OK ? unseal_pinned(cls, index) : status;
 }
 
 LG_API lgalloc_status lgalloc_evict(lgalloc_handle handle)

@@ -277,8 +277,8 @@ bool lg_backing_is_one(uint64_t first, uint64_t count)
     return count == 0;
 }
 
-/* A step of clearing, by the files. */
-static int punch(uint64_t offset, uint64_t len)
+/* Does something with each file's part of a range, until one fails. */
+static int each_file(uint64_t offset, uint64_t len, int (*act)(const lg_file *file, uint64_t offset, uint64_t len))
 {
     uint64_t first = offset >> LG_CHUNK_LOG2;
     uint64_t count = ((offset + len - 1) >> LG_CHUNK_LOG2) + 1 - first;
@@ -288,9 +288,15 @@ static int punch(uint64_t offset, uint64_t len)
         lg_file file = lg_arena_files[p.file].file;
         uint64_t from = lg_max(offset, p.first << LG_CHUNK_LOG2);
         uint64_t end = lg_min(offset + len, (p.first + p.count) << LG_CHUNK_LOG2);
-        error = lg_file_punch(&file, from, end - from) == 0 ? 0 : EINVAL;
+        error = act(&file, from, end - from);
     }
     return error;
+}
+
+/* A step of clearing, by the files. */
+static int punch(uint64_t offset, uint64_t len)
+{
+    return each_file(offset, len, lg_file_punch) == 0 ? 0 : EINVAL;
 }
 
 /* How much of a range is of its beginning's kind. */
@@ -373,17 +379,5 @@ static int reserve_in_file(const lg_file *file, uint64_t offset, uint64_t len)
 
 int lg_backing_reserve_blocks(uint64_t offset, uint64_t len)
 {
-    if (lg_backing_kind(offset) != LG_AREA_FILE)
-        return 0;
-    uint64_t first = offset >> LG_CHUNK_LOG2;
-    uint64_t count = ((offset + len - 1) >> LG_CHUNK_LOG2) + 1 - first;
-    int error = 0;
-    while (count != 0 && error == 0) {
-        lg_piece p = lg_piece_split(&first, &count);
-        lg_file file = lg_arena_files[p.file].file;
-        uint64_t from = lg_max(offset, p.first << LG_CHUNK_LOG2);
-        uint64_t end = lg_min(offset + len, (p.first + p.count) << LG_CHUNK_LOG2);
-        error = reserve_in_file(&file, from, end - from);
-    }
-    return error;
+    return lg_backing_kind(offset) == LG_AREA_FILE ? each_file(offset, len, reserve_in_file) : 0;
 }

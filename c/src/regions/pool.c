@@ -117,12 +117,6 @@ void lg_pool_give(lg_thread *self, lg_class *cls, enum lg_pool pool, lg_batch ba
         lg_pool_give_counted(self, cls, pool, batch, lg_batch_count(batch));
 }
 
-void lg_pool_give_range(lg_thread *self, lg_class *cls, enum lg_pool pool, uint64_t first, uint64_t n)
-{
-    while (n != 0)
-        lg_pool_give(self, cls, pool, lg_batch_split(&first, &n));
-}
-
 void lg_pool_return(lg_thread *self, lg_class *cls, const lg_descriptor *region)
 {
     lg_batch one = lg_batch_of(lg_descriptor_index(cls, region));

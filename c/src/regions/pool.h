@@ -54,8 +54,6 @@ LG_HIDDEN lg_batch lg_pool_claim_mask(lg_thread *self, lg_class *cls, enum lg_po
 LG_HIDDEN void lg_pool_give(lg_thread *self, lg_class *cls, enum lg_pool pool, lg_batch batch);
 /* The same where it is known how many there are. */
 LG_HIDDEN void lg_pool_give_counted(lg_thread *self, lg_class *cls, enum lg_pool pool, lg_batch batch, uint64_t count);
-/* Regions [first, first + count) of a new mapping go into the pool. */
-LG_HIDDEN void lg_pool_give_range(lg_thread *self, lg_class *cls, enum lg_pool pool, uint64_t first, uint64_t count);
 
 /* A charged free region goes to the pool that its state names; a clean one is discharged. */
 LG_HIDDEN void lg_pool_return(lg_thread *self, lg_class *cls, const lg_descriptor *region);
