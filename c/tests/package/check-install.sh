@@ -8,21 +8,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../../.." && pwd)
 work=$(mktemp -d "${TMPDIR:-/tmp}/lgalloc install.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-count=0
-failed=0
-
-# try WHAT COMMAND...
-try() {
-  local what=$1
-  shift
-  count=$((count + 1))
-  if "$@"; then
-    echo "ok: $what"
-  else
-    echo "failed: $what"
-    failed=$((failed + 1))
-  fi
-}
+# shellcheck source=c/tests/package/try.sh
+source "$here/try.sh"
 
 refused() { ! "$@" 2>/dev/null; }
 
